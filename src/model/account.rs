@@ -1,0 +1,233 @@
+//! Accounts, AWS accounts and their stage, users, pauses and region states; and the [`Directory`] that holds them all.
+
+use super::{AccountId, AwsId, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// The Account.
+    pub account: AccountId,
+    /// What people call it.
+    #[serde(default)]
+    pub name: String,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What zerocloud may do in an AWS account; each stage includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Leases, no mail.
+    Observe,
+    /// Mail.
+    Notify,
+    /// Stop what is not renewed.
+    Stop,
+    /// Terminate it, too.
+    Terminate,
+}
+
+/// The stage that the service has taken note of, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageAccepted {
+    /// The stage.
+    pub stage: Stage,
+    /// When the service saw it first.
+    pub since: Time,
+}
+
+/// One of a customer's AWS accounts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AwsAccount {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its 12 digits.
+    pub aws_id: AwsId,
+    /// What people call it.
+    #[serde(default)]
+    pub name: String,
+    /// Regions to watch; empty means every enabled one.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+    /// What an admin wants zerocloud to do here.
+    pub stage: Stage,
+    /// What the service took note of; a rise counts only from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_accepted: Option<StageAccepted>,
+    /// Neither polled nor acted on.
+    #[serde(default)]
+    pub disabled: bool,
+    /// The role to assume; absent means zerocloud's own credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The external id that the role asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// When it was connected; what stood there before gets a full lease from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_at: Option<Time>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl AwsAccount {
+    /// The stage in force: a fall counts at once, a rise only when the service has taken note of it.
+    pub fn effective_stage(&self) -> Stage {
+        self.stage_accepted
+            .map_or(Stage::Observe, |accepted| accepted.stage.min(self.stage))
+    }
+}
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees and decides everything in the Account.
+    Admin,
+    /// Owns leases.
+    Dev,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// The Account.
+    pub account: AccountId,
+    /// The id.
+    pub user: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// Where mail goes.
+    #[serde(default)]
+    pub email: String,
+    /// For people to read.
+    #[serde(default)]
+    pub name: String,
+    /// The GitHub login; may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_login: Option<String>,
+    /// Further addresses and names that mean this person in an owner tag.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// SSH key names that mean this person.
+    #[serde(default)]
+    pub key_names: Vec<String>,
+    /// IANA zone for display.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// `html` or `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_format: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl User {
+    /// The name in Sync Gateway, `{account}.{user}`.
+    pub fn gateway_name(account: &AccountId, user: &UserId) -> String {
+        format!("{account}.{user}")
+    }
+}
+
+/// No end starts while it is in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// Who said so.
+    #[serde(default)]
+    pub by: String,
+    /// Since when.
+    pub since: Time,
+    /// When it was lifted; absent while it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_at: Option<Time>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A region that is not read as usual: paused after a drop, or denied by the organisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegionState {
+    /// Whose.
+    pub account: AccountId,
+    /// `ok`, `paused` or `denied`.
+    pub state: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// Since when.
+    pub since: Time,
+    /// An admin's wish to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<bool>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Every small document, kept current by the feed: who is who, what is allowed, what is held.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    /// By Account.
+    pub accounts: BTreeMap<AccountId, Account>,
+    /// By AWS id.
+    pub aws_accounts: BTreeMap<AwsId, AwsAccount>,
+    /// By Account and user.
+    pub users: BTreeMap<(AccountId, UserId), User>,
+    /// Policies by document id.
+    pub policies: BTreeMap<String, PolicyLayer>,
+    /// Pauses by document id.
+    pub pauses: BTreeMap<String, Pause>,
+    /// Regions by AWS id and region.
+    pub regions: BTreeMap<(AwsId, Region), RegionState>,
+}
+
+impl Directory {
+    /// The policy in force for a lease of `owner`.
+    pub fn policy(&self, account: &AccountId, aws_id: &AwsId, owner: Option<&UserId>) -> Policy {
+        let mut ids = vec![
+            format!("policy::{account}"),
+            format!("policy::{account}::aws::{aws_id}"),
+        ];
+        ids.extend(owner.map(|user| format!("policy::{account}::user::{user}")));
+        Policy::effective(ids.iter().filter_map(|id| self.policies.get(id)))
+    }
+
+    /// The admins of an Account, in a fixed order.
+    pub fn admins<'a>(&'a self, account: &'a AccountId) -> Vec<&'a User> {
+        self.of(account)
+            .filter(|user| user.role == Role::Admin)
+            .collect()
+    }
+
+    /// The people of an Account.
+    pub fn of<'a>(&'a self, account: &'a AccountId) -> impl Iterator<Item = &'a User> {
+        self.users
+            .values()
+            .filter(move |user| user.account == *account)
+    }
+
+    /// One person.
+    pub fn user(&self, account: &AccountId, user: &UserId) -> Option<&User> {
+        self.users.get(&(account.clone(), user.clone()))
+    }
+
+    /// The pauses that bear on a lease: of everything, of the Account, of the AWS account.
+    pub fn pauses(&self, account: &AccountId, key: &LeaseKey) -> Vec<&Pause> {
+        let ids = [
+            "pause::all".to_owned(),
+            format!("pause::{account}"),
+            format!("pause::{account}::{}", key.aws_id),
+        ];
+        ids.iter().filter_map(|id| self.pauses.get(id)).collect()
+    }
+}

@@ -1,0 +1,184 @@
+//! Resources: what AWS says of an instance, and since when it is missing.
+
+use super::{AccountId, Extra, LeaseKey, Time, UserId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// EC2's instance states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceState {
+    /// Starting.
+    Pending,
+    /// Up.
+    Running,
+    /// On its way down.
+    Stopping,
+    /// Down, can be started.
+    Stopped,
+    /// On its way out.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+}
+
+impl ResourceState {
+    /// Whether it runs or is about to: it needs a lease that ends.
+    pub fn is_up(self) -> bool {
+        matches!(self, ResourceState::Pending | ResourceState::Running)
+    }
+    /// Whether it is gone for good.
+    pub fn is_ended(self) -> bool {
+        matches!(
+            self,
+            ResourceState::ShuttingDown | ResourceState::Terminated
+        )
+    }
+    /// The word that EC2 uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ResourceState::Pending => "pending",
+            ResourceState::Running => "running",
+            ResourceState::Stopping => "stopping",
+            ResourceState::Stopped => "stopped",
+            ResourceState::ShuttingDown => "shutting-down",
+            ResourceState::Terminated => "terminated",
+        }
+    }
+}
+
+/// Who else decides about this instance, so that ending it alone would be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedBy {
+    /// `auto_scaling`, `eks`, `ecs`, `batch`, `emr`, `karpenter`, `beanstalk`, `fleet`.
+    pub kind: String,
+    /// The group, cluster or fleet.
+    pub name: String,
+}
+
+/// What AWS says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The state.
+    pub state: ResourceState,
+    /// Such as `t3.large`.
+    #[serde(default)]
+    pub instance_type: String,
+    /// The Name tag.
+    #[serde(default)]
+    pub name: String,
+    /// All tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// SSH key name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
+    /// When it was last started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_time: Option<Time>,
+    /// `spot` for spot instances; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<String>,
+    /// The spot request, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot_request: Option<String>,
+    /// `persistent` or `one-time`, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot_type: Option<String>,
+    /// `ebs` or `instance-store`.
+    #[serde(default)]
+    pub root_device: String,
+    /// The network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc_id: Option<String>,
+    /// The image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    /// Who else decides about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<ManagedBy>,
+}
+
+impl Facts {
+    /// One-time spot and instance-store instances cannot be stopped (EC2 User Guide): for them `stop` means terminate.
+    pub fn can_stop(&self) -> bool {
+        let one_time_spot = self.lifecycle.as_deref() == Some("spot")
+            && self.spot_type.as_deref() != Some("persistent");
+        self.root_device != "instance-store" && !one_time_spot
+    }
+}
+
+/// Absent from complete scans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The first scan that lacked it.
+    pub since: Time,
+    /// How many complete scans lacked it in a row.
+    pub scans: u32,
+}
+
+/// A resource document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Whose.
+    pub account: AccountId,
+    /// Where and which.
+    #[serde(flatten)]
+    pub key: LeaseKeyFields,
+    /// `instance` for now.
+    pub kind: String,
+    /// What AWS says.
+    pub facts: Facts,
+    /// The lease's owner, for the channels.
+    pub owner: UserId,
+    /// When zerocloud saw it first.
+    pub first_seen: Time,
+    /// Set while scans lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// The three parts of a [`LeaseKey`] as fields of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseKeyFields {
+    /// The AWS account.
+    pub aws_id: super::AwsId,
+    /// The region.
+    pub region: super::Region,
+    /// The instance.
+    pub resource_id: super::ResourceId,
+}
+
+impl LeaseKeyFields {
+    /// As one key.
+    pub fn key(&self) -> LeaseKey {
+        LeaseKey {
+            aws_id: self.aws_id.clone(),
+            region: self.region.clone(),
+            resource_id: self.resource_id.clone(),
+        }
+    }
+}
+
+impl From<LeaseKey> for LeaseKeyFields {
+    fn from(key: LeaseKey) -> LeaseKeyFields {
+        LeaseKeyFields {
+            aws_id: key.aws_id,
+            region: key.region,
+            resource_id: key.resource_id,
+        }
+    }
+}
+
+impl Resource {
+    /// Gone (DESIGN.md): EC2 says terminated, or absent from 3 complete scans over at least 10 minutes.
+    pub fn is_gone(&self, now: Time) -> bool {
+        self.facts.state == ResourceState::Terminated
+            || self.missing.is_some_and(|missing| {
+                missing.scans >= 3 && now.seconds_since(missing.since) >= 600
+            })
+    }
+}

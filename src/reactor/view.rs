@@ -1,0 +1,94 @@
+//! What a decision sees and what it says. The driver fills a [`View`] from documents and carries a [`Decision`] out.
+
+use crate::model::{
+    AccountId, Action, AwsAccount, Doc, Lease, LeaseKey, Notice, Pause, Policy, RegionState,
+    Request, Resource, Time, User,
+};
+
+/// Everything that bears on one lease, as documents say it now. An event is not in it: it is only a hint.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The lease, when there is one.
+    pub lease: Option<Lease>,
+    /// What the detector saw; a lease without it ends nothing.
+    pub resource: Option<Resource>,
+    /// The event that made zerocloud look, trimmed; recorded as the cause of a new lease.
+    pub trigger: serde_json::Value,
+    /// The AWS account, if its document can be read.
+    pub aws_account: Option<AwsAccount>,
+    /// The region's document, if any.
+    pub region: Option<RegionState>,
+    /// Account, AWS account and user layers applied for the lease's present owner.
+    pub policy: Policy,
+    /// The same without the user layer: for a lease whose owner is not judged yet.
+    pub account_policy: Policy,
+    /// All people of the Account, in id order.
+    pub users: Vec<User>,
+    /// Pauses that bear on it, also lifted ones.
+    pub pauses: Vec<Pause>,
+    /// Requests about it that have no answer yet, by id.
+    pub requests: Vec<Doc<Request>>,
+    /// Every notice of the lease's present term.
+    pub notices: Vec<Notice>,
+    /// The lease's rank among its owner's live leases in the Account by (first seen, id), from 1; 0 when it is not live.
+    pub usage: u32,
+}
+
+/// One thing to carry out after the lease was saved. All are idempotent: a restart derives them anew.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Put a notice into the outbox; a 409 means that it is there.
+    Queue(Notice),
+    /// Write a request's answer.
+    Answer(Doc<Request>),
+    /// Write the resource document's owner, so that its channels follow the lease.
+    SaveResource(Resource),
+    /// The end is due and nothing holds it: ask for admission and claim it.
+    Due(DueEnd),
+    /// Start a stopped instance again (an accepted `revive`).
+    Start(LeaseKey),
+}
+
+impl Effect {
+    /// The names of all effects, for the crash tests, which stop the process after each.
+    pub const NAMES: [&'static str; 5] = ["queue", "answer", "save_resource", "due", "start"];
+
+    /// This effect's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Effect::Queue(_) => "queue",
+            Effect::Answer(_) => "answer",
+            Effect::SaveResource(_) => "save_resource",
+            Effect::Due(_) => "due",
+            Effect::Start(_) => "start",
+        }
+    }
+}
+
+/// An end that may happen now, if the pace allows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueEnd {
+    /// Whose.
+    pub account: AccountId,
+    /// Of what.
+    pub key: LeaseKey,
+    /// Stop or terminate.
+    pub action: Action,
+    /// Since when it is due; the oldest goes first.
+    pub deadline: Time,
+    /// The lease's term; a claim for another term is void.
+    pub term: u32,
+}
+
+/// What is to be done about one lease.
+#[derive(Debug, Clone, Default)]
+pub struct Decision {
+    /// The lease to save by compare-and-swap; `None` when nothing that a person sees changes.
+    pub lease: Option<Lease>,
+    /// What to carry out afterwards.
+    pub effects: Vec<Effect>,
+    /// When to look again without any event.
+    pub next: Option<Time>,
+    /// Why, for `plan` and the audit.
+    pub reason: String,
+}
