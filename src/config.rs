@@ -1,1 +1,454 @@
-//! Being written.
+//! config.yml and the environment, checked whole before anything starts: every mistake at once, with its key.
+//!
+//! Durations are texts such as `3d` here and integer seconds in documents. The only reader of the environment.
+
+mod read;
+mod seeds;
+
+pub use read::parse_duration;
+pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
+
+use read::{Problems, Section};
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that an installation decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where documents live.
+    pub store: StoreChoice,
+    /// How to reach AWS.
+    pub aws: AwsSettings,
+    /// How mail goes out.
+    pub mail: MailSettings,
+    /// Cron expressions of the recurring jobs.
+    pub schedule: Schedule,
+    /// How long a leader may be silent before another takes over, seconds.
+    pub leader_ttl: i64,
+    /// Where people reach the pages; mails carry links only when it is set.
+    pub public_url: Option<String>,
+    /// Documents to make when they do not exist yet.
+    pub accounts: Vec<AccountSeed>,
+}
+
+/// The embedded gateway, or a Sync Gateway by URL.
+#[derive(Debug, Clone)]
+pub enum StoreChoice {
+    /// In this process.
+    Embedded {
+        /// Directory of the database file.
+        data: PathBuf,
+        /// People's port.
+        public: SocketAddr,
+        /// The service's port; loopback only.
+        admin: SocketAddr,
+    },
+    /// Elsewhere.
+    Remote {
+        /// People's port.
+        public_url: String,
+        /// The service's port.
+        admin_url: String,
+        /// Admin name and password, when the gateway asks for them.
+        admin: Option<(String, SecretString)>,
+    },
+}
+
+/// How to reach AWS.
+#[derive(Debug, Clone)]
+pub struct AwsSettings {
+    /// Region of STS and SES.
+    pub region: String,
+    /// Keys of zerocloud's own AWS account; absent means the default chain.
+    pub keys: Option<(String, SecretString)>,
+    /// Endpoint overrides.
+    pub endpoints: Endpoints,
+    /// Instances on a page, 5 to 1000.
+    pub page_size: i32,
+    /// Calls a second for each AWS account and region.
+    pub requests_per_second: u32,
+    /// Limit for one call.
+    pub timeout: Duration,
+}
+
+/// Other addresses for AWS services.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoints {
+    /// EC2.
+    pub ec2: Option<String>,
+    /// STS.
+    pub sts: Option<String>,
+    /// SES.
+    pub ses: Option<String>,
+}
+
+/// How mail goes out.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// The sender.
+    pub from: String,
+    /// Whether SES sends it; otherwise it is only logged and nothing counts as accepted.
+    pub ses: bool,
+    /// Mails a second.
+    pub per_second: u32,
+}
+
+/// Cron expressions, with seconds.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// The detector.
+    pub poll: String,
+    /// The sweep over overdue leases.
+    pub sweep: String,
+    /// The outbox.
+    pub outbox: String,
+    /// Old documents.
+    pub cleanup: String,
+}
+
+/// Every mistake in a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} has {} mistake(s); nothing was started:\n  {}", problems.len(), problems.join("\n  "))]
+pub struct BadConfig {
+    /// The file.
+    pub file: String,
+    /// One line each: key and what would be right.
+    pub problems: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file and the overrides `ZEROCLOUD_AWS_ACCESS_KEY_ID`, `ZEROCLOUD_AWS_SECRET_ACCESS_KEY`,
+    /// `ZEROCLOUD_STORE_ADMIN_PASSWORD` from the environment, so that no secret needs to stand in the file.
+    pub fn load(path: &Path) -> Result<Config, BadConfig> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|why| BadConfig {
+            file: file.clone(),
+            problems: vec![format!(
+                "cannot be read: {why}; copy config.example.yml there"
+            )],
+        })?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "config.rs is the one reader of the environment"
+        )]
+        Config::parse(&text, |name| std::env::var(name).ok())
+            .map_err(|problems| BadConfig { file, problems })
+    }
+
+    /// Reads a text; `environment` answers for the overrides.
+    pub fn parse(
+        text: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, Vec<String>> {
+        let yaml =
+            serde_yaml_ng::from_str(text).map_err(|why| vec![format!("is not YAML: {why}")])?;
+        let mut problems = Problems::default();
+        let root = Section::root(&yaml);
+        root.only(
+            &[
+                "store",
+                "aws",
+                "mail",
+                "schedule",
+                "leader_ttl",
+                "public_url",
+                "accounts",
+            ],
+            &mut problems,
+        );
+        let config = Config {
+            store: store(
+                &root.section("store", &mut problems),
+                &environment,
+                &mut problems,
+            ),
+            aws: aws(
+                &root.section("aws", &mut problems),
+                &environment,
+                &mut problems,
+            ),
+            mail: mail(&root.section("mail", &mut problems), &mut problems),
+            schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
+            leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
+            public_url: root.parsed("public_url", url, &mut problems),
+            accounts: seeds::accounts(&root, &mut problems),
+        };
+        if problems.0.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems.0)
+        }
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err(format!(
+            "{text:?} is not a URL such as https://gateway.example.com:4984"
+        )),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:4984"))
+}
+
+fn store(
+    at: &Section<'_>,
+    environment: &impl Fn(&str) -> Option<String>,
+    problems: &mut Problems,
+) -> StoreChoice {
+    at.only(
+        &[
+            "data",
+            "public",
+            "admin",
+            "public_url",
+            "admin_url",
+            "admin_user",
+            "admin_password",
+        ],
+        problems,
+    );
+    let public_url = at.parsed("public_url", url, problems);
+    let admin_url = at.parsed("admin_url", url, problems);
+    if public_url.is_some() != admin_url.is_some() {
+        problems.add(
+            &at.key("public_url"),
+            "and admin_url belong together: give both, or neither",
+        );
+    }
+    let password = environment("ZEROCLOUD_STORE_ADMIN_PASSWORD")
+        .or_else(|| at.text("admin_password", problems));
+    if let (Some(public_url), Some(admin_url)) = (public_url, admin_url) {
+        let admin = at
+            .text("admin_user", problems)
+            .zip(password.map(SecretString::from));
+        return StoreChoice::Remote {
+            public_url,
+            admin_url,
+            admin,
+        };
+    }
+    let admin = at
+        .parsed("admin", address, problems)
+        .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4985)));
+    if !admin.ip().is_loopback() {
+        problems.add(
+            &at.key("admin"),
+            "must be a loopback address: whoever reaches it may do everything",
+        );
+    }
+    StoreChoice::Embedded {
+        data: at
+            .text("data", problems)
+            .unwrap_or_else(|| "zerocloud-data".to_owned())
+            .into(),
+        public: at
+            .parsed("public", address, problems)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4984))),
+        admin,
+    }
+}
+
+fn aws(
+    at: &Section<'_>,
+    environment: &impl Fn(&str) -> Option<String>,
+    problems: &mut Problems,
+) -> AwsSettings {
+    at.only(
+        &[
+            "region",
+            "access_key_id",
+            "secret_access_key",
+            "endpoints",
+            "page_size",
+            "requests_per_second",
+            "timeout",
+        ],
+        problems,
+    );
+    let ends = at.section("endpoints", problems);
+    ends.only(&["ec2", "sts", "ses"], problems);
+    let id =
+        environment("ZEROCLOUD_AWS_ACCESS_KEY_ID").or_else(|| at.text("access_key_id", problems));
+    let secret = environment("ZEROCLOUD_AWS_SECRET_ACCESS_KEY")
+        .or_else(|| at.text("secret_access_key", problems));
+    if id.is_some() != secret.is_some() {
+        problems.add(
+            &at.key("access_key_id"),
+            "and secret_access_key belong together: give both, or neither",
+        );
+    }
+    let page_size = at.count("page_size", problems).unwrap_or(500);
+    if !(5..=1000).contains(&page_size) {
+        problems.add(
+            &at.key("page_size"),
+            "must be from 5 to 1000 (EC2 DescribeInstances, MaxResults)",
+        );
+    }
+    AwsSettings {
+        region: at
+            .text("region", problems)
+            .unwrap_or_else(|| "us-east-1".to_owned()),
+        keys: id.zip(secret.map(SecretString::from)),
+        endpoints: Endpoints {
+            ec2: ends.parsed("ec2", url, problems),
+            sts: ends.parsed("sts", url, problems),
+            ses: ends.parsed("ses", url, problems),
+        },
+        page_size: i32::try_from(page_size).unwrap_or(500),
+        requests_per_second: at.count("requests_per_second", problems).unwrap_or(5),
+        timeout: Duration::from_secs(
+            at.duration("timeout", problems)
+                .unwrap_or(30)
+                .unsigned_abs(),
+        ),
+    }
+}
+
+fn mail(at: &Section<'_>, problems: &mut Problems) -> MailSettings {
+    at.only(&["from", "send", "per_second"], problems);
+    let ses = match at.text("send", problems).as_deref() {
+        None | Some("ses") => true,
+        Some("log") => false,
+        Some(other) => {
+            problems.add(&at.key("send"), format!("{other:?} is neither ses nor log"));
+            false
+        }
+    };
+    let from = at.parsed("from", seeds::email, problems);
+    MailSettings {
+        from: at.required("from", from, problems).unwrap_or_default(),
+        ses,
+        per_second: at.count("per_second", problems).unwrap_or(10),
+    }
+}
+
+fn schedule(at: &Section<'_>, problems: &mut Problems) -> Schedule {
+    at.only(&["poll", "sweep", "outbox", "cleanup"], problems);
+    let mut cron = |name: &str, default: &str| {
+        let text = at
+            .text(name, problems)
+            .unwrap_or_else(|| default.to_owned());
+        if let Err(why) = tokio_cron_scheduler::Job::new(text.as_str(), |_, _| ()) {
+            problems.add(
+                &at.key(name),
+                format!("{text:?} is not a cron expression with seconds ({why}); try {default:?}"),
+            );
+        }
+        text
+    };
+    Schedule {
+        poll: cron("poll", "0 * * * * *"),
+        sweep: cron("sweep", "30 * * * * *"),
+        outbox: cron("outbox", "*/10 * * * * *"),
+        cleanup: cron("cleanup", "0 0 * * * *"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, StoreChoice};
+    use crate::model::{Policy, Stage};
+
+    const EXAMPLE: &str = include_str!("../config.example.yml");
+
+    #[test]
+    fn the_example_is_valid_and_shows_the_defaults() {
+        let config = Config::parse(EXAMPLE, |_| None).unwrap();
+        let seed = &config.accounts[0];
+        assert_eq!(Policy::effective([&seed.policy]), Policy::default());
+        assert_eq!(seed.aws_accounts[0].stage, Stage::Observe);
+        let least = "mail: {from: zerocloud@bigdb.com}";
+        let least = Config::parse(least, |_| None).unwrap();
+        assert_eq!(
+            format!("{:?}", least.schedule),
+            format!("{:?}", config.schedule)
+        );
+        assert_eq!(format!("{:?}", least.store), format!("{:?}", config.store));
+        assert_eq!(
+            (least.leader_ttl, least.mail.per_second),
+            (config.leader_ttl, config.mail.per_second)
+        );
+        assert_eq!(format!("{:?}", least.aws), format!("{:?}", config.aws));
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_key() {
+        let bad = r#"
+            store: {admin: "0.0.0.0:4985", public: nowhere}
+            aws: {page_size: 4, access_key_id: AKIA, timeout: 0s}
+            mail: {send: pigeon}
+            schedule: {poll: often}
+            leader_tll: 3s
+            accounts:
+              - id: Big DB
+                policy: {grace: 0s, default_lease: 3, warnings: [1h, soon]}
+                aws_accounts: [{aws_id: 12, stage: destroy, role_arn: x}]
+                users: [{id: lin, email: nobody, time_zone: Mars/Base}]
+        "#;
+        let problems = Config::parse(bad, |_| None).unwrap_err();
+        for key in [
+            "store.admin:",
+            "store.public:",
+            "aws.page_size:",
+            "aws.access_key_id:",
+            "aws.timeout:",
+            "mail.send:",
+            "mail.from:",
+            "schedule.poll:",
+            "leader_tll:",
+            "accounts[0].id:",
+            "accounts[0].policy.grace:",
+            "accounts[0].policy.default_lease:",
+            "accounts[0].policy.warnings:",
+            "accounts[0].aws_accounts[0].aws_id:",
+            "accounts[0].aws_accounts[0].stage:",
+            "accounts[0].aws_accounts[0].external_id:",
+            "accounts[0].users[0].email:",
+            "accounts[0].users[0].time_zone:",
+            "accounts[0].users:",
+        ] {
+            assert!(
+                problems.iter().any(|line| line.starts_with(key)),
+                "{key} is not in {problems:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_remote_store_takes_its_password_from_the_environment_and_never_shows_it() {
+        let text = "store: {public_url: 'http://a:4984', admin_url: 'http://a:4985/', admin_user: zc}\nmail: {from: a@b.c}";
+        let config = Config::parse(text, |name| {
+            (name == "ZEROCLOUD_STORE_ADMIN_PASSWORD").then(|| "hush".into())
+        });
+        let config = config.unwrap();
+        assert!(
+            matches!(&config.store, StoreChoice::Remote { admin: Some(_), admin_url, .. } if admin_url == "http://a:4985")
+        );
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn durations_are_whole_and_positive() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("12h", 43_200),
+            ("3d", 259_200),
+            ("1d 12h", 129_600),
+        ] {
+            assert_eq!(super::parse_duration(text), Ok(seconds));
+        }
+        for bad in ["", "0s", "-1h", "3", "1.5s", "1month", "999999d", "soon"] {
+            assert!(super::parse_duration(bad).is_err(), "{bad} was read");
+        }
+    }
+}
