@@ -28,10 +28,7 @@ impl Clock {
     }
 
     /// The present second, UTC.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the system clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system clock")]
     pub fn now(&self) -> Time {
         match &self.0 {
             Source::System => Time::from_unix(jiff::Timestamp::now().as_second()),

@@ -125,178 +125,83 @@ impl Config {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|why| BadConfig {
             file: file.clone(),
-            problems: vec![format!(
-                "cannot be read: {why}; copy config.example.yml there"
-            )],
+            problems: vec![format!("cannot be read: {why}; copy config.example.yml there")],
         })?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "config.rs is the one reader of the environment"
-        )]
-        Config::parse(&text, |name| std::env::var(name).ok())
-            .map_err(|problems| BadConfig { file, problems })
+        #[expect(clippy::disallowed_methods, reason = "config.rs is the one reader of the environment")]
+        Config::parse(&text, |name| std::env::var(name).ok()).map_err(|problems| BadConfig { file, problems })
     }
 
     /// Reads a text; `environment` answers for the overrides.
-    pub fn parse(
-        text: &str,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Config, Vec<String>> {
-        let yaml =
-            serde_yaml_ng::from_str(text).map_err(|why| vec![format!("is not YAML: {why}")])?;
+    pub fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Config, Vec<String>> {
+        let yaml = serde_yaml_ng::from_str(text).map_err(|why| vec![format!("is not YAML: {why}")])?;
         let mut problems = Problems::default();
         let root = Section::root(&yaml);
-        root.only(
-            &[
-                "store",
-                "aws",
-                "mail",
-                "schedule",
-                "leader_ttl",
-                "public_url",
-                "accounts",
-            ],
-            &mut problems,
-        );
+        root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "public_url", "accounts"], &mut problems);
         let config = Config {
-            store: store(
-                &root.section("store", &mut problems),
-                &environment,
-                &mut problems,
-            ),
-            aws: aws(
-                &root.section("aws", &mut problems),
-                &environment,
-                &mut problems,
-            ),
+            store: store(&root.section("store", &mut problems), &environment, &mut problems),
+            aws: aws(&root.section("aws", &mut problems), &environment, &mut problems),
             mail: mail(&root.section("mail", &mut problems), &mut problems),
             schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
             leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
             public_url: root.parsed("public_url", url, &mut problems),
             accounts: seeds::accounts(&root, &mut problems),
         };
-        if problems.0.is_empty() {
-            Ok(config)
-        } else {
-            Err(problems.0)
-        }
+        if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
     }
 }
 
 fn url(text: &str) -> Result<String, String> {
     match reqwest::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => {
-            Ok(text.trim_end_matches('/').to_owned())
-        }
-        _ => Err(format!(
-            "{text:?} is not a URL such as https://gateway.example.com:4984"
-        )),
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err(format!("{text:?} is not a URL such as https://gateway.example.com:4984")),
     }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:4984"))
+    text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:4984"))
 }
 
-fn store(
-    at: &Section<'_>,
-    environment: &impl Fn(&str) -> Option<String>,
-    problems: &mut Problems,
-) -> StoreChoice {
-    at.only(
-        &[
-            "data",
-            "public",
-            "admin",
-            "public_url",
-            "admin_url",
-            "admin_user",
-            "admin_password",
-        ],
-        problems,
-    );
+fn store(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> StoreChoice {
+    at.only(&["data", "public", "admin", "public_url", "admin_url", "admin_user", "admin_password"], problems);
     let public_url = at.parsed("public_url", url, problems);
     let admin_url = at.parsed("admin_url", url, problems);
     if public_url.is_some() != admin_url.is_some() {
-        problems.add(
-            &at.key("public_url"),
-            "and admin_url belong together: give both, or neither",
-        );
+        problems.add(&at.key("public_url"), "and admin_url belong together: give both, or neither");
     }
-    let password = environment("ZEROCLOUD_STORE_ADMIN_PASSWORD")
-        .or_else(|| at.text("admin_password", problems));
+    let password = environment("ZEROCLOUD_STORE_ADMIN_PASSWORD").or_else(|| at.text("admin_password", problems));
     if let (Some(public_url), Some(admin_url)) = (public_url, admin_url) {
-        let admin = at
-            .text("admin_user", problems)
-            .zip(password.map(SecretString::from));
-        return StoreChoice::Remote {
-            public_url,
-            admin_url,
-            admin,
-        };
+        let admin = at.text("admin_user", problems).zip(password.map(SecretString::from));
+        return StoreChoice::Remote { public_url, admin_url, admin };
     }
-    let admin = at
-        .parsed("admin", address, problems)
-        .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4985)));
+    let admin = at.parsed("admin", address, problems).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4985)));
     if !admin.ip().is_loopback() {
-        problems.add(
-            &at.key("admin"),
-            "must be a loopback address: whoever reaches it may do everything",
-        );
+        problems.add(&at.key("admin"), "must be a loopback address: whoever reaches it may do everything");
     }
     StoreChoice::Embedded {
-        data: at
-            .text("data", problems)
-            .unwrap_or_else(|| "zerocloud-data".to_owned())
-            .into(),
-        public: at
-            .parsed("public", address, problems)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4984))),
+        data: at.text("data", problems).unwrap_or_else(|| "zerocloud-data".to_owned()).into(),
+        public: at.parsed("public", address, problems).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4984))),
         admin,
     }
 }
 
-fn aws(
-    at: &Section<'_>,
-    environment: &impl Fn(&str) -> Option<String>,
-    problems: &mut Problems,
-) -> AwsSettings {
+fn aws(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> AwsSettings {
     at.only(
-        &[
-            "region",
-            "access_key_id",
-            "secret_access_key",
-            "endpoints",
-            "page_size",
-            "requests_per_second",
-            "timeout",
-        ],
+        &["region", "access_key_id", "secret_access_key", "endpoints", "page_size", "requests_per_second", "timeout"],
         problems,
     );
     let ends = at.section("endpoints", problems);
     ends.only(&["ec2", "sts", "ses"], problems);
-    let id =
-        environment("ZEROCLOUD_AWS_ACCESS_KEY_ID").or_else(|| at.text("access_key_id", problems));
-    let secret = environment("ZEROCLOUD_AWS_SECRET_ACCESS_KEY")
-        .or_else(|| at.text("secret_access_key", problems));
+    let id = environment("ZEROCLOUD_AWS_ACCESS_KEY_ID").or_else(|| at.text("access_key_id", problems));
+    let secret = environment("ZEROCLOUD_AWS_SECRET_ACCESS_KEY").or_else(|| at.text("secret_access_key", problems));
     if id.is_some() != secret.is_some() {
-        problems.add(
-            &at.key("access_key_id"),
-            "and secret_access_key belong together: give both, or neither",
-        );
+        problems.add(&at.key("access_key_id"), "and secret_access_key belong together: give both, or neither");
     }
     let page_size = at.count("page_size", problems).unwrap_or(500);
     if !(5..=1000).contains(&page_size) {
-        problems.add(
-            &at.key("page_size"),
-            "must be from 5 to 1000 (EC2 DescribeInstances, MaxResults)",
-        );
+        problems.add(&at.key("page_size"), "must be from 5 to 1000 (EC2 DescribeInstances, MaxResults)");
     }
     AwsSettings {
-        region: at
-            .text("region", problems)
-            .unwrap_or_else(|| "us-east-1".to_owned()),
+        region: at.text("region", problems).unwrap_or_else(|| "us-east-1".to_owned()),
         keys: id.zip(secret.map(SecretString::from)),
         endpoints: Endpoints {
             ec2: ends.parsed("ec2", url, problems),
@@ -305,11 +210,7 @@ fn aws(
         },
         page_size: i32::try_from(page_size).unwrap_or(500),
         requests_per_second: at.count("requests_per_second", problems).unwrap_or(5),
-        timeout: Duration::from_secs(
-            at.duration("timeout", problems)
-                .unwrap_or(30)
-                .unsigned_abs(),
-        ),
+        timeout: Duration::from_secs(at.duration("timeout", problems).unwrap_or(30).unsigned_abs()),
     }
 }
 
@@ -334,14 +235,10 @@ fn mail(at: &Section<'_>, problems: &mut Problems) -> MailSettings {
 fn schedule(at: &Section<'_>, problems: &mut Problems) -> Schedule {
     at.only(&["poll", "sweep", "outbox", "cleanup"], problems);
     let mut cron = |name: &str, default: &str| {
-        let text = at
-            .text(name, problems)
-            .unwrap_or_else(|| default.to_owned());
+        let text = at.text(name, problems).unwrap_or_else(|| default.to_owned());
         if let Err(why) = tokio_cron_scheduler::Job::new(text.as_str(), |_, _| ()) {
-            problems.add(
-                &at.key(name),
-                format!("{text:?} is not a cron expression with seconds ({why}); try {default:?}"),
-            );
+            problems
+                .add(&at.key(name), format!("{text:?} is not a cron expression with seconds ({why}); try {default:?}"));
         }
         text
     };
@@ -368,15 +265,9 @@ mod tests {
         assert_eq!(seed.aws_accounts[0].stage, Stage::Observe);
         let least = "mail: {from: zerocloud@bigdb.com}";
         let least = Config::parse(least, |_| None).unwrap();
-        assert_eq!(
-            format!("{:?}", least.schedule),
-            format!("{:?}", config.schedule)
-        );
+        assert_eq!(format!("{:?}", least.schedule), format!("{:?}", config.schedule));
         assert_eq!(format!("{:?}", least.store), format!("{:?}", config.store));
-        assert_eq!(
-            (least.leader_ttl, least.mail.per_second),
-            (config.leader_ttl, config.mail.per_second)
-        );
+        assert_eq!((least.leader_ttl, least.mail.per_second), (config.leader_ttl, config.mail.per_second));
         assert_eq!(format!("{:?}", least.aws), format!("{:?}", config.aws));
     }
 
@@ -416,19 +307,15 @@ mod tests {
             "accounts[0].users[0].time_zone:",
             "accounts[0].users:",
         ] {
-            assert!(
-                problems.iter().any(|line| line.starts_with(key)),
-                "{key} is not in {problems:#?}"
-            );
+            assert!(problems.iter().any(|line| line.starts_with(key)), "{key} is not in {problems:#?}");
         }
     }
 
     #[test]
     fn a_remote_store_takes_its_password_from_the_environment_and_never_shows_it() {
-        let text = "store: {public_url: 'http://a:4984', admin_url: 'http://a:4985/', admin_user: zc}\nmail: {from: a@b.c}";
-        let config = Config::parse(text, |name| {
-            (name == "ZEROCLOUD_STORE_ADMIN_PASSWORD").then(|| "hush".into())
-        });
+        let text =
+            "store: {public_url: 'http://a:4984', admin_url: 'http://a:4985/', admin_user: zc}\nmail: {from: a@b.c}";
+        let config = Config::parse(text, |name| (name == "ZEROCLOUD_STORE_ADMIN_PASSWORD").then(|| "hush".into()));
         let config = config.unwrap();
         assert!(
             matches!(&config.store, StoreChoice::Remote { admin: Some(_), admin_url, .. } if admin_url == "http://a:4985")
@@ -438,13 +325,7 @@ mod tests {
 
     #[test]
     fn durations_are_whole_and_positive() {
-        for (text, seconds) in [
-            ("90s", 90),
-            ("15m", 900),
-            ("12h", 43_200),
-            ("3d", 259_200),
-            ("1d 12h", 129_600),
-        ] {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("12h", 43_200), ("3d", 259_200), ("1d 12h", 129_600)] {
             assert_eq!(super::parse_duration(text), Ok(seconds));
         }
         for bad in ["", "0s", "-1h", "3", "1.5s", "1month", "999999d", "soon"] {

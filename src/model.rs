@@ -12,14 +12,12 @@ mod request;
 mod resource;
 mod time;
 
-pub use account::{
-    Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User,
-};
+pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
 pub use lease::{
-    Answered, Evidence, EvidenceSource, Exemption, Hold, HoldKind, Lease, LogLine, Notified, Reap,
-    Refusal, State, StoppedBy, Summary,
+    Answered, Evidence, EvidenceSource, Exemption, Hold, HoldKind, Lease, LogLine, Notified, Reap, Refusal, State,
+    StoppedBy, Summary,
 };
 pub use notice::{Notice, NoticeKind, NoticeStatus, address_hash};
 pub use policy::{Action, Policy, PolicyLayer};

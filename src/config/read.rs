@@ -21,19 +21,12 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn root(value: &'a Value) -> Section<'a> {
-        Section {
-            path: String::new(),
-            value: Some(value),
-        }
+        Section { path: String::new(), value: Some(value) }
     }
 
     /// The full name of a setting, such as `mail.from`.
     pub(super) fn key(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     fn raw(&self, name: &str) -> Option<&'a Value> {
@@ -44,15 +37,9 @@ impl<'a> Section<'a> {
     pub(super) fn section(&self, name: &str, problems: &mut Problems) -> Section<'a> {
         let value = self.raw(name);
         if value.is_some_and(|value| !value.is_mapping()) {
-            problems.add(
-                &self.key(name),
-                "is not a mapping; write its settings indented below it",
-            );
+            problems.add(&self.key(name), "is not a mapping; write its settings indented below it");
         }
-        Section {
-            path: self.key(name),
-            value,
-        }
+        Section { path: self.key(name), value }
     }
 
     /// A list of mappings.
@@ -62,16 +49,10 @@ impl<'a> Section<'a> {
             Some(Value::Sequence(items)) => items
                 .iter()
                 .enumerate()
-                .map(|(i, value)| Section {
-                    path: format!("{}[{i}]", self.key(name)),
-                    value: Some(value),
-                })
+                .map(|(i, value)| Section { path: format!("{}[{i}]", self.key(name)), value: Some(value) })
                 .collect(),
             Some(_) => {
-                problems.add(
-                    &self.key(name),
-                    "is not a list; start each entry with a dash",
-                );
+                problems.add(&self.key(name), "is not a list; start each entry with a dash");
                 Vec::new()
             }
         }
@@ -82,10 +63,7 @@ impl<'a> Section<'a> {
         for (name, _) in self.value.and_then(Value::as_mapping).into_iter().flatten() {
             let name = name.as_str().unwrap_or("?");
             if !known.contains(&name) {
-                problems.add(
-                    &self.key(name),
-                    format!("is not a setting; known here: {}", known.join(", ")),
-                );
+                problems.add(&self.key(name), format!("is not a setting; known here: {}", known.join(", ")));
             }
         }
     }
@@ -104,11 +82,9 @@ impl<'a> Section<'a> {
     pub(super) fn texts(&self, name: &str, problems: &mut Problems) -> Vec<String> {
         match self.raw(name) {
             None => Vec::new(),
-            Some(Value::Sequence(items)) if items.iter().all(Value::is_string) => items
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
+            Some(Value::Sequence(items)) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
             Some(_) => {
                 problems.add(&self.key(name), "is not a list of texts; quote numbers");
                 Vec::new()
@@ -119,10 +95,7 @@ impl<'a> Section<'a> {
     /// A whole number from 1.
     pub(super) fn count(&self, name: &str, problems: &mut Problems) -> Option<u32> {
         let value = self.raw(name)?;
-        let count = value
-            .as_u64()
-            .and_then(|n| u32::try_from(n).ok())
-            .filter(|n| *n > 0);
+        let count = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         if count.is_none() {
             problems.add(&self.key(name), "is not a whole number from 1");
         }
@@ -162,18 +135,11 @@ impl<'a> Section<'a> {
         problems: &mut Problems,
     ) -> Option<T> {
         let text = self.text(name, problems)?;
-        parse(&text)
-            .map_err(|why| problems.add(&self.key(name), why))
-            .ok()
+        parse(&text).map_err(|why| problems.add(&self.key(name), why)).ok()
     }
 
     /// What must be there.
-    pub(super) fn required<T>(
-        &self,
-        name: &str,
-        value: Option<T>,
-        problems: &mut Problems,
-    ) -> Option<T> {
+    pub(super) fn required<T>(&self, name: &str, value: Option<T>, problems: &mut Problems) -> Option<T> {
         if value.is_none() && self.raw(name).is_none() {
             problems.add(&self.key(name), "is missing");
         }
@@ -186,14 +152,10 @@ impl<'a> Section<'a> {
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     let wrong = || format!("{text:?} is not a duration such as 90s, 15m, 12h or 3d");
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-    let total = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| wrong())?;
+    let total = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     let (whole, exact) = (total.as_secs(), total.subsec_nanos() == 0);
     if !exact || !(1..=100 * 366 * 86_400).contains(&whole) {
-        return Err(format!(
-            "{text:?} must be at least one whole second, at most 100 years"
-        ));
+        return Err(format!("{text:?} must be at least one whole second, at most 100 years"));
     }
     Ok(whole)
 }

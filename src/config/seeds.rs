@@ -55,26 +55,15 @@ pub struct UserSeed {
 }
 
 pub(super) fn email(text: &str) -> Result<String, String> {
-    let fine = text
-        .split_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+    let fine = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())
         && text.len() <= 254;
-    if fine {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "{text:?} is not an address such as ops@example.com"
-        ))
-    }
+    if fine { Ok(text.to_owned()) } else { Err(format!("{text:?} is not an address such as ops@example.com")) }
 }
 
 pub(super) fn accounts(root: &Section<'_>, problems: &mut Problems) -> Vec<AccountSeed> {
     let seeds = root.sections("accounts", problems);
-    seeds
-        .iter()
-        .filter_map(|at| account(at, problems))
-        .collect()
+    seeds.iter().filter_map(|at| account(at, problems)).collect()
 }
 
 fn account(at: &Section<'_>, problems: &mut Problems) -> Option<AccountSeed> {
@@ -84,40 +73,18 @@ fn account(at: &Section<'_>, problems: &mut Problems) -> Option<AccountSeed> {
     let name = at.text("name", problems);
     let policy = policy(&at.section("policy", problems), problems);
     let aws = at.sections("aws_accounts", problems);
-    let aws_accounts = aws
-        .iter()
-        .filter_map(|at| aws_account(at, problems))
-        .collect();
+    let aws_accounts = aws.iter().filter_map(|at| aws_account(at, problems)).collect();
     let people = at.sections("users", problems);
     let users: Vec<_> = people.iter().filter_map(|at| user(at, problems)).collect();
     if !users.iter().any(|user| user.role == Role::Admin) {
-        problems.add(
-            &at.key("users"),
-            "needs at least one with role admin: instances without an owner go there",
-        );
+        problems.add(&at.key("users"), "needs at least one with role admin: instances without an owner go there");
     }
     let id = id?;
-    Some(AccountSeed {
-        name: name.unwrap_or_else(|| id.to_string()),
-        id,
-        policy,
-        aws_accounts,
-        users,
-    })
+    Some(AccountSeed { name: name.unwrap_or_else(|| id.to_string()), id, policy, aws_accounts, users })
 }
 
 fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSeed> {
-    at.only(
-        &[
-            "aws_id",
-            "name",
-            "regions",
-            "stage",
-            "role_arn",
-            "external_id",
-        ],
-        problems,
-    );
+    at.only(&["aws_id", "name", "regions", "stage", "role_arn", "external_id"], problems);
     let aws_id = at.parsed("aws_id", AwsId::parse, problems);
     let aws_id = at.required("aws_id", aws_id, problems);
     let mut regions = Vec::new();
@@ -127,16 +94,11 @@ fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSe
             Err(why) => problems.add(&at.key("regions"), why),
         }
     }
-    let stage = at
-        .parsed("stage", stage, problems)
-        .unwrap_or(Stage::Observe);
+    let stage = at.parsed("stage", stage, problems).unwrap_or(Stage::Observe);
     let role_arn = at.text("role_arn", problems);
     let external_id = at.text("external_id", problems);
     if role_arn.is_some() && external_id.is_none() {
-        problems.add(
-            &at.key("external_id"),
-            "is missing: a role without one can be used by others (confused deputy)",
-        );
+        problems.add(&at.key("external_id"), "is missing: a role without one can be used by others (confused deputy)");
     }
     let name = at.text("name", problems);
     let aws_id = aws_id?;
@@ -156,25 +118,12 @@ fn stage(text: &str) -> Result<Stage, String> {
         "notify" => Ok(Stage::Notify),
         "stop" => Ok(Stage::Stop),
         "terminate" => Ok(Stage::Terminate),
-        other => Err(format!(
-            "{other:?} is not a stage: observe, notify, stop or terminate"
-        )),
+        other => Err(format!("{other:?} is not a stage: observe, notify, stop or terminate")),
     }
 }
 
 fn user(at: &Section<'_>, problems: &mut Problems) -> Option<UserSeed> {
-    at.only(
-        &[
-            "id",
-            "email",
-            "name",
-            "role",
-            "github_login",
-            "key_names",
-            "time_zone",
-        ],
-        problems,
-    );
+    at.only(&["id", "email", "name", "role", "github_login", "key_names", "time_zone"], problems);
     let id = at.parsed("id", UserId::parse, problems);
     let id = at.required("id", id, problems);
     let address = at.parsed("email", email, problems);
@@ -183,10 +132,7 @@ fn user(at: &Section<'_>, problems: &mut Problems) -> Option<UserSeed> {
         None | Some("dev") => Role::Dev,
         Some("admin") => Role::Admin,
         Some(other) => {
-            problems.add(
-                &at.key("role"),
-                format!("{other:?} is neither admin nor dev"),
-            );
+            problems.add(&at.key("role"), format!("{other:?} is neither admin nor dev"));
             Role::Dev
         }
     };
@@ -194,31 +140,14 @@ fn user(at: &Section<'_>, problems: &mut Problems) -> Option<UserSeed> {
     let github_login = at.text("github_login", problems);
     let key_names = at.texts("key_names", problems);
     let time_zone = at.text("time_zone", problems);
-    if let Some(zone) = time_zone
-        .as_deref()
-        .filter(|zone| jiff::tz::TimeZone::get(zone).is_err())
-    {
-        problems.add(
-            &at.key("time_zone"),
-            format!("{zone:?} is not an IANA zone such as Europe/Berlin"),
-        );
+    if let Some(zone) = time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+        problems.add(&at.key("time_zone"), format!("{zone:?} is not an IANA zone such as Europe/Berlin"));
     }
     let (id, email) = (id?, address?);
     if id.is_pending() {
-        problems.add(
-            &at.key("id"),
-            "\"pending\" means a lease without an owner; choose another",
-        );
+        problems.add(&at.key("id"), "\"pending\" means a lease without an owner; choose another");
     }
-    Some(UserSeed {
-        name: name.unwrap_or_else(|| id.to_string()),
-        id,
-        email,
-        role,
-        github_login,
-        key_names,
-        time_zone,
-    })
+    Some(UserSeed { name: name.unwrap_or_else(|| id.to_string()), id, email, role, github_login, key_names, time_zone })
 }
 
 fn policy(at: &Section<'_>, problems: &mut Problems) -> PolicyLayer {

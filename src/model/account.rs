@@ -78,8 +78,7 @@ pub struct AwsAccount {
 impl AwsAccount {
     /// The stage in force: a fall counts at once, a rise only when the service has taken note of it.
     pub fn effective_stage(&self) -> Stage {
-        self.stage_accepted
-            .map_or(Stage::Observe, |accepted| accepted.stage.min(self.stage))
+        self.stage_accepted.map_or(Stage::Observe, |accepted| accepted.stage.min(self.stage))
     }
 }
 
@@ -194,26 +193,19 @@ pub struct Directory {
 impl Directory {
     /// The policy in force for a lease of `owner`.
     pub fn policy(&self, account: &AccountId, aws_id: &AwsId, owner: Option<&UserId>) -> Policy {
-        let mut ids = vec![
-            format!("policy::{account}"),
-            format!("policy::{account}::aws::{aws_id}"),
-        ];
+        let mut ids = vec![format!("policy::{account}"), format!("policy::{account}::aws::{aws_id}")];
         ids.extend(owner.map(|user| format!("policy::{account}::user::{user}")));
         Policy::effective(ids.iter().filter_map(|id| self.policies.get(id)))
     }
 
     /// The admins of an Account, in a fixed order.
     pub fn admins<'a>(&'a self, account: &'a AccountId) -> Vec<&'a User> {
-        self.of(account)
-            .filter(|user| user.role == Role::Admin)
-            .collect()
+        self.of(account).filter(|user| user.role == Role::Admin).collect()
     }
 
     /// The people of an Account.
     pub fn of<'a>(&'a self, account: &'a AccountId) -> impl Iterator<Item = &'a User> {
-        self.users
-            .values()
-            .filter(move |user| user.account == *account)
+        self.users.values().filter(move |user| user.account == *account)
     }
 
     /// One person.
@@ -223,11 +215,7 @@ impl Directory {
 
     /// The pauses that bear on a lease: of everything, of the Account, of the AWS account.
     pub fn pauses(&self, account: &AccountId, key: &LeaseKey) -> Vec<&Pause> {
-        let ids = [
-            "pause::all".to_owned(),
-            format!("pause::{account}"),
-            format!("pause::{account}::{}", key.aws_id),
-        ];
+        let ids = ["pause::all".to_owned(), format!("pause::{account}"), format!("pause::{account}::{}", key.aws_id)];
         ids.iter().filter_map(|id| self.pauses.get(id)).collect()
     }
 }

@@ -51,21 +51,13 @@ pub struct Detail {
 impl ResourceChange {
     /// The leases that the event names.
     pub fn keys(&self) -> Vec<LeaseKey> {
-        let items = self
-            .detail
-            .response_elements
-            .pointer("/instancesSet/items")
-            .and_then(Value::as_array);
+        let items = self.detail.response_elements.pointer("/instancesSet/items").and_then(Value::as_array);
         items
             .into_iter()
             .flatten()
             .filter_map(|item| item.get("instanceId")?.as_str())
             .filter_map(|id| super::ResourceId::parse(id).ok())
-            .map(|resource_id| LeaseKey {
-                aws_id: self.account.clone(),
-                region: self.region.clone(),
-                resource_id,
-            })
+            .map(|resource_id| LeaseKey { aws_id: self.account.clone(), region: self.region.clone(), resource_id })
             .collect()
     }
 }

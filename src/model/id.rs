@@ -61,15 +61,8 @@ macro_rules! id {
 }
 
 fn slug(text: &str) -> bool {
-    let first = text
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    first
-        && text.len() <= 40
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    first && text.len() <= 40 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 id!(
@@ -126,25 +119,13 @@ pub struct LeaseKey {
 impl LeaseKey {
     /// Reads `{aws_id}::{region}::{id}`, with or without `lease::` or `resource::` before it.
     pub fn parse(text: &str) -> Result<LeaseKey, BadId> {
-        let bad = || BadId {
-            text: text.chars().take(64).collect(),
-            what: "a lease key {aws id}::{region}::{id}",
-        };
-        let rest = text
-            .strip_prefix("lease::")
-            .or_else(|| text.strip_prefix("resource::"))
-            .unwrap_or(text);
+        let bad = || BadId { text: text.chars().take(64).collect(), what: "a lease key {aws id}::{region}::{id}" };
+        let rest = text.strip_prefix("lease::").or_else(|| text.strip_prefix("resource::")).unwrap_or(text);
         let mut parts = rest.split("::");
-        let (Some(aws), Some(region), Some(id), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(aws), Some(region), Some(id), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
             return Err(bad());
         };
-        Ok(LeaseKey {
-            aws_id: AwsId::parse(aws)?,
-            region: Region::parse(region)?,
-            resource_id: ResourceId::parse(id)?,
-        })
+        Ok(LeaseKey { aws_id: AwsId::parse(aws)?, region: Region::parse(region)?, resource_id: ResourceId::parse(id)? })
     }
 
     /// The id of the lease document.

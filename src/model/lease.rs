@@ -227,10 +227,7 @@ pub struct LogLine {
 
 /// A lease document. `docs/documents.md` says who may write which field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are described in docs/documents.md, once"
-)]
+#[expect(missing_docs, reason = "the fields are described in docs/documents.md, once")]
 pub struct Lease {
     pub account: AccountId,
     #[serde(flatten)]
@@ -285,10 +282,7 @@ impl Lease {
 
     /// Adds a line to the story; the last 20 stay.
     pub fn log(&mut self, at: Time, what: impl Into<String>) {
-        self.events.push(LogLine {
-            at,
-            what: what.into(),
-        });
+        self.events.push(LogLine { at, what: what.into() });
         let surplus = self.events.len().saturating_sub(20);
         self.events.drain(..surplus);
     }

@@ -70,10 +70,7 @@ impl TryFrom<String> for NoticeKind {
 impl NoticeKind {
     /// Whether it tells its reader of the coming end of a running lease (SAFETY.md, invariant 2).
     pub fn announces_end(&self) -> bool {
-        matches!(
-            self,
-            NoticeKind::First | NoticeKind::Warning(_) | NoticeKind::Expired
-        )
+        matches!(self, NoticeKind::First | NoticeKind::Warning(_) | NoticeKind::Expired)
     }
 }
 
@@ -139,13 +136,7 @@ pub struct Notice {
 impl Notice {
     /// The document id, which is the key.
     pub fn id(&self) -> String {
-        format!(
-            "notice::{}::{}::{}::{}",
-            self.lease,
-            self.term,
-            self.kind,
-            address_hash(&self.address)
-        )
+        format!("notice::{}::{}::{}::{}", self.lease, self.term, self.kind, address_hash(&self.address))
     }
 }
 

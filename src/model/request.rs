@@ -84,16 +84,11 @@ pub(super) mod lease_id {
     use super::LeaseKey;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(in super::super) fn serialize<S: Serializer>(
-        key: &LeaseKey,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(key: &LeaseKey, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&key.lease_id())
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<LeaseKey, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<LeaseKey, D::Error> {
         let text = String::deserialize(from)?;
         LeaseKey::parse(&text).map_err(serde::de::Error::custom)
     }

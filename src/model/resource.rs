@@ -29,10 +29,7 @@ impl ResourceState {
     }
     /// Whether it is gone for good.
     pub fn is_ended(self) -> bool {
-        matches!(
-            self,
-            ResourceState::ShuttingDown | ResourceState::Terminated
-        )
+        matches!(self, ResourceState::ShuttingDown | ResourceState::Terminated)
     }
     /// The word that EC2 uses.
     pub fn as_str(self) -> &'static str {
@@ -102,8 +99,8 @@ pub struct Facts {
 impl Facts {
     /// One-time spot and instance-store instances cannot be stopped (EC2 User Guide): for them `stop` means terminate.
     pub fn can_stop(&self) -> bool {
-        let one_time_spot = self.lifecycle.as_deref() == Some("spot")
-            && self.spot_type.as_deref() != Some("persistent");
+        let one_time_spot =
+            self.lifecycle.as_deref() == Some("spot") && self.spot_type.as_deref() != Some("persistent");
         self.root_device != "instance-store" && !one_time_spot
     }
 }
@@ -113,6 +110,8 @@ impl Facts {
 pub struct Missing {
     /// The first scan that lacked it.
     pub since: Time,
+    /// The last scan that lacked it.
+    pub last: Time,
     /// How many complete scans lacked it in a row.
     pub scans: u32,
 }
@@ -155,30 +154,21 @@ pub struct LeaseKeyFields {
 impl LeaseKeyFields {
     /// As one key.
     pub fn key(&self) -> LeaseKey {
-        LeaseKey {
-            aws_id: self.aws_id.clone(),
-            region: self.region.clone(),
-            resource_id: self.resource_id.clone(),
-        }
+        LeaseKey { aws_id: self.aws_id.clone(), region: self.region.clone(), resource_id: self.resource_id.clone() }
     }
 }
 
 impl From<LeaseKey> for LeaseKeyFields {
     fn from(key: LeaseKey) -> LeaseKeyFields {
-        LeaseKeyFields {
-            aws_id: key.aws_id,
-            region: key.region,
-            resource_id: key.resource_id,
-        }
+        LeaseKeyFields { aws_id: key.aws_id, region: key.region, resource_id: key.resource_id }
     }
 }
 
 impl Resource {
-    /// Gone (DESIGN.md): EC2 says terminated, or absent from 3 complete scans over at least 10 minutes.
-    pub fn is_gone(&self, now: Time) -> bool {
-        self.facts.state == ResourceState::Terminated
-            || self.missing.is_some_and(|missing| {
-                missing.scans >= 3 && now.seconds_since(missing.since) >= 600
-            })
+    /// Gone (DESIGN.md): EC2 says terminated, or absent from 3 complete scans over at least 10 minutes. Scans count, not
+    /// the time that passes without one.
+    pub fn is_gone(&self) -> bool {
+        let absent = |missing: Missing| missing.scans >= 3 && missing.last.seconds_since(missing.since) >= 600;
+        self.facts.state == ResourceState::Terminated || self.missing.is_some_and(absent)
     }
 }

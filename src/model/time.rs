@@ -37,13 +37,10 @@ impl Time {
     pub fn parse(text: &str) -> Result<Time, BadTime> {
         let bad = || BadTime(text.chars().take(40).collect());
         let shape = text.len() == 20
-            && text
-                .bytes()
-                .zip(b"dddd-dd-ddTdd:dd:ddZ")
-                .all(|(byte, form)| match form {
-                    b'd' => byte.is_ascii_digit(),
-                    other => byte == *other,
-                });
+            && text.bytes().zip(b"dddd-dd-ddTdd:dd:ddZ").all(|(byte, form)| match form {
+                b'd' => byte.is_ascii_digit(),
+                other => byte == *other,
+            });
         if !shape || text.ends_with(":60Z") {
             return Err(bad());
         }
@@ -99,10 +96,7 @@ mod tests {
 
     #[test]
     fn only_the_exact_form_is_read() {
-        assert_eq!(
-            Time::parse("2026-11-24T08:00:00Z").unwrap().to_string(),
-            "2026-11-24T08:00:00Z"
-        );
+        assert_eq!(Time::parse("2026-11-24T08:00:00Z").unwrap().to_string(), "2026-11-24T08:00:00Z");
         for bad in [
             "2026-11-24T08:00:00+00:00",
             "2026-11-24T08:00:00.0Z",

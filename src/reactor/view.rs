@@ -1,8 +1,8 @@
 //! What a decision sees and what it says. The driver fills a [`View`] from documents and carries a [`Decision`] out.
 
 use crate::model::{
-    AccountId, Action, AwsAccount, Doc, Lease, LeaseKey, Notice, Pause, Policy, RegionState,
-    Request, Resource, Time, User,
+    AccountId, Action, AwsAccount, Doc, Lease, LeaseKey, Notice, Pause, Policy, RegionState, Request, Resource, Time,
+    User,
 };
 
 /// Everything that bears on one lease, as documents say it now. An event is not in it: it is only a hint.

@@ -1,8 +1,5 @@
 //! Black-box tests of zerocloud, in one binary.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its own repository should stop there"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
 mod tidy;

@@ -35,19 +35,11 @@ fn part(path: &Path, folder: &str) -> bool {
 /// The lines of code in `part` that mention one of `words`.
 fn offences(folder: &str, words: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
-    for (path, text) in sources("src")
-        .into_iter()
-        .filter(|(path, _)| part(path, folder))
-    {
+    for (path, text) in sources("src").into_iter().filter(|(path, _)| part(path, folder)) {
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             if words.iter().any(|word| code.contains(word)) {
-                all.push(format!(
-                    "{}:{}: {}",
-                    path.display(),
-                    number + 1,
-                    line.trim()
-                ));
+                all.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
             }
         }
     }
@@ -58,11 +50,7 @@ fn offences(folder: &str, words: &[&str]) -> Vec<String> {
 fn every_file_says_what_it_is() {
     for folder in ["src", "gateway", "tests"] {
         for (path, text) in sources(folder) {
-            assert!(
-                text.starts_with("//!"),
-                "{} does not start with //!",
-                path.display()
-            );
+            assert!(text.starts_with("//!"), "{} does not start with //!", path.display());
         }
     }
 }
@@ -71,11 +59,7 @@ fn every_file_says_what_it_is() {
 fn no_file_is_called_after_nothing() {
     for (path, _) in ["src", "gateway/src"].into_iter().flat_map(sources) {
         let stem = path.file_stem().unwrap().to_str().unwrap();
-        assert!(
-            !["mod", "util", "utils", "common", "helpers", "services"].contains(&stem),
-            "{}",
-            path.display()
-        );
+        assert!(!["mod", "util", "utils", "common", "helpers", "services"].contains(&stem), "{}", path.display());
     }
 }
 
@@ -116,47 +100,25 @@ fn the_reactor_decides_without_io_clock_or_chance() {
 
 #[test]
 fn adapters_know_no_stage_and_the_gateway_no_lease() {
-    let stages = [
-        "crate::reactor",
-        "crate::driver",
-        "crate::detector",
-        "crate::notifier",
-        "crate::reaper",
-        "crate::web",
-    ];
+    let stages =
+        ["crate::reactor", "crate::driver", "crate::detector", "crate::notifier", "crate::reaper", "crate::web"];
     for adapter in ["src/store", "src/aws"] {
         assert_eq!(offences(adapter, &stages), Vec::<String>::new());
     }
     for (path, text) in sources("gateway/src") {
-        assert!(
-            !text.contains("zerocloud::"),
-            "{} knows the product",
-            path.display()
-        );
+        assert!(!text.contains("zerocloud::"), "{} knows the product", path.display());
     }
 }
 
 #[test]
 fn the_tests_that_the_safety_page_names_exist() {
     let page = fs::read_to_string(root().join("docs/safety.md")).unwrap();
-    let code: String = ["src", "gateway", "tests"]
-        .into_iter()
-        .flat_map(sources)
-        .map(|(_, text)| text)
-        .collect();
+    let code: String = ["src", "gateway", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();
     let mut named = 0;
-    for name in page
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|word| word.contains('_') && !word.contains('/'))
-    {
+    for name in page.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && !word.contains('/')) {
         if let Some(test) = name.strip_prefix("test:") {
             named += 1;
-            assert!(
-                code.contains(&format!("fn {test}(")),
-                "docs/safety.md names {test}, which is gone"
-            );
+            assert!(code.contains(&format!("fn {test}(")), "docs/safety.md names {test}, which is gone");
         }
     }
     assert!(named > 0, "docs/safety.md names no test");

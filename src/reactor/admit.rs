@@ -1,0 +1,122 @@
+//! The pace: which due ends may be claimed now (SAFETY.md, invariant 5). Counts come from claim documents, so a restart
+//! resets nothing.
+
+use super::DueEnd;
+use crate::model::{AwsId, Time};
+use std::collections::BTreeMap;
+
+/// The window that `max_reaps_per_hour` speaks of, seconds.
+const HOUR: i64 = 3_600;
+
+/// Who may be claimed, and who waits with the hold `pace`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// To be claimed now, oldest deadline first.
+    pub admitted: Vec<DueEnd>,
+    /// To be held.
+    pub held: Vec<DueEnd>,
+}
+
+/// Admits the oldest deadlines first, in each AWS account as many as `limit` leaves after the claims of the last hour.
+///
+/// `claims` are all known claims (AWS account, time); those older than an hour do not count, and those from the future
+/// (a clock that was set back) do.
+pub fn admit(due: &[DueEnd], claims: &[(AwsId, Time)], limit: impl Fn(&AwsId) -> u32, now: Time) -> Admission {
+    let mut taken: BTreeMap<&AwsId, usize> = BTreeMap::new();
+    for (aws_id, at) in claims {
+        if now.seconds_since(*at) < HOUR {
+            *taken.entry(aws_id).or_default() += 1;
+        }
+    }
+    let mut order: Vec<&DueEnd> = due.iter().collect();
+    order.sort_by(|a, b| (a.deadline, &a.key).cmp(&(b.deadline, &b.key)));
+    order.dedup_by(|a, b| a.key == b.key);
+    let mut admission = Admission::default();
+    for end in order {
+        let count = taken.entry(&end.key.aws_id).or_default();
+        if *count < limit(&end.key.aws_id) as usize {
+            *count += 1;
+            admission.admitted.push(end.clone());
+        } else {
+            admission.held.push(end.clone());
+        }
+    }
+    admission
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Admission, admit};
+    use crate::model::{AccountId, Action, AwsId, LeaseKey, Time};
+    use crate::reactor::DueEnd;
+    use proptest::prelude::*;
+
+    fn end(aws: u8, id: u8, deadline: i64) -> DueEnd {
+        DueEnd {
+            account: AccountId::parse("bigdb").unwrap(),
+            key: LeaseKey::parse(&format!("{aws:012}::us-east-1::i-{id:02x}")).unwrap(),
+            action: Action::Stop,
+            deadline: Time::from_unix(deadline),
+            term: 1,
+        }
+    }
+
+    fn ids(ends: &[DueEnd]) -> Vec<String> {
+        ends.iter().map(|end| end.key.resource_id.to_string()).collect()
+    }
+
+    fn told(admission: &Admission) -> (Vec<String>, Vec<String>) {
+        (ids(&admission.admitted), ids(&admission.held))
+    }
+
+    #[test]
+    fn the_oldest_deadline_goes_first_and_the_rest_is_held() {
+        let due = [end(1, 3, 30), end(1, 1, 10), end(1, 2, 20)];
+        let admission = admit(&due, &[], |_| 2, Time::from_unix(100));
+        assert_eq!(told(&admission), (vec!["i-01".into(), "i-02".into()], vec!["i-03".into()]));
+    }
+
+    #[test]
+    fn claims_of_the_last_hour_count_each_in_its_own_aws_account() {
+        let (one, two) = (AwsId::parse("000000000001").unwrap(), AwsId::parse("000000000002").unwrap());
+        let now = Time::from_unix(10_000);
+        let claims = [(one.clone(), now.plus(-3_599)), (one, now.plus(-3_600)), (two, now.plus(60))];
+        let due = [end(1, 1, 10), end(1, 2, 20), end(2, 3, 30)];
+        let admission = admit(&due, &claims, |_| 2, now);
+        assert_eq!(told(&admission), (vec!["i-01".into(), "i-03".into()], vec!["i-02".into()]));
+    }
+
+    #[test]
+    fn one_lease_is_admitted_once_however_often_it_is_due() {
+        let admission = admit(&[end(1, 1, 10), end(1, 1, 10)], &[], |_| 5, Time::from_unix(100));
+        assert_eq!(told(&admission), (vec!["i-01".into()], vec![]));
+    }
+
+    #[test]
+    fn a_limit_of_zero_holds_everything() {
+        let admission = admit(&[end(1, 1, 10)], &[], |_| 0, Time::from_unix(100));
+        assert_eq!(told(&admission), (vec![], vec!["i-01".into()]));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_limit_in_any_hour(
+            deadlines in prop::collection::vec((1_u8..4, 0_i64..50), 0..60),
+            claims in prop::collection::vec((1_u8..4, -5_000_i64..0), 0..30),
+            limit in 0_u32..8,
+        ) {
+            let now = Time::from_unix(100_000);
+            let due: Vec<_> = (0_u8..).zip(&deadlines).map(|(id, (aws, at))| end(*aws, id, *at)).collect();
+            let claims: Vec<_> =
+                claims.iter().map(|(aws, ago)| (AwsId::parse(&format!("{aws:012}")).unwrap(), now.plus(*ago))).collect();
+            let admission = admit(&due, &claims, |_| limit, now);
+            prop_assert_eq!(admission.admitted.len() + admission.held.len(), due.len());
+            for aws in 1_u8..4 {
+                let aws = AwsId::parse(&format!("{aws:012}")).unwrap();
+                let before = claims.iter().filter(|(id, at)| *id == aws && now.seconds_since(*at) < 3_600).count();
+                let new = admission.admitted.iter().filter(|end| end.key.aws_id == aws).count();
+                prop_assert!(new == 0 || before + new <= limit as usize);
+            }
+        }
+    }
+}
