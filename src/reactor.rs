@@ -2,7 +2,9 @@
 
 mod admit;
 mod batch;
+pub mod owner;
 mod reconcile;
+pub mod renewal;
 mod view;
 
 pub use admit::{Admission, admit};
