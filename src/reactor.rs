@@ -1,5 +1,26 @@
 //! What to do about one lease, and about many: pure functions of documents and a time. No I/O, clock or randomness.
 
+mod admit;
+mod batch;
+mod decide;
+mod ends;
+mod life;
+mod marks;
+mod notices;
+mod owner;
+mod reap;
+mod renewal;
+mod requests;
 mod view;
+mod work;
 
+#[cfg(test)]
+mod tests;
+
+pub use admit::{Admission, admit};
+pub use batch::{Batch, batch};
+pub use decide::decide;
+pub use owner::{Found, evidence};
+pub use reap::{ReapOutcome, claim, paced, reaped};
+pub use renewal::{Renewal, lease_length, renew, renewal_limit};
 pub use view::{Decision, DueEnd, Effect, View};

@@ -1,0 +1,183 @@
+//! Lease arithmetic: how long a lease is, how far a renewal reaches, what a rank over the limit does. Every sum
+//! saturates, so that an absurd document makes a far or a near end, never a crash.
+
+use super::marks::OverQuota;
+use super::work::Work;
+use crate::model::{Facts, Lease, Policy, Stage, Time};
+
+/// Reads a duration such as `2d`, `12h`, `90m` or `3600s`. `None` for anything else, and for zero.
+pub fn lease_length(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let unit = match text.chars().last()?.to_ascii_lowercase() {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = digits.parse::<i64>().ok()?.checked_mul(unit)?;
+    (seconds > 0).then_some(seconds)
+}
+
+/// The value of a tag whose key is `key` in any case; the exact key wins, then the first in order.
+pub(super) fn tag<'a>(facts: &'a Facts, key: &str) -> Option<&'a str> {
+    let any_case = || {
+        facts
+            .tags
+            .iter()
+            .find(|(name, _)| name.trim().to_lowercase() == key.trim().to_lowercase())
+            .map(|(_, value)| value)
+    };
+    facts
+        .tags
+        .get(key)
+        .or_else(any_case)
+        .map(|value| value.trim())
+        .filter(|value| !value.is_empty())
+}
+
+/// How long a new lease is: what the lease tag asks for within policy, else the default.
+pub(super) fn first_length(policy: &Policy, facts: Option<&Facts>) -> i64 {
+    let most = policy
+        .max_total
+        .map_or(policy.max_lease, |total| policy.max_lease.min(total.max(1)));
+    facts
+        .and_then(|facts| tag(facts, &policy.lease_tag))
+        .and_then(lease_length)
+        .map_or(policy.default_lease, |asked| asked.min(most))
+        .max(1)
+}
+
+/// The furthest end that a renewal accepted at `now` may reach.
+pub fn renewal_limit(lease: &Lease, policy: &Policy, now: Time) -> Time {
+    let by_lease = now.plus(policy.max_lease.max(1));
+    policy.max_total.map_or(by_lease, |total| {
+        by_lease.min(lease.first_seen.plus(total.max(0)))
+    })
+}
+
+/// What became of a wish for a later end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// A later end than before.
+    Granted(Time),
+    /// The lease reaches as far as was asked for already.
+    AlreadyThere,
+    /// The policy allows nothing later.
+    AtLimit,
+}
+
+/// Judges a wish for the end `wanted`. What it grants is later than the present end and within `limit`.
+pub fn renew(granted_until: Time, wanted: Time, limit: Time) -> Renewal {
+    let end = wanted.min(limit);
+    if end > granted_until {
+        Renewal::Granted(end)
+    } else if wanted <= granted_until {
+        Renewal::AlreadyThere
+    } else {
+        Renewal::AtLimit
+    }
+}
+
+impl Work<'_> {
+    /// The limit for this lease now; short while its owner is over `max_instances`.
+    pub(super) fn limit(&self) -> Time {
+        let limit = renewal_limit(&self.lease, self.policy(), self.now);
+        if self.over_quota() {
+            limit.min(self.now.plus(self.policy().over_quota_lease))
+        } else {
+            limit
+        }
+    }
+
+    /// Grants a later end if the policy allows it. Who is over `max_instances` gets a short one, and the rest is owed.
+    pub(super) fn renew_to(&mut self, wanted: Time, why: &str) -> Renewal {
+        let outcome = renew(self.lease.granted_until, wanted, self.limit());
+        if let Renewal::Granted(end) = outcome {
+            let owed = wanted.min(renewal_limit(&self.lease, self.policy(), self.now));
+            self.marks.over_quota = self.over_quota().then_some(OverQuota { was: owed });
+            self.grant(end, format!("{why}: until {end}"));
+        }
+        outcome
+    }
+
+    /// An edit of `expires_at`: later is a wish to renew, earlier is none and is put back.
+    pub(super) fn judge_edit(&mut self) {
+        let wanted = self.lease.expires_at;
+        if wanted == self.lease.granted_until {
+            return;
+        }
+        let renewable = self.lease.state.is_renewable() && wanted > self.lease.granted_until;
+        if renewable
+            && matches!(
+                self.renew_to(wanted, "renewed by edit"),
+                Renewal::Granted(_)
+            )
+        {
+            return;
+        }
+        self.lease.expires_at = self.lease.granted_until;
+        self.lease.log(
+            self.now,
+            format!(
+                "an edit to {wanted} was not accepted; it ends at {}",
+                self.lease.granted_until
+            ),
+        );
+    }
+
+    /// Judges the rank of a new lease once its owner is known, and gives time back when the rank falls. `false`
+    /// when the rank is not known yet, so that nothing may be said about the end.
+    pub(super) fn judge_quota(&mut self) -> bool {
+        let live = self.lease.state.is_renewable() && !self.lease.owner.is_pending();
+        if self.marks.quota_due && live {
+            if self.policy().max_instances.is_some() && self.view.usage == 0 {
+                return false;
+            }
+            self.marks.quota_due = false;
+            let short = self.now.plus(self.policy().over_quota_lease);
+            let was = self.lease.granted_until;
+            if self.over_quota() && short < was {
+                self.grant(short, format!("over the limit of instances: until {short}"));
+                self.marks.over_quota = Some(OverQuota { was });
+            }
+        }
+        let restorable = live && self.view.usage > 0 && !self.over_quota();
+        if let (true, Some(over)) = (restorable, self.marks.over_quota.clone()) {
+            self.marks.over_quota = None;
+            if over.was > self.lease.granted_until && over.was > self.now {
+                self.grant(
+                    over.was,
+                    format!("within the limit of instances again: until {}", over.was),
+                );
+            }
+        }
+        true
+    }
+
+    /// Mail was switched on: who was never told of this lease gets a full default lease from then.
+    pub(super) fn judge_stage_raise(&mut self) {
+        let Some(accepted) = self
+            .view
+            .aws_account
+            .as_ref()
+            .and_then(|aws| aws.stage_accepted)
+        else {
+            return;
+        };
+        let untold = self.lease.notified.is_none() && self.lease.state.is_renewable();
+        let end = accepted.since.plus(self.policy().default_lease);
+        let raised = accepted.since > self.lease.first_seen && self.stage() >= Stage::Notify;
+        if untold && raised && self.marks.wish.is_none() && end > self.lease.granted_until {
+            self.marks.over_quota = None;
+            self.grant(
+                end,
+                format!("mail begins here; a full lease from then: until {end}"),
+            );
+        }
+    }
+}
