@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod detector;
 pub mod driver;
+pub mod failpoint;
 pub mod follower;
 pub mod leader;
 pub mod model;
