@@ -1,0 +1,212 @@
+//! The live world: fresh documents from the store, what many share from the follower's index, and hands for effects.
+
+use super::{Loaded, Performed, Saved, World};
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::follower::Index;
+use crate::model::{AccountId, Doc, Lease, LeaseKey, Notice, Resource, UserId};
+use crate::reactor::{Effect, View};
+use crate::store::{Store, StoreError};
+use anyhow::Context as _;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Store, index and the way to the reaper.
+#[derive(Debug, Clone)]
+pub struct LiveWorld {
+    store: Store,
+    index: Index,
+    aws: Aws,
+    clock: Clock,
+    errands: Option<mpsc::Sender<Effect>>,
+}
+
+/// Limit for the fresh read of tags: the queue waits meanwhile.
+const FRESH_READ: Duration = Duration::from_secs(5);
+
+/// How often a resource document's owner is tried before the next look takes over.
+const TRIES: u32 = 4;
+
+impl LiveWorld {
+    /// With `errands` it acts; without, as for `plan`, it only reads and refuses effects.
+    pub fn new(
+        store: Store,
+        index: Index,
+        aws: Aws,
+        clock: Clock,
+        errands: Option<mpsc::Sender<Effect>>,
+    ) -> LiveWorld {
+        LiveWorld {
+            store,
+            index,
+            aws,
+            clock,
+            errands,
+        }
+    }
+
+    /// Notices of one term. One that cannot be read is named and left alone; its 409 keeps it from being queued again.
+    async fn notices(&self, key: &LeaseKey, term: u32) -> Result<Vec<Notice>, StoreError> {
+        let docs = self
+            .store
+            .prefix(&format!("notice::{key}::{term}::"))
+            .await?;
+        let read = docs.into_iter().filter_map(|doc| {
+            serde_json::from_value(doc.body)
+                .inspect_err(|why| tracing::warn!(id = doc.id, %why, "a notice cannot be read"))
+                .ok()
+        });
+        Ok(read.collect())
+    }
+
+    /// Tags as EC2 has them now, for the moment in which an owner is judged. A failed read judges nobody (SAFETY.md,
+    /// invariant 6); a resource that EC2 does not list keeps what was seen last.
+    async fn fresh(&self, mut resource: Resource, account: &AccountId) -> anyhow::Result<Resource> {
+        let key = resource.key.key();
+        let directory = self.index.directory();
+        let Some(aws_account) = directory.aws_accounts.get(&key.aws_id) else {
+            return Ok(resource);
+        };
+        anyhow::ensure!(
+            aws_account.account == *account,
+            "AWS account {} belongs to another Account",
+            key.aws_id
+        );
+        let ids = std::slice::from_ref(&key.resource_id);
+        let read = self.aws.describe(aws_account, &key.region, ids);
+        let found = tokio::time::timeout(FRESH_READ, read)
+            .await
+            .context("EC2 did not answer in time")?
+            .context("reading tags before judging the owner")?;
+        if let Some((_, facts)) = found.into_iter().find(|(id, _)| *id == key.resource_id) {
+            resource.facts = facts;
+        }
+        Ok(resource)
+    }
+
+    /// Gives the resource document the lease's owner, and changes nothing else in it.
+    async fn own(&self, key: &LeaseKey, owner: &UserId) -> anyhow::Result<Performed> {
+        for _ in 0..TRIES {
+            let Some(mut doc) = self.store.get::<Resource>(&key.resource_doc_id()).await? else {
+                return Ok(Performed::Same);
+            };
+            if doc.body.owner == *owner {
+                return Ok(Performed::Same);
+            }
+            doc.body.owner = owner.clone();
+            match self.store.put("resource", &doc).await {
+                Ok(_) => return Ok(Performed::Changed),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        anyhow::bail!("the resource document kept changing")
+    }
+
+    fn hand_on(&self, errand: &Effect) -> anyhow::Result<Performed> {
+        let errands = self.errands.as_ref().context("this world only reads")?;
+        // A full or closed channel loses nothing: the sweep derives the errand again.
+        if let Err(error) = errands.try_send(errand.clone()) {
+            tracing::warn!(%error, "the reaper is busy; the sweep asks again");
+        }
+        Ok(Performed::Same)
+    }
+}
+
+impl World for LiveWorld {
+    async fn view(&self, key: &LeaseKey, trigger: &Value) -> anyhow::Result<Option<Loaded>> {
+        let lease = self.store.get::<Lease>(&key.lease_id()).await?;
+        let mut resource = self.index.resource(key);
+        let directory = self.index.directory();
+        let account = lease
+            .as_ref()
+            .map(|doc| &doc.body.account)
+            .or(resource.as_ref().map(|resource| &resource.account))
+            .cloned();
+        let Some(account) = account else {
+            return Ok(None);
+        };
+        let judged =
+            |lease: &Lease| !lease.owner.is_pending() || self.clock.now() < lease.settle_at;
+        if let Some(seen) = resource.take() {
+            let judging = lease.as_ref().is_some_and(|doc| !judged(&doc.body));
+            resource = Some(if judging {
+                self.fresh(seen, &account).await?
+            } else {
+                seen
+            });
+        }
+        let (rev, lease) = lease.map_or((None, None), |doc| (doc.rev, Some(doc.body)));
+        let notices = match &lease {
+            Some(lease) => self.notices(key, lease.term).await?,
+            None => Vec::new(),
+        };
+        let owner = lease
+            .as_ref()
+            .map(|lease| &lease.owner)
+            .filter(|owner| !owner.is_pending());
+        let pauses = directory
+            .pauses(&account, key)
+            .into_iter()
+            .cloned()
+            .collect();
+        let region = (key.aws_id.clone(), key.region.clone());
+        let view = View {
+            resource,
+            trigger: trigger.clone(),
+            aws_account: directory
+                .aws_accounts
+                .get(&key.aws_id)
+                .filter(|found| found.account == account)
+                .cloned(),
+            region: directory.regions.get(&region).cloned(),
+            policy: directory.policy(&account, &key.aws_id, owner),
+            account_policy: directory.policy(&account, &key.aws_id, None),
+            users: directory.of(&account).cloned().collect(),
+            pauses,
+            requests: self.index.requests(key),
+            notices,
+            usage: owner.map_or(0, |owner| self.index.rank(&account, owner, key)),
+            lease,
+        };
+        Ok(Some(Loaded { view, rev }))
+    }
+
+    async fn save(&self, lease: &Doc<Lease>) -> anyhow::Result<Saved> {
+        match self.store.put("lease", lease).await {
+            Ok(_) => Ok(Saved::Saved),
+            Err(StoreError::Conflict { .. }) => Ok(Saved::Conflict),
+            Err(other) => Err(other).context("saving the lease"),
+        }
+    }
+
+    async fn perform(&self, effect: &Effect) -> anyhow::Result<Performed> {
+        let put = match effect {
+            Effect::Queue(notice) => {
+                let (id, body) = (notice.id(), notice.clone());
+                self.store
+                    .put(
+                        "notice",
+                        &Doc {
+                            id,
+                            rev: None,
+                            body,
+                        },
+                    )
+                    .await
+            }
+            Effect::Answer(request) => self.store.put("request", request).await,
+            Effect::SaveResource(resource) => {
+                return self.own(&resource.key.key(), &resource.owner).await;
+            }
+            // It alone calls EC2 to change something.
+            Effect::Due(_) | Effect::Start(_) => return self.hand_on(effect),
+        };
+        match put {
+            Ok(_) => Ok(Performed::Changed),
+            Err(StoreError::Conflict { .. }) => Ok(Performed::Same),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
