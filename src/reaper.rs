@@ -34,8 +34,6 @@ pub struct Reaper {
     pub clock: Clock,
     /// Whether this process may still act; asked before every call that changes something.
     pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Leases to look at again.
-    pub wake: mpsc::Sender<LeaseKey>,
     /// Where a crash test stops it.
     pub fail: Failpoint,
 }
@@ -116,16 +114,16 @@ impl Reaper {
             }
         }
         for key in starts {
-            self.reported(&key, self.start(&key).await);
+            report(&key, self.start(&key).await);
         }
         match self.admit(due.into_values().collect()).await {
             Ok(Admission { admitted, held }) => {
                 for end in &held {
-                    self.reported(&end.key, self.pace(end).await);
+                    report(&end.key, self.pace(end).await);
                 }
                 futures_util::stream::iter(&admitted)
                     .for_each_concurrent(AT_ONCE, async |end| {
-                        self.reported(&end.key, self.end(end).await);
+                        report(&end.key, self.end(end).await);
                     })
                     .await;
             }
@@ -136,14 +134,6 @@ impl Reaper {
                 );
             }
         }
-    }
-
-    fn reported(&self, key: &LeaseKey, result: anyhow::Result<()>) {
-        if let Err(error) = result {
-            tracing::warn!(lease = %key, error = format!("{error:#}"), "an end was not finished; the sweep goes on with it");
-        }
-        // Whatever happened, the driver looks at what it means. A full channel loses nothing: the sweep looks, too.
-        let _ = self.wake.try_send(key.clone());
     }
 
     /// Of the ends that still stand by a fresh look at their leases, those that the pace allows.
@@ -271,7 +261,7 @@ impl Reaper {
                     Ok(None) => Ok(()),
                     Err(error) => Err(error.into()),
                 };
-                self.reported(&row.key, finished);
+                report(&row.key, finished);
             })
             .await;
     }
@@ -362,5 +352,13 @@ impl Reaper {
                 act::Found::Outcome(outcome) => Err(format!("{outcome:?}")),
                 act::Found::Changed(why) => Err(why),
             })
+    }
+}
+
+/// What was saved comes back to the driver through the feed; what was not, through the next sweep, so that a failing
+/// end is tried at the sweep's pace.
+fn report(key: &LeaseKey, result: anyhow::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(lease = %key, error = format!("{error:#}"), "an end was not finished; the sweep goes on with it");
     }
 }

@@ -116,7 +116,14 @@ impl LiveWorld {
 
 impl World for LiveWorld {
     async fn view(&self, key: &LeaseKey, trigger: &Value) -> anyhow::Result<Option<Loaded>> {
-        let lease = self.store.get::<Lease>(&key.lease_id()).await?;
+        let lease = match self.store.get::<Lease>(&key.lease_id()).await {
+            // A lease that cannot be read is named and left alone; asking again would not help.
+            Err(error @ StoreError::Malformed { .. }) => {
+                tracing::warn!(lease = %key, %error, "a lease cannot be read; it is left alone");
+                return Ok(None);
+            }
+            other => other.context("reading the lease")?,
+        };
         let mut resource = self.index.resource(key);
         let directory = self.index.directory();
         let account = lease

@@ -47,14 +47,12 @@ pub async fn plan(config: &Config, clock: &Clock, at: &Ready) -> anyhow::Result<
             }),
         }
     }
-    let (wake, _unheard) = mpsc::channel(1);
     let reaper = Reaper {
         store,
         index,
         aws,
         clock: clock.clone(),
         leads: Arc::new(|| false),
-        wake,
         fail: Failpoint::default(),
     };
     lines.extend(reaper.plan(due).await?);
@@ -96,7 +94,7 @@ fn describe(key: &LeaseKey, decision: &Decision, lines: &mut Vec<PlanLine>, due:
         match effect {
             Effect::Due(end) => due.push(end.clone()),
             Effect::Queue(notice) => {
-                lines.push(line(format!("write to {}: {}", notice.user, notice.kind)))
+                lines.push(line(format!("write to {}: {}", notice.user, notice.kind)));
             }
             Effect::Answer(_) => lines.push(line("answer a request".to_owned())),
             Effect::Start(_) => lines.push(line("start it again".to_owned())),

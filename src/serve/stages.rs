@@ -130,7 +130,6 @@ impl Stages {
             aws: self.aws.clone(),
             clock: self.clock.clone(),
             leads: Arc::new(move || leadership.is_leader()),
-            wake: again.clone(),
             fail: self.fail.clone(),
         };
         let resume = Arc::clone(&self.ticks.resume);
