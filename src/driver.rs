@@ -4,6 +4,8 @@
 mod live;
 mod queue;
 mod stages;
+#[cfg(test)]
+mod tests;
 
 pub use live::LiveWorld;
 pub use queue::{Look, Queue};
