@@ -4,16 +4,17 @@ use super::seed;
 use crate::aws::{Aws, AwsConfig};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::detector;
 use crate::driver::{self, LiveWorld, Look};
 use crate::failpoint::Failpoint;
 use crate::follower::{self, Index, Wake};
 use crate::leader::Leadership;
 use crate::model::{LeaseKey, ResourceChange, State, Time, trim_event};
+use crate::notifier::{Mailer, Notifier, NotifierConfig};
 use crate::reaper::{self, Reaper};
 use crate::scheduler::{self, Deadlines, Ticks};
 use crate::store::Store;
 use crate::tokens::Tokens;
-use crate::{detector, notifier};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,16 +51,7 @@ impl Stages {
         self.feeds(tasks, &looks);
         self.judges(tasks, looking, &again);
         tasks.spawn(due(keys, looks, self.index.clone(), self.clock.clone()));
-        tasks.spawn(notifier::run(
-            self.store.clone(),
-            self.index.clone(),
-            self.aws.clone(),
-            self.clock.clone(),
-            tokens,
-            self.config.clone(),
-            Arc::clone(&self.ticks.outbox),
-            self.stop.clone(),
-        ));
+        self.mail(tasks, tokens);
         self.jobs(tasks);
         tasks.spawn(self.sweeps(again));
         Ok(())
@@ -134,6 +126,24 @@ impl Stages {
         };
         let resume = Arc::clone(&self.ticks.resume);
         tasks.spawn(reaper::run(reaper, errand, resume, self.stop.clone()));
+    }
+
+    /// What tells people.
+    fn mail(&self, tasks: &mut Tasks, tokens: Tokens) {
+        let mail = &self.config.mail;
+        let mailer = if mail.ses {
+            Mailer::Ses(self.aws.clone())
+        } else {
+            Mailer::Log
+        };
+        let config = NotifierConfig {
+            from: mail.from.clone(),
+            public_url: self.config.public_url.clone(),
+            per_second: f64::from(mail.per_second),
+        };
+        let (store, index) = (self.store.clone(), self.index.clone());
+        let notifier = Notifier::new(store, index, mailer, self.clock.clone(), tokens, config);
+        tasks.spawn(notifier.run(Arc::clone(&self.ticks.outbox), self.stop.clone()));
     }
 
     /// The recurring jobs; the first run of every stage comes when the index is complete.
