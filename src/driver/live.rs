@@ -46,6 +46,18 @@ impl LiveWorld {
         }
     }
 
+    /// The lease, if there is one. The outer `None`: it cannot be read, is named and left alone; asking again would not
+    /// help.
+    async fn lease(&self, key: &LeaseKey) -> anyhow::Result<Option<Option<Doc<Lease>>>> {
+        match self.store.get::<Lease>(&key.lease_id()).await {
+            Err(error @ StoreError::Malformed { .. }) => {
+                tracing::warn!(lease = %key, %error, "a lease cannot be read; it is left alone");
+                Ok(None)
+            }
+            other => other.map(Some).context("reading the lease"),
+        }
+    }
+
     /// Notices of one term. One that cannot be read is named and left alone; its 409 keeps it from being queued again.
     async fn notices(&self, key: &LeaseKey, term: u32) -> Result<Vec<Notice>, StoreError> {
         let docs = self
@@ -116,13 +128,8 @@ impl LiveWorld {
 
 impl World for LiveWorld {
     async fn view(&self, key: &LeaseKey, trigger: &Value) -> anyhow::Result<Option<Loaded>> {
-        let lease = match self.store.get::<Lease>(&key.lease_id()).await {
-            // A lease that cannot be read is named and left alone; asking again would not help.
-            Err(error @ StoreError::Malformed { .. }) => {
-                tracing::warn!(lease = %key, %error, "a lease cannot be read; it is left alone");
-                return Ok(None);
-            }
-            other => other.context("reading the lease")?,
+        let Some(lease) = self.lease(key).await? else {
+            return Ok(None);
         };
         let mut resource = self.index.resource(key);
         let directory = self.index.directory();

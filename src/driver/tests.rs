@@ -86,7 +86,11 @@ async fn a_lost_race_is_decided_again_and_then_rests() {
     assert!(lease.owner.is_pending() && next <= lease.expires_at);
     let saves = *world.saves.lock().unwrap();
     looked(&world).await;
-    assert_eq!(*world.saves.lock().unwrap(), saves, "a second look saved again");
+    assert_eq!(
+        *world.saves.lock().unwrap(),
+        saves,
+        "a second look saved again"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The stages and the channels between them: what serve.rs starts once this process leads.
 
 use super::seed;
-use crate::aws::{Aws, AwsConfig};
+use crate::aws::{Aws, AwsConfig, Endpoints};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::detector;
@@ -259,13 +259,22 @@ async fn due(
     Ok(())
 }
 
-/// Every lease that is not over, and every resource.
+/// Every lease that is not over, and every resource of a known region. Resources elsewhere are named by the feed's first
+/// pass.
 pub(super) fn everything(index: &Index) -> BTreeSet<LeaseKey> {
-    let rows = index
-        .lease_rows()
-        .into_iter()
-        .filter(|row| !row.state.is_over());
-    rows.map(|row| row.key).collect()
+    let rows = index.lease_rows().into_iter();
+    let leases = rows.filter(|row| !row.state.is_over()).map(|row| row.key);
+    let directory = index.directory();
+    let named = directory.aws_accounts.values().flat_map(|account| {
+        let regions = account.regions.iter();
+        regions.map(|region| (account.aws_id.clone(), region.clone()))
+    });
+    let regions: BTreeSet<_> = named.chain(directory.regions.keys().cloned()).collect();
+    let resources = regions
+        .iter()
+        .flat_map(|(aws_id, region)| index.resources(aws_id, region))
+        .map(|resource| resource.key.key());
+    leases.chain(resources).collect()
 }
 
 /// Leases whose end has come or that should have been told, and those being ended.
@@ -279,6 +288,18 @@ fn overdue(index: &Index, now: Time) -> BTreeSet<LeaseKey> {
 
 /// AWS as the configuration says.
 pub(super) fn aws_config(config: &Config) -> AwsConfig {
-    let _ = config;
-    AwsConfig
+    let from = &config.aws;
+    AwsConfig {
+        region: from.region.clone(),
+        keys: from.keys.clone(),
+        endpoints: Endpoints {
+            sts: from.endpoints.sts.clone(),
+            ec2: from.endpoints.ec2.clone(),
+            ses: from.endpoints.ses.clone(),
+            autoscaling: None,
+        },
+        timeout: from.timeout,
+        page_size: from.page_size,
+        requests_per_second: f64::from(from.requests_per_second),
+    }
 }
