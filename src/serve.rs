@@ -62,7 +62,7 @@ pub async fn run_until(
     let served = async {
         let store = Store::new(&store_config(&config, &addresses))?;
         store
-            .ensure_database(seed::SYNC_FUNCTION, &seed::views()?)
+            .ensure_database(seed::SYNC_FUNCTION, &seed::views())
             .await?;
         let _ = ready.send(addresses.clone());
         let aws = Aws::connect(&stages::aws_config(&config)).await;
