@@ -1,2 +1,2 @@
-//! Being written.
+//! The program. It has no command yet.
 fn main() {}
