@@ -2,12 +2,26 @@
 
 mod admit;
 mod batch;
-pub mod owner;
+mod decide;
+mod ends;
+mod life;
+mod marks;
+mod notices;
+mod owner;
+mod reap;
 mod reconcile;
-pub mod renewal;
+mod renewal;
+mod requests;
+#[cfg(test)]
+mod tests;
 mod view;
+mod work;
 
 pub use admit::{Admission, admit};
 pub use batch::{Batch, batch};
+pub use decide::decide;
+pub use owner::{Found, evidence};
+pub use reap::{ReapOutcome, claim, paced, reaped};
 pub use reconcile::{Change, Reconciled, Scan, reconcile};
+pub use renewal::{Renewal, lease_length, renew, renewal_limit};
 pub use view::{Decision, DueEnd, Effect, View};

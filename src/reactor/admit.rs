@@ -1,31 +1,30 @@
-//! The pace: which due ends may be claimed now (SAFETY.md, invariant 5). Counts come from claim documents, so a restart
-//! resets nothing.
+//! Which ends that are due may be claimed now: the oldest first, at most so many an hour in one AWS account, counted as
+//! claims in documents (SAFETY.md, invariant 5).
 
-use super::DueEnd;
+use super::view::DueEnd;
 use crate::model::{AwsId, Time};
 use std::collections::BTreeMap;
 
-/// The window that `max_reaps_per_hour` speaks of, seconds.
-const HOUR: i64 = 3_600;
+/// The seconds that the pace is counted over.
+const WINDOW: i64 = 3_600;
 
-/// Who may be claimed, and who waits with the hold `pace`.
+/// Which may go and which wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// To be claimed now, oldest deadline first.
+    /// May be claimed, in this order.
     pub admitted: Vec<DueEnd>,
-    /// To be held.
+    /// Held by the pace.
     pub held: Vec<DueEnd>,
 }
 
-/// Admits the oldest deadlines first, in each AWS account as many as `limit` leaves after the claims of the last hour.
-///
-/// `claims` are all known claims (AWS account, time); those older than an hour do not count, and those from the future
-/// (a clock that was set back) do.
-pub fn admit(due: &[DueEnd], claims: &[(AwsId, Time)], limit: impl Fn(&AwsId) -> u32, now: Time) -> Admission {
-    let mut taken: BTreeMap<&AwsId, usize> = BTreeMap::new();
+/// Admits what the limits leave room for. An end that was claimed before and not finished takes no new place.
+pub fn admit(due: &[DueEnd], claims: &[(AwsId, Time)], limits: &dyn Fn(&AwsId) -> u32, now: Time) -> Admission {
+    let mut used: BTreeMap<&AwsId, u32> = BTreeMap::new();
     for (aws_id, at) in claims {
-        if now.seconds_since(*at) < HOUR {
-            *taken.entry(aws_id).or_default() += 1;
+        // A claim from the future (a clock that was set back) counts too.
+        if now.seconds_since(*at) < WINDOW {
+            let count = used.entry(aws_id).or_default();
+            *count = count.saturating_add(1);
         }
     }
     let mut order: Vec<&DueEnd> = due.iter().collect();
@@ -33,8 +32,10 @@ pub fn admit(due: &[DueEnd], claims: &[(AwsId, Time)], limit: impl Fn(&AwsId) ->
     order.dedup_by(|a, b| a.key == b.key);
     let mut admission = Admission::default();
     for end in order {
-        let count = taken.entry(&end.key.aws_id).or_default();
-        if *count < limit(&end.key.aws_id) as usize {
+        let count = used.entry(&end.key.aws_id).or_default();
+        if end.resumes {
+            admission.admitted.push(end.clone());
+        } else if *count < limits(&end.key.aws_id) {
             *count += 1;
             admission.admitted.push(end.clone());
         } else {
@@ -58,6 +59,7 @@ mod tests {
             action: Action::Stop,
             deadline: Time::from_unix(deadline),
             term: 1,
+            resumes: false,
         }
     }
 
@@ -72,7 +74,7 @@ mod tests {
     #[test]
     fn the_oldest_deadline_goes_first_and_the_rest_is_held() {
         let due = [end(1, 3, 30), end(1, 1, 10), end(1, 2, 20)];
-        let admission = admit(&due, &[], |_| 2, Time::from_unix(100));
+        let admission = admit(&due, &[], &|_| 2, Time::from_unix(100));
         assert_eq!(told(&admission), (vec!["i-01".into(), "i-02".into()], vec!["i-03".into()]));
     }
 
@@ -82,20 +84,27 @@ mod tests {
         let now = Time::from_unix(10_000);
         let claims = [(one.clone(), now.plus(-3_599)), (one, now.plus(-3_600)), (two, now.plus(60))];
         let due = [end(1, 1, 10), end(1, 2, 20), end(2, 3, 30)];
-        let admission = admit(&due, &claims, |_| 2, now);
+        let admission = admit(&due, &claims, &|_| 2, now);
         assert_eq!(told(&admission), (vec!["i-01".into(), "i-03".into()], vec!["i-02".into()]));
     }
 
     #[test]
     fn one_lease_is_admitted_once_however_often_it_is_due() {
-        let admission = admit(&[end(1, 1, 10), end(1, 1, 10)], &[], |_| 5, Time::from_unix(100));
+        let admission = admit(&[end(1, 1, 10), end(1, 1, 10)], &[], &|_| 5, Time::from_unix(100));
         assert_eq!(told(&admission), (vec!["i-01".into()], vec![]));
     }
 
     #[test]
     fn a_limit_of_zero_holds_everything() {
-        let admission = admit(&[end(1, 1, 10)], &[], |_| 0, Time::from_unix(100));
+        let admission = admit(&[end(1, 1, 10)], &[], &|_| 0, Time::from_unix(100));
         assert_eq!(told(&admission), (vec![], vec!["i-01".into()]));
+    }
+
+    #[test]
+    fn an_end_that_was_claimed_before_takes_no_new_place() {
+        let again = DueEnd { resumes: true, ..end(1, 2, 20) };
+        let admission = admit(&[end(1, 1, 10), again], &[], &|_| 0, Time::from_unix(100));
+        assert_eq!(told(&admission), (vec!["i-02".into()], vec!["i-01".into()]));
     }
 
     proptest! {
@@ -109,7 +118,7 @@ mod tests {
             let due: Vec<_> = (0_u8..).zip(&deadlines).map(|(id, (aws, at))| end(*aws, id, *at)).collect();
             let claims: Vec<_> =
                 claims.iter().map(|(aws, ago)| (AwsId::parse(&format!("{aws:012}")).unwrap(), now.plus(*ago))).collect();
-            let admission = admit(&due, &claims, |_| limit, now);
+            let admission = admit(&due, &claims, &|_| limit, now);
             prop_assert_eq!(admission.admitted.len() + admission.held.len(), due.len());
             for aws in 1_u8..4 {
                 let aws = AwsId::parse(&format!("{aws:012}")).unwrap();

@@ -1,178 +1,149 @@
-//! How far a lease reaches: defaults, the tag at launch, renewals and their limits. A renewal never shortens.
+//! Lease arithmetic: how long a lease is, how far a renewal reaches, what a rank over the limit does. Every sum
+//! saturates, so that an absurd document makes a far or a near end, never a crash.
 
-use crate::model::{Lease, Policy, Time};
+use super::marks::OverQuota;
+use super::work::Work;
+use crate::model::{Facts, Lease, Policy, Stage, Time};
 
-/// Why a renewal is refused; for people.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// It ended: it can be revived, not renewed.
-    #[error("this lease is {0}; one that ended is revived, not renewed")]
-    Ended(&'static str),
-    /// Nothing is left to give.
-    #[error("the limit is reached: the lease ends at {0} and policy allows no later end")]
-    Limit(Time),
-}
-
-/// The latest end that a renewal accepted at `now` can give: `max_lease` from now, `max_total` from when it was seen
-/// first, and for a lease over quota its present end. Never before the present end.
-pub fn latest(lease: &Lease, policy: &Policy, over_quota: bool, now: Time) -> Time {
-    let reach = now.plus(policy.max_lease);
-    let total = policy.max_total.map_or(Time::MAX, |total| lease.first_seen.plus(total));
-    if over_quota { lease.granted_until } else { reach.min(total).max(lease.granted_until) }
-}
-
-/// The end that a wish for `until` (as far as allowed when absent) gets.
-pub fn renew(
-    lease: &Lease,
-    policy: &Policy,
-    over_quota: bool,
-    until: Option<Time>,
-    now: Time,
-) -> Result<Time, Refused> {
-    if !lease.state.is_renewable() {
-        return Err(Refused::Ended(lease.state.as_str()));
-    }
-    let latest = latest(lease, policy, over_quota, now);
-    let end = until.unwrap_or(latest).min(latest).max(lease.granted_until);
-    // What ends in the past is no renewal, however late the wish arrived.
-    if end <= now || (end == lease.granted_until && until.is_none_or(|until| until > end)) {
-        return Err(Refused::Limit(lease.granted_until));
-    }
-    Ok(end)
-}
-
-/// How long a new lease is, in seconds: the wish of the tag at launch (such as `2d`) within `max_lease`, else the default.
-/// A tag that cannot be read asks for nothing.
-pub fn first_length(policy: &Policy, tag: Option<&str>) -> i64 {
-    let wish = tag.and_then(seconds).unwrap_or(policy.default_lease);
-    let total = policy.max_total.unwrap_or(i64::MAX);
-    wish.min(policy.max_lease.max(policy.default_lease)).min(total).max(1)
-}
-
-/// `90s`, `15m`, `12h`, `2d`, `1w`; nothing else, and nothing below a second.
-fn seconds(text: &str) -> Option<i64> {
+/// Reads a duration such as `2d`, `12h`, `90m` or `3600s`. `None` for anything else, and for zero.
+pub fn lease_length(text: &str) -> Option<i64> {
     let text = text.trim();
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        "w" => 604_800,
+    let unit = match text.chars().last()?.to_ascii_lowercase() {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
         _ => return None,
     };
-    if !number.bytes().all(|digit| digit.is_ascii_digit()) {
+    let digits = &text[..text.len() - 1];
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    number.parse::<i64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
+    let seconds = digits.parse::<i64>().ok()?.checked_mul(unit)?;
+    (seconds > 0).then_some(seconds)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Refused, first_length, latest, renew};
-    use crate::model::{Lease, Policy, Time};
-    use proptest::prelude::*;
-    use serde_json::json;
+/// The value of a tag whose key is `key` in any case; the exact key wins, then the first in order.
+pub(super) fn tag<'a>(facts: &'a Facts, key: &str) -> Option<&'a str> {
+    let any_case = || {
+        facts
+            .tags
+            .iter()
+            .find(|(name, _)| name.trim().to_lowercase() == key.trim().to_lowercase())
+            .map(|(_, value)| value)
+    };
+    facts.tags.get(key).or_else(any_case).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
 
-    fn lease(state: &str, first_seen: i64, end: i64) -> Lease {
-        let (first, end) = (Time::from_unix(first_seen), Time::from_unix(end));
-        serde_json::from_value(json!({
-            "account": "bigdb", "aws_id": "111122223333", "region": "us-east-1", "resource_id": "i-0abc",
-            "kind": "instance", "state": state, "owner": "lin", "owner_evidence": {"source": "tag", "at": first},
-            "first_seen": first, "settle_at": first, "term": 1, "expires_at": end, "granted_until": end,
-            "max_expires_at": end, "ends_at": end, "end_action": "stop",
-        }))
-        .unwrap()
+/// How long a new lease is: what the lease tag asks for within policy, else the default.
+pub(super) fn first_length(policy: &Policy, facts: Option<&Facts>) -> i64 {
+    let most = policy.max_total.map_or(policy.max_lease, |total| policy.max_lease.min(total.max(1)));
+    facts
+        .and_then(|facts| tag(facts, &policy.lease_tag))
+        .and_then(lease_length)
+        .map_or(policy.default_lease, |asked| asked.min(most))
+        .max(1)
+}
+
+/// The furthest end that a renewal accepted at `now` may reach.
+pub fn renewal_limit(lease: &Lease, policy: &Policy, now: Time) -> Time {
+    let by_lease = now.plus(policy.max_lease.max(1));
+    policy.max_total.map_or(by_lease, |total| by_lease.min(lease.first_seen.plus(total.max(0))))
+}
+
+/// What became of a wish for a later end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// A later end than before.
+    Granted(Time),
+    /// The lease reaches as far as was asked for already.
+    AlreadyThere,
+    /// The policy allows nothing later.
+    AtLimit,
+}
+
+/// Judges a wish for the end `wanted`. What it grants is later than the present end and within `limit`.
+pub fn renew(granted_until: Time, wanted: Time, limit: Time) -> Renewal {
+    let end = wanted.min(limit);
+    if end > granted_until {
+        Renewal::Granted(end)
+    } else if wanted <= granted_until {
+        Renewal::AlreadyThere
+    } else {
+        Renewal::AtLimit
+    }
+}
+
+impl Work<'_> {
+    /// The limit for this lease now; short while its owner is over `max_instances`.
+    pub(super) fn limit(&self) -> Time {
+        let limit = renewal_limit(&self.lease, self.policy(), self.now);
+        if self.over_quota() { limit.min(self.now.plus(self.policy().over_quota_lease)) } else { limit }
     }
 
-    const NOW: i64 = 1_800_000_000;
-    const DAY: i64 = 86_400;
-
-    #[test]
-    fn a_wish_is_granted_up_to_the_limit() {
-        let (policy, now) = (Policy::default(), Time::from_unix(NOW));
-        let lease = lease("active", NOW - DAY, NOW + DAY);
-        for (wish, days) in [(Some(2), 2), (Some(7), 7), (Some(30), 7), (None, 7), (Some(0), 1)] {
-            let until = wish.map(|days: i64| now.plus(days * DAY));
-            assert_eq!(renew(&lease, &policy, false, until, now), Ok(now.plus(days * DAY)), "{wish:?}");
+    /// Grants a later end if the policy allows it. Who is over `max_instances` gets a short one, and the rest is owed.
+    pub(super) fn renew_to(&mut self, wanted: Time, why: &str) -> Renewal {
+        let outcome = renew(self.lease.granted_until, wanted, self.limit());
+        if let Renewal::Granted(end) = outcome {
+            let owed = wanted.min(renewal_limit(&self.lease, self.policy(), self.now));
+            self.marks.over_quota = self.over_quota().then_some(OverQuota { was: owed });
+            self.grant(end, format!("{why}: until {end}"));
         }
+        outcome
     }
 
-    #[test]
-    fn what_ended_or_has_nothing_left_is_refused() {
-        let now = Time::from_unix(NOW);
-        let capped = Policy { max_total: Some(3 * DAY), ..Policy::default() };
-        for state in ["reaping", "stopped", "terminated", "gone"] {
-            let ended = lease(state, NOW - DAY, NOW + DAY);
-            assert!(matches!(renew(&ended, &Policy::default(), false, None, now), Err(Refused::Ended(_))), "{state}");
+    /// An edit of `expires_at`: later is a wish to renew, earlier is none and is put back.
+    pub(super) fn judge_edit(&mut self) {
+        let wanted = self.lease.expires_at;
+        if wanted == self.lease.granted_until {
+            return;
         }
-        let full = lease("active", NOW - 2 * DAY, NOW + DAY);
-        assert_eq!(renew(&full, &capped, false, None, now), Err(Refused::Limit(full.granted_until)));
-        let over = lease("expired", NOW - 9 * DAY, NOW - 10);
-        assert_eq!(renew(&over, &capped, false, Some(now.plus(DAY)), now), Err(Refused::Limit(over.granted_until)));
-    }
-
-    #[test]
-    fn over_quota_nothing_is_added() {
-        let now = Time::from_unix(NOW);
-        let short = lease("active", NOW - 60, NOW + 3_540);
-        assert_eq!(latest(&short, &Policy::default(), true, now), short.granted_until);
-        assert!(renew(&short, &Policy::default(), true, None, now).is_err());
-    }
-
-    #[test]
-    fn a_tag_at_launch_asks_within_policy_and_nonsense_asks_for_nothing() {
-        let policy = Policy::default();
-        for (tag, length) in [
-            (Some("2d"), 2 * DAY),
-            (Some(" 12h "), DAY / 2),
-            (Some("1w"), 7 * DAY),
-            (Some("90d"), 7 * DAY),
-            (None, 3 * DAY),
-            (Some("0d"), 3 * DAY),
-            (Some("-1d"), 3 * DAY),
-            (Some("forever"), 3 * DAY),
-            (Some(""), 3 * DAY),
-            (Some("99999999999999999999d"), 3 * DAY),
-            (Some("9223372036854775807w"), 3 * DAY),
-            (Some("2é"), 3 * DAY),
-        ] {
-            assert_eq!(first_length(&policy, tag), length, "{tag:?}");
+        let renewable = self.lease.state.is_renewable() && wanted > self.lease.granted_until;
+        if renewable && matches!(self.renew_to(wanted, "renewed by edit"), Renewal::Granted(_)) {
+            return;
         }
+        self.lease.expires_at = self.lease.granted_until;
+        self.lease
+            .log(self.now, format!("an edit to {wanted} was not accepted; it ends at {}", self.lease.granted_until));
     }
 
-    proptest! {
-        #[test]
-        fn a_renewal_never_shortens_nor_passes_its_limits(
-            first in any::<i64>(), end in any::<i64>(), wish in proptest::option::of(any::<i64>()), now in any::<i64>(),
-            max_lease in any::<i64>(), total in proptest::option::of(any::<i64>()), over in any::<bool>(),
-        ) {
-            let lease = lease("expired", first, end);
-            let policy = Policy { max_lease, max_total: total, ..Policy::default() };
-            let now = Time::from_unix(now);
-            if let Ok(until) = renew(&lease, &policy, over, wish.map(Time::from_unix), now) {
-                prop_assert!(until >= lease.granted_until && until > now);
-                let reach = now.plus(max_lease).max(lease.granted_until);
-                prop_assert!(until <= reach);
-                if let Some(total) = total {
-                    prop_assert!(until <= lease.first_seen.plus(total).max(lease.granted_until));
-                }
+    /// Judges the rank of a new lease once its owner is known, and gives time back when the rank falls. `false`
+    /// when the rank is not known yet, so that nothing may be said about the end.
+    pub(super) fn judge_quota(&mut self) -> bool {
+        let live = self.lease.state.is_renewable() && !self.lease.owner.is_pending();
+        if self.marks.quota_due && live {
+            if self.policy().max_instances.is_some() && self.view.usage == 0 {
+                return false;
+            }
+            self.marks.quota_due = false;
+            let short = self.now.plus(self.policy().over_quota_lease);
+            let was = self.lease.granted_until;
+            if self.over_quota() && short < was {
+                self.grant(short, format!("over the limit of instances: until {short}"));
+                self.marks.over_quota = Some(OverQuota { was });
             }
         }
-
-        #[test]
-        fn renewing_again_at_the_same_moment_gives_the_same_end(
-            end in 0_i64..DAY * 10, wish in 1_i64..DAY * 30, max_lease in 1_i64..DAY * 9,
-        ) {
-            let mut lease = lease("active", NOW, NOW + end);
-            let policy = Policy { max_lease, ..Policy::default() };
-            let (now, wish) = (Time::from_unix(NOW), Some(Time::from_unix(NOW + wish)));
-            if let Ok(once) = renew(&lease, &policy, false, wish, now) {
-                lease.granted_until = once;
-                // A doubled wish adds nothing: Cecil's renewals doubled the lease.
-                let twice = renew(&lease, &policy, false, wish, now);
-                prop_assert!(twice == Ok(once) || twice == Err(Refused::Limit(once)));
+        let restorable = live && self.view.usage > 0 && !self.over_quota();
+        if let (true, Some(over)) = (restorable, self.marks.over_quota.clone()) {
+            self.marks.over_quota = None;
+            if over.was > self.lease.granted_until && over.was > self.now {
+                self.grant(over.was, format!("within the limit of instances again: until {}", over.was));
             }
+        }
+        true
+    }
+
+    /// Mail was switched on: who was never told of this lease gets a full default lease from then.
+    pub(super) fn judge_stage_raise(&mut self) {
+        let Some(accepted) = self.view.aws_account.as_ref().and_then(|aws| aws.stage_accepted) else {
+            return;
+        };
+        let untold = self.lease.notified.is_none() && self.lease.state.is_renewable();
+        let end = accepted.since.plus(self.policy().default_lease);
+        let raised = accepted.since > self.lease.first_seen && self.stage() >= Stage::Notify;
+        if untold && raised && self.marks.wish.is_none() && end > self.lease.granted_until {
+            self.marks.over_quota = None;
+            self.grant(end, format!("mail begins here; a full lease from then: until {end}"));
         }
     }
 }

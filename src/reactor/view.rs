@@ -78,6 +78,8 @@ pub struct DueEnd {
     pub deadline: Time,
     /// The lease's term; a claim for another term is void.
     pub term: u32,
+    /// It was claimed before and never finished: taken up again, it takes no new place in the pace.
+    pub resumes: bool,
 }
 
 /// What is to be done about one lease.

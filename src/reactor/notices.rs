@@ -1,0 +1,201 @@
+//! Which notices are due, to whom, and what an accepted one allows. One per (lease, term, kind, address); none while the
+//! stage is `observe`.
+
+use super::work::Work;
+use crate::model::{
+    Extra, Hold, HoldKind, Notice, NoticeKind, NoticeStatus, Notified, Stage, State, StoppedBy, Time, User,
+};
+
+impl Work<'_> {
+    /// Notices of the lease's present term.
+    fn of_term(&self) -> impl Iterator<Item = &Notice> {
+        let (term, key) = (self.lease.term, self.lease.key());
+        self.view.notices.iter().filter(move |notice| notice.term == term && notice.lease == key)
+    }
+
+    /// Since when the owner or an admin has been told, by a notice that the mail service took and that did not come
+    /// back, of what `counts` says.
+    pub(super) fn told_at(&self, counts: impl Fn(&NoticeKind) -> bool) -> Option<Time> {
+        self.of_term()
+            .filter(|notice| notice.status == NoticeStatus::Accepted && counts(&notice.kind))
+            .filter(|notice| notice.user == self.lease.owner || self.is_admin(&notice.user))
+            .filter_map(|notice| notice.accepted_at)
+            .filter(|at| *at <= self.now)
+            .min()
+    }
+
+    /// Keeps `notified` at the newest accepted notice about the lease itself.
+    pub(super) fn note_acceptance(&mut self) {
+        let newest = self
+            .of_term()
+            .filter(|notice| notice.status == NoticeStatus::Accepted)
+            .filter(|notice| !matches!(notice.kind, NoticeKind::Admin(_) | NoticeKind::Offered))
+            .filter_map(|notice| Some((notice.accepted_at?, notice.kind.clone())))
+            .max();
+        let Some((at, kind)) = newest else { return };
+        let term = self.lease.term;
+        let known = self.lease.notified.as_ref();
+        if known.is_none_or(|known| known.term != term || known.at < at) {
+            self.lease.notified = Some(Notified { term, kind, at });
+        }
+    }
+
+    /// Notices that are due and not in the outbox yet.
+    pub(super) fn due_notices(&self) -> Vec<Notice> {
+        if self.stage() < Stage::Notify || self.lease.owner.is_pending() {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        self.for_owner(&mut due);
+        self.for_admins(&mut due);
+        if let Some(to) = self.lease.offered_to.as_ref().and_then(|to| self.user(to)) {
+            due.push(self.notice(NoticeKind::Offered, to));
+        }
+        let known: Vec<String> = self.of_term().map(Notice::id).collect();
+        let mut fresh: Vec<Notice> = Vec::new();
+        for notice in due {
+            let id = notice.id();
+            let twice = known.contains(&id) || fresh.iter().any(|other| other.id() == id);
+            if !twice && notice.address.contains('@') {
+                fresh.push(notice);
+            }
+        }
+        fresh
+    }
+
+    fn for_owner(&self, due: &mut Vec<Notice>) {
+        let unreachable = self.owner_unreachable();
+        let owner = self.user(&self.lease.owner);
+        for kind in self.kinds() {
+            due.extend(owner.map(|owner| self.notice(kind.clone(), owner)));
+            if unreachable {
+                due.extend(self.other_admins().map(|admin| self.notice(kind.clone(), admin)));
+            }
+        }
+    }
+
+    fn for_admins(&self, due: &mut Vec<Notice>) {
+        let mut what: Vec<&str> = Vec::new();
+        if let Some(hold) = self.lease.hold.as_ref().filter(|hold| is_told(hold.kind)) {
+            what.push(hold.kind.as_str());
+        }
+        if self.marks.over_quota.is_some() && self.lease.state.is_renewable() {
+            what.push("over_quota");
+        }
+        if self.marks.owner_left == Some(self.lease.term) {
+            what.push("owner_left");
+        }
+        let failed = self.lease.reap.as_ref().is_some_and(|reap| reap.error.is_some());
+        if failed && self.lease.state != State::Reaping && !self.lease.state.is_over() {
+            what.push("failed");
+        }
+        for word in what {
+            let kind = NoticeKind::Admin(word.to_owned());
+            due.extend(self.admins().map(|admin| self.notice(kind.clone(), admin)));
+        }
+        if self.owner_unreachable() && !self.lease.state.is_over() {
+            let kind = NoticeKind::Admin("unreachable".to_owned());
+            due.extend(self.other_admins().map(|admin| self.notice(kind.clone(), admin)));
+        }
+    }
+
+    /// What the owner is to be told now.
+    fn kinds(&self) -> Vec<NoticeKind> {
+        let mut kinds = Vec::new();
+        match self.lease.state {
+            State::Active | State::Expired => {
+                let first = self.lease.notified.is_none();
+                if first {
+                    kinds.push(NoticeKind::First);
+                }
+                kinds.extend(self.warning(first));
+                // A person who asked for the end needs no word that it comes.
+                if self.lease.state == State::Expired && self.marks.wish.is_none() {
+                    kinds.push(NoticeKind::Expired);
+                }
+            }
+            State::Stopped if self.lease.stopped_by == Some(StoppedBy::Zerocloud) => kinds.push(NoticeKind::Stopped),
+            State::Terminated => kinds.push(NoticeKind::Ended),
+            _ => {}
+        }
+        kinds
+    }
+
+    /// The nearest warning that is due; those further off are overtaken by it, and by a first notice made since.
+    fn warning(&self, first_due: bool) -> Option<NoticeKind> {
+        if self.lease.state != State::Active {
+            return None;
+        }
+        let first_at = self
+            .of_term()
+            .filter(|notice| notice.kind == NoticeKind::First)
+            .map(|notice| notice.due_at)
+            .min()
+            .or(first_due.then_some(self.now));
+        let warnings = &self.policy().warnings;
+        let lead = warnings.iter().copied().filter(|lead| self.lease.expires_at.plus(-lead) <= self.now).min()?;
+        let since = self.lease.expires_at.plus(-lead);
+        first_at.is_none_or(|at| at < since).then_some(NoticeKind::Warning(lead))
+    }
+
+    /// The mail service refused the owner's address, or returned what was sent there, or there is none.
+    fn owner_unreachable(&self) -> bool {
+        let Some(owner) = self.user(&self.lease.owner) else {
+            return true;
+        };
+        let failed = self.of_term().any(|notice| {
+            notice.user == owner.user
+                && notice.address == owner.email
+                && matches!(notice.status, NoticeStatus::Refused | NoticeStatus::Bounced)
+        });
+        failed || !owner.email.contains('@')
+    }
+
+    fn other_admins(&self) -> impl Iterator<Item = &User> {
+        self.admins().filter(|admin| admin.user != self.lease.owner)
+    }
+
+    fn notice(&self, kind: NoticeKind, to: &User) -> Notice {
+        Notice {
+            account: self.lease.account.clone(),
+            lease: self.lease.key(),
+            term: self.lease.term,
+            kind,
+            address: to.email.trim().to_owned(),
+            user: to.user.clone(),
+            status: NoticeStatus::Queued,
+            due_at: self.now,
+            attempts: 0,
+            retry_at: None,
+            message_id: None,
+            accepted_at: None,
+            error: None,
+            purge_at: Some(self.now.plus(self.policy().retention)),
+            extra: Extra::new(),
+        }
+    }
+
+    /// Notes on a hold whom the outbox tells of it.
+    pub(super) fn note_told(&mut self) {
+        let mails = self.stage() >= Stage::Notify && !self.lease.owner.is_pending();
+        let admins: Vec<_> =
+            self.admins().filter(|admin| admin.email.contains('@')).map(|admin| admin.user.clone()).collect();
+        if let Some(Hold { kind, told, .. }) = &mut self.lease.hold
+            && mails
+            && is_told(*kind)
+        {
+            let new: Vec<_> = admins.into_iter().filter(|admin| !told.contains(admin)).collect();
+            told.extend(new);
+        }
+    }
+
+    /// When the next warning is due.
+    pub(super) fn next_warning(&self) -> Option<Time> {
+        self.policy().warnings.iter().map(|lead| self.lease.expires_at.plus(-lead)).filter(|at| *at > self.now).min()
+    }
+}
+
+/// Holds that need an admin. The others are an admin's own doing, and shown.
+fn is_told(kind: HoldKind) -> bool {
+    matches!(kind, HoldKind::NoNotice | HoldKind::Protection | HoldKind::Pace | HoldKind::Region)
+}

@@ -1,0 +1,223 @@
+//! People's wishes, judged on arrival. Each is answered once; the answer stands on the lease too, so that a second look,
+//! or the same wish arriving twice, says the same again.
+
+use super::marks::{EndWish, Reviving};
+use super::renewal::{Renewal, renewal_limit};
+use super::work::Work;
+use crate::model::{Action, Answer, Answered, Doc, EvidenceSource, Outcome, Refusal, Request, Stage, State, Wish};
+
+/// How many answers a lease remembers.
+const REMEMBERED: usize = 20;
+
+type Verdict = Result<String, String>;
+
+impl<'a> Work<'a> {
+    /// Answers what can be answered. `true` when the owner changed: the rest waits for a fresh view.
+    pub(super) fn answer_requests(&mut self) -> bool {
+        let mut open: Vec<&Doc<Request>> = self.mine().collect();
+        // By people's own clocks where they agree; by id where not, so that the order of arrival does not matter.
+        open.sort_by_key(|doc| (doc.body.at, doc.id.clone()));
+        let known = open.iter().filter(|doc| self.answered(&doc.id).is_some()).count();
+        let room = REMEMBERED.saturating_sub(known);
+        let fresh: Vec<_> = open.into_iter().filter(|doc| self.answered(&doc.id).is_none()).collect();
+        for doc in fresh.into_iter().take(room) {
+            if self.waits(&doc.body) {
+                continue;
+            }
+            let owner = self.lease.owner.clone();
+            let verdict = self.judge(&doc.body);
+            self.record(doc, verdict);
+            if self.lease.owner != owner {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The answers to write for requests that are answered on the lease.
+    pub(super) fn answers(&self) -> Vec<Doc<Request>> {
+        let retention = self.policy().retention;
+        self.mine()
+            .filter_map(|doc| {
+                let said = self.answered(&doc.id)?;
+                let mut doc = doc.clone();
+                doc.body.answer =
+                    Some(Answer { outcome: said.outcome, reason: said.reason.clone(), until: said.until, at: said.at });
+                doc.body.purge_at = Some(said.at.plus(retention));
+                Some(doc)
+            })
+            .collect()
+    }
+
+    fn mine(&self) -> impl Iterator<Item = &'a Doc<Request>> + use<'a> {
+        let key = self.lease.key();
+        self.view.requests.iter().filter(move |doc| doc.body.answer.is_none() && doc.body.lease == key)
+    }
+
+    fn answered(&self, id: &str) -> Option<&Answered> {
+        self.lease.answered.iter().find(|said| said.request == id)
+    }
+
+    /// While the reaper acts, and before the owner is known, a wish keeps.
+    fn waits(&self, request: &Request) -> bool {
+        let settling = self.lease.owner.is_pending() && !self.is_admin(&request.user);
+        let unread = self.view.users.is_empty();
+        self.lease.state == State::Reaping || (settling && !self.lease.state.is_over()) || unread
+    }
+
+    fn record(&mut self, doc: &Doc<Request>, verdict: Verdict) {
+        let (outcome, reason) = match verdict {
+            Ok(reason) => (Outcome::Done, reason),
+            Err(reason) => (Outcome::Refused, reason),
+        };
+        self.lease.log(self.now, format!("{}: {reason}", doc.body.user));
+        self.lease.answered.push(Answered {
+            request: doc.id.clone(),
+            outcome,
+            reason,
+            until: self.lease.state.is_renewable().then_some(self.lease.granted_until),
+            at: self.now,
+        });
+        let surplus = self.lease.answered.len().saturating_sub(REMEMBERED);
+        self.lease.answered.drain(..surplus);
+    }
+
+    fn judge(&mut self, request: &Request) -> Verdict {
+        let who = &request.user;
+        if request.account != self.lease.account || self.user(who).is_none() {
+            return Err("nobody here by that name".to_owned());
+        }
+        if self.lease.state.is_over() {
+            return Err("this lease is over".to_owned());
+        }
+        if request.action == Wish::Accept {
+            return self.accept(request);
+        }
+        if *who != self.lease.owner && !self.is_admin(who) {
+            return Err("only its owner or an admin may ask that".to_owned());
+        }
+        match request.action {
+            Wish::Renew => self.renew(request),
+            Wish::End => self.end(request),
+            Wish::Terminate => self.end_by(request, Action::Terminate),
+            Wish::NotMine => self.not_mine(request),
+            Wish::HandOver => self.hand_over(request),
+            Wish::Revive => self.revive(request),
+            Wish::Accept => Err("nothing was offered".to_owned()),
+        }
+    }
+
+    fn renew(&mut self, request: &Request) -> Verdict {
+        if !self.lease.state.is_renewable() {
+            return Err("it ended already; revive it instead".to_owned());
+        }
+        let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
+        match self.renew_to(asked, "renewed") {
+            Renewal::Granted(end) if end < asked => Ok(format!("renewed until {end}, as far as the policy allows")),
+            Renewal::Granted(end) => Ok(format!("renewed until {end}")),
+            Renewal::AlreadyThere if asked > self.now => Ok("it reaches that far already".to_owned()),
+            Renewal::AlreadyThere => Err("that time has passed".to_owned()),
+            Renewal::AtLimit => Err("the policy allows no later end".to_owned()),
+        }
+    }
+
+    fn end(&mut self, request: &Request) -> Verdict {
+        if self.lease.state == State::Stopped {
+            return Err("it is stopped already; it can be terminated or revived".to_owned());
+        }
+        self.end_by(request, super::work::end_action(self.policy(), self.facts()))
+    }
+
+    fn end_by(&mut self, request: &Request, action: Action) -> Verdict {
+        let needed = match action {
+            Action::Stop => Stage::Stop,
+            Action::Terminate => Stage::Terminate,
+        };
+        if self.stage() < needed {
+            return Err(format!("this AWS account's stage does not allow to {}", action.as_str()));
+        }
+        if let Some(pause) = self.view.pauses.iter().find(|pause| pause.resumed_at.is_none()) {
+            return Err(format!("no end starts while zerocloud is paused: {}", pause.reason));
+        }
+        if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
+            return Err("a group, cluster or fleet decides about it".to_owned());
+        }
+        let now = self.now;
+        let lease = &mut self.lease;
+        if lease.state.is_renewable() {
+            lease.state = State::Expired;
+            lease.expires_at = now.min(lease.granted_until);
+            lease.granted_until = lease.expires_at;
+        }
+        lease.ends_at = now;
+        lease.end_action = action;
+        lease.hold = None;
+        self.marks.over_quota = None;
+        self.marks.reviving = None;
+        self.marks.wish = Some(EndWish { by: request.user.clone(), action });
+        self.next_term(format!("{} asked for its end", request.user));
+        Ok(format!("it will be {} now", if action == Action::Stop { "stopped" } else { "terminated" }))
+    }
+
+    fn not_mine(&mut self, request: &Request) -> Verdict {
+        if request.user != self.lease.owner {
+            return Err("only its owner can say that it is not theirs".to_owned());
+        }
+        let said = self.lease.owner_evidence.clone();
+        let before = self.lease.refused.clone();
+        self.lease.refused.push(Refusal { source: said.source, value: said.value, user: request.user.clone() });
+        let found = super::owner::evidence(self.view, &self.lease)
+            .or_else(|| super::owner::fallback(self.view, &self.lease))
+            .filter(|found| found.user != request.user);
+        let Some(found) = found else {
+            self.lease.refused = before;
+            return Err("there is no other admin who could take it".to_owned());
+        };
+        let why = format!("not {}'s: it passes to {}", request.user, found.user);
+        self.own(found.user, found.source, &found.value, why);
+        Ok("it is not yours any more".to_owned())
+    }
+
+    fn hand_over(&mut self, request: &Request) -> Verdict {
+        let Some(to) = request.to.as_ref().filter(|to| self.user(to).is_some()) else {
+            return Err("nobody here by that name to hand it to".to_owned());
+        };
+        if *to == self.lease.owner {
+            return Err("it is theirs already".to_owned());
+        }
+        self.lease.offered_to = Some(to.clone());
+        Ok(format!("offered to {to}; it is theirs once they accept"))
+    }
+
+    fn accept(&mut self, request: &Request) -> Verdict {
+        if self.lease.offered_to.as_ref() != Some(&request.user) {
+            return Err("it was not offered to you".to_owned());
+        }
+        let from = self.lease.owner.to_string();
+        let why = format!("{} took it over from {from}", request.user);
+        self.own(request.user.clone(), EvidenceSource::Request, &from, why);
+        Ok("it is yours".to_owned())
+    }
+
+    fn revive(&mut self, request: &Request) -> Verdict {
+        if self.lease.state != State::Stopped {
+            return Err("only a stopped one can be revived".to_owned());
+        }
+        let down = self.facts().is_some_and(|facts| !facts.state.is_ended());
+        if !down || self.stage() < Stage::Stop {
+            return Err("zerocloud may not start instances here".to_owned());
+        }
+        let limit = renewal_limit(&self.lease, self.policy(), self.now);
+        let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
+        let end = asked.min(limit);
+        if end <= self.now {
+            return Err("the policy allows no later end".to_owned());
+        }
+        let stopped_by = self.lease.stopped_by;
+        self.grant(end, format!("revived until {end}"));
+        self.marks.reviving = Some(Reviving { since: self.now, stopped_by });
+        self.marks.quota_due = true;
+        self.marks.over_quota = None;
+        Ok(format!("it is being started, with a lease until {end}"))
+    }
+}

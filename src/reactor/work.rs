@@ -1,0 +1,105 @@
+//! The lease under decision, beside everything it is judged by; and the few moves that change its owner or end.
+
+use super::marks::Marks;
+use super::view::View;
+use crate::model::{Action, Evidence, EvidenceSource, Facts, Lease, Policy, Role, Stage, State, Time, User, UserId};
+
+/// One decision in the making.
+pub(super) struct Work<'a> {
+    pub view: &'a View,
+    pub now: Time,
+    pub lease: Lease,
+    pub marks: Marks,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(view: &'a View, lease: Lease, now: Time) -> Work<'a> {
+        let marks = Marks::of(&lease);
+        Work { view, now, lease, marks }
+    }
+
+    /// The policy that judges the lease: with the owner's own layer once there is an owner.
+    pub(super) fn policy(&self) -> &'a Policy {
+        if self.lease.owner.is_pending() { &self.view.account_policy } else { &self.view.policy }
+    }
+
+    /// The stage in force; an AWS account that is disabled or cannot be read is only observed.
+    pub(super) fn stage(&self) -> Stage {
+        self.view
+            .aws_account
+            .as_ref()
+            .filter(|aws| !aws.disabled && aws.account == self.lease.account)
+            .map_or(Stage::Observe, crate::model::AwsAccount::effective_stage)
+    }
+
+    pub(super) fn user(&self, id: &UserId) -> Option<&'a User> {
+        people(self.view, &self.lease).find(|user| user.user == *id)
+    }
+
+    pub(super) fn admins(&self) -> impl Iterator<Item = &'a User> + use<'a> {
+        let account = self.lease.account.clone();
+        self.view.users.iter().filter(move |user| user.account == account && user.role == Role::Admin)
+    }
+
+    pub(super) fn is_admin(&self, id: &UserId) -> bool {
+        self.admins().any(|user| user.user == *id)
+    }
+
+    pub(super) fn facts(&self) -> Option<&'a Facts> {
+        self.view.resource.as_ref().map(|resource| &resource.facts)
+    }
+
+    /// Whether the owner holds more than the policy allows, by the rank of this lease.
+    pub(super) fn over_quota(&self) -> bool {
+        self.policy().max_instances.is_some_and(|most| self.view.usage > most)
+    }
+
+    /// Gives the lease the end `until` in a new term: it runs, and whatever was under way against it is void.
+    pub(super) fn grant(&mut self, until: Time, why: impl Into<String>) {
+        let policy = self.policy();
+        let action = end_action(policy, self.facts());
+        let lease = &mut self.lease;
+        lease.state = State::Active;
+        lease.expires_at = until;
+        lease.granted_until = until;
+        lease.ends_at = until.plus(policy.grace);
+        lease.end_action = action;
+        lease.stopped_at = None;
+        lease.stopped_by = None;
+        lease.hold = None;
+        lease.reap = None;
+        lease.purge_at = None;
+        self.marks.wish = None;
+        self.next_term(why);
+    }
+
+    /// Gives the lease to `owner` in a new term; the first notice goes out again.
+    pub(super) fn own(&mut self, owner: UserId, source: EvidenceSource, value: &str, why: String) {
+        self.lease.owner = owner.clone();
+        self.lease.owner_evidence = Evidence { source, value: value.chars().take(200).collect(), at: self.now };
+        self.lease.offered_to = None;
+        self.lease.notified = None;
+        self.marks.granted_owner = Some(owner);
+        self.marks.owner_left = None;
+        self.next_term(why);
+    }
+
+    pub(super) fn next_term(&mut self, why: impl Into<String>) {
+        self.lease.term = self.lease.term.saturating_add(1);
+        self.lease.log(self.now, why);
+    }
+}
+
+/// The people of the lease's Account.
+pub(super) fn people<'a>(view: &'a View, lease: &Lease) -> impl Iterator<Item = &'a User> {
+    let account = lease.account.clone();
+    view.users.iter().filter(move |user| user.account == account)
+}
+
+/// What the end of a lease does: what cannot be stopped is terminated, and the lease says so beforehand.
+pub(super) fn end_action(policy: &Policy, facts: Option<&Facts>) -> Action {
+    match policy.expiry_action {
+        Action::Stop if facts.is_none_or(Facts::can_stop) => Action::Stop,
+        _ => Action::Terminate,
+    }
+}
