@@ -23,7 +23,7 @@ pub enum Error {
 }
 
 /// The result of an operation on the gateway.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A refusal with any status.

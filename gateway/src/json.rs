@@ -5,7 +5,7 @@ mod parse;
 
 use serde_json::{Map, Value};
 
-pub use parse::{ParseError, parse};
+pub use parse::parse;
 
 /// A JSON object.
 pub type Object = Map<String, Value>;

@@ -174,7 +174,7 @@ pub fn open_revs(
     id: &str,
     wanted: Option<&[String]>,
     reader: &Reader,
-) -> Result<Vec<std::result::Result<Revision, String>>> {
+) -> Result<Vec<Result<Revision, String>>> {
     let row = DocRow::get(conn, db.id(), id)?;
     let wanted: Vec<String> = match (wanted, &row) {
         (Some(revs), _) => revs.to_vec(),

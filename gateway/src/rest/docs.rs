@@ -51,7 +51,7 @@ pub(crate) fn ok_body(id: &str, rev: &str) -> String {
 }
 
 /// The document in a request's body, plain or multipart.
-fn body(call: &Call) -> std::result::Result<Object, Failure> {
+fn body(call: &Call) -> Result<Object, Failure> {
     match call.content_type().as_deref() {
         Some("multipart/related") => multipart::read_related(call.header("content-type").unwrap_or_default(), &call.body),
         _ => call.object(Media::Json(415)),
@@ -101,7 +101,7 @@ pub(crate) async fn post(at: At) -> Reply {
 }
 
 /// What a read asks to be shown.
-fn show(call: &Call) -> std::result::Result<Show, Failure> {
+fn show(call: &Call) -> Result<Show, Failure> {
     let from = match call.strings("revs_from")? {
         Some(from) => from,
         None => call.strings("atts_since")?.unwrap_or_default(),
@@ -169,7 +169,7 @@ async fn open_revs(at: At, id: String, wanted: Option<Vec<String>>, show: Show) 
     Ok(response)
 }
 
-type Found = std::result::Result<Revision, String>;
+type Found = Result<Revision, String>;
 
 fn missing(rev: &str) -> String {
     format!("{{\"missing\":{}}}", json::quote(rev))

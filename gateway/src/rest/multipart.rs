@@ -117,7 +117,7 @@ struct Part<'a> {
 }
 
 /// Reads a `multipart/related` document: attachments that follow are put in as data.
-pub(crate) fn read_related(content_type: &str, body: &[u8]) -> std::result::Result<Object, Failure> {
+pub(crate) fn read_related(content_type: &str, body: &[u8]) -> Result<Object, Failure> {
     let bad = || Failure::bad_request("Bad multipart body");
     let boundary = parameter(content_type, "boundary").ok_or_else(bad)?;
     let mut parts = split(body, &boundary).ok_or_else(bad)?.into_iter();
