@@ -21,10 +21,13 @@ const MOST_REMEMBERED: usize = 20_000;
 /// Hashes a password for the store; slow by design.
 pub fn hash_password(password: &str) -> Result<String> {
     let failed = |_| Error::refused(500, "Internal error");
-    let params = Params::new(MEMORY, PASSES, 1, None).map_err(|_| Error::refused(500, "Internal error"))?;
+    let params =
+        Params::new(MEMORY, PASSES, 1, None).map_err(|_| Error::refused(500, "Internal error"))?;
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(failed)?;
-    let hash = argon.hash_password(password.as_bytes(), &salt).map_err(failed)?;
+    let hash = argon
+        .hash_password(password.as_bytes(), &salt)
+        .map_err(failed)?;
     Ok(hash.to_string())
 }
 
@@ -54,7 +57,10 @@ impl Logins {
         let Ok(parsed) = PasswordHash::new(hash) else {
             return false;
         };
-        if Argon2::default().verify_password(password.as_bytes(), &parsed).is_err() {
+        if Argon2::default()
+            .verify_password(password.as_bytes(), &parsed)
+            .is_err()
+        {
             return false;
         }
         let mut known = self.known.lock();

@@ -84,7 +84,9 @@ impl Gateway {
             Err(Error::Store(cause)) => {
                 let detail = cause.to_string();
                 let path = config.data.clone();
-                return Err(Arc::try_unwrap(cause).map_or(OpenError::Corrupt { path, detail }, sqlite));
+                return Err(
+                    Arc::try_unwrap(cause).map_or(OpenError::Corrupt { path, detail }, sqlite)
+                );
             }
             Err(error) => {
                 return Err(OpenError::Corrupt {
@@ -93,7 +95,10 @@ impl Gateway {
                 });
             }
         };
-        let databases = databases.into_iter().map(|db| (db.name.clone(), Arc::new(db))).collect();
+        let databases = databases
+            .into_iter()
+            .map(|db| (db.name.clone(), Arc::new(db)))
+            .collect();
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -135,7 +140,11 @@ struct Seeds {
 impl Seeds {
     fn of(raw: &Object) -> Result<Self> {
         let objects = |key: &str| -> Vec<(String, Object)> {
-            let members = raw.get(key).and_then(|value| value.as_object()).into_iter().flatten();
+            let members = raw
+                .get(key)
+                .and_then(|value| value.as_object())
+                .into_iter()
+                .flatten();
             members
                 .filter_map(|(name, value)| Some((name.clone(), value.as_object()?.clone())))
                 .collect()
@@ -145,7 +154,10 @@ impl Seeds {
             Ok((name, body, password))
         });
         Ok(Self {
-            guest: raw.get("guest").and_then(|guest| guest.as_object()).cloned(),
+            guest: raw
+                .get("guest")
+                .and_then(|guest| guest.as_object())
+                .cloned(),
             users: users.collect::<Result<_>>()?,
             roles: objects("roles"),
         })
@@ -153,7 +165,8 @@ impl Seeds {
 
     fn plant(self, tx: &mut Tx<'_>, live: &Arc<Live>) -> Result<()> {
         if let Some(guest) = self.guest {
-            let disabled = guest.get("disabled").and_then(serde_json::Value::as_bool) != Some(false);
+            let disabled =
+                guest.get("disabled").and_then(serde_json::Value::as_bool) != Some(false);
             let known = principals::User::load(tx.conn, live.id, principals::GUEST)?;
             let was_enabled = known.is_some_and(|user| !user.record.disabled);
             if !disabled || was_enabled {
@@ -184,7 +197,9 @@ impl Inner {
     /// Creates a database.
     pub(crate) async fn create(&self, name: &str, raw: Object) -> Result<()> {
         if !is_valid_name(name) {
-            return Err(Error::bad_request(format!("invalid database name {name:?}")));
+            return Err(Error::bad_request(format!(
+                "invalid database name {name:?}"
+            )));
         }
         let exists = || Error::refused(412, format!("Duplicate database name \"{name}\""));
         if self.database(name).is_some() {
@@ -229,11 +244,18 @@ impl Inner {
         let now = clock::now_seconds();
         let config = DatabaseConfig::parse(&db.name, raw, old.version + 1, old.created, now)?;
         let seeds = Seeds::of(&config.raw)?;
-        let (live, text, version) = (Arc::clone(&db.live), json::canonical(&config.raw), config.version);
+        let (live, text, version) = (
+            Arc::clone(&db.live),
+            json::canonical(&config.raw),
+            config.version,
+        );
         self.store
             .write(move |tx| {
-                let sql = "UPDATE databases SET config = ?2, version = ?3, updated = ?4 WHERE id = ?1";
-                tx.conn.prepare_cached(sql)?.execute((live.id, text, version, now))?;
+                let sql =
+                    "UPDATE databases SET config = ?2, version = ?3, updated = ?4 WHERE id = ?1";
+                tx.conn
+                    .prepare_cached(sql)?
+                    .execute((live.id, text, version, now))?;
                 seeds.plant(tx, &live)
             })
             .await?;
@@ -295,9 +317,12 @@ impl Inner {
                 let mut select = conn.prepare_cached(sql)?;
                 let rows = select.query_map([now], |row| row.get(0))?;
                 let due = rows.collect::<rusqlite::Result<Vec<i64>>>()?;
-                let sql = "SELECT EXISTS (SELECT 1 FROM bodies WHERE until IS NOT NULL AND until <= ?1)
+                let sql =
+                    "SELECT EXISTS (SELECT 1 FROM bodies WHERE until IS NOT NULL AND until <= ?1)
                            OR EXISTS (SELECT 1 FROM sessions WHERE expires <= ?1)";
-                let stale: bool = conn.prepare_cached(sql)?.query_row([now], |row| row.get(0))?;
+                let stale: bool = conn
+                    .prepare_cached(sql)?
+                    .query_row([now], |row| row.get(0))?;
                 Ok((due, stale))
             })
             .await?;

@@ -128,15 +128,20 @@ mod tests {
 
     #[test]
     fn canonical_sorts_keys_and_keeps_number_literals() {
-        let object = parse_object(r#"{"b":1.50,"a":{"z":1e3,"y":"\/é<"},"c":12345678901234567890}"#);
-        let expected = "{\"a\":{\"y\":\"/é\\u003c\",\"z\":1e3},\"b\":1.50,\"c\":12345678901234567890}";
+        let object =
+            parse_object(r#"{"b":1.50,"a":{"z":1e3,"y":"\/é<"},"c":12345678901234567890}"#);
+        let expected =
+            "{\"a\":{\"y\":\"/é\\u003c\",\"z\":1e3},\"b\":1.50,\"c\":12345678901234567890}";
         assert_eq!(canonical(&object), expected);
     }
 
     #[test]
     fn splice_handles_the_empty_object() {
         assert_eq!(splice("\"_id\":\"x\"", "{}"), r#"{"_id":"x"}"#);
-        assert_eq!(splice("\"_id\":\"x\"", r#"{"a":1}"#), r#"{"_id":"x","a":1}"#);
+        assert_eq!(
+            splice("\"_id\":\"x\"", r#"{"a":1}"#),
+            r#"{"_id":"x","a":1}"#
+        );
         assert_eq!(quote("a\u{1}\u{2028}\u{7f}"), "\"a\\u0001\\u2028\u{7f}\"");
     }
 }

@@ -35,7 +35,11 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let options = Options::parse();
     let gateway = Gateway::open(Config::new(options.data))?;
-    let bind = async |addr: SocketAddr| TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"));
+    let bind = async |addr: SocketAddr| {
+        TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("listening on {addr}"))
+    };
     let public = bind(options.public).await?;
     let admin = bind(options.admin).await?;
     let shutdown = CancellationToken::new();

@@ -88,7 +88,9 @@ impl User {
         let mut channels = own.clone();
         for (role, &since) in &roles {
             if let Some(held) = role_channels(conn, db, role)? {
-                let held = held.into_iter().map(|(channel, seq)| (channel, seq.max(since)));
+                let held = held
+                    .into_iter()
+                    .map(|(channel, seq)| (channel, seq.max(since)));
                 merge(&mut channels, held.collect());
             }
         }
@@ -109,12 +111,19 @@ impl User {
 
     /// Whether the user sees a revision in these channels.
     pub fn sees(&self, channels: &BTreeSet<String>) -> bool {
-        self.sees_all() || channels.iter().any(|channel| channel != ALL && self.channels.contains_key(channel))
+        self.sees_all()
+            || channels
+                .iter()
+                .any(|channel| channel != ALL && self.channels.contains_key(channel))
     }
 
     /// The name as in URLs and feeds.
     pub fn url_name(&self) -> &str {
-        if self.name == GUEST { GUEST_IN_URLS } else { &self.name }
+        if self.name == GUEST {
+            GUEST_IN_URLS
+        } else {
+            &self.name
+        }
     }
 
     /// The sync function's view of the user.
@@ -195,7 +204,10 @@ fn role_channels(conn: &Connection, db: i64, role: &str) -> Result<Option<Gained
         return Ok(None);
     };
     let mut channels = record.channels;
-    merge(&mut channels, granted(conn, db, &format!("role:{role}"), 0)?);
+    merge(
+        &mut channels,
+        granted(conn, db, &format!("role:{role}"), 0)?,
+    );
     Ok(Some(channels))
 }
 

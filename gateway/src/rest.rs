@@ -34,7 +34,10 @@ use failure::{Failure, Reply};
 use route::Route;
 
 /// The gateway's name in answers.
-pub(crate) const SERVER: &str = concat!("Couchbase Sync Gateway/() CE zerocloud/", env!("CARGO_PKG_VERSION"));
+pub(crate) const SERVER: &str = concat!(
+    "Couchbase Sync Gateway/() CE zerocloud/",
+    env!("CARGO_PKG_VERSION")
+);
 
 /// Which listener a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +67,12 @@ async fn handle(State((gateway, port)): State<(Arc<Inner>, Port)>, request: Requ
     response
 }
 
-async fn answer(gateway: &Arc<Inner>, port: Port, request: Request, cors: &mut Option<cors::Answer>) -> Reply {
+async fn answer(
+    gateway: &Arc<Inner>,
+    port: Port,
+    request: Request,
+    cors: &mut Option<cors::Answer>,
+) -> Reply {
     let route = match route::find(request.uri().path())? {
         route::Found::Route(route) => route,
         route::Found::Redirect(to) => return Ok(redirect(&to)),
@@ -75,14 +83,22 @@ async fn answer(gateway: &Arc<Inner>, port: Port, request: Request, cors: &mut O
     }
     let db = route.database().and_then(|name| gateway.database(name));
     if port == Port::Public {
-        *cors = db.as_ref().and_then(|db| cors::Answer::of(db, request.headers(), request.method(), methods));
+        *cors = db
+            .as_ref()
+            .and_then(|db| cors::Answer::of(db, request.headers(), request.method(), methods));
     }
     if request.method() == Method::OPTIONS {
         return Ok(allow(StatusCode::NO_CONTENT, methods, Body::empty()));
     }
-    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let method = if request.method() == Method::HEAD {
+        &Method::GET
+    } else {
+        request.method()
+    };
     if !methods.contains(&method.as_str()) {
-        let body = Failure::new(405, "Method Not Allowed").into_response().into_body();
+        let body = Failure::new(405, "Method Not Allowed")
+            .into_response()
+            .into_body();
         let mut response = allow(StatusCode::METHOD_NOT_ALLOWED, methods, body);
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -118,17 +134,30 @@ fn allow(status: StatusCode, methods: &[&str], body: Body) -> Response {
 }
 
 /// Routes that need no database.
-async fn dispatch(gateway: &Arc<Inner>, call: Call, route: Route, db: Option<Arc<Database>>) -> Reply {
+async fn dispatch(
+    gateway: &Arc<Inner>,
+    call: Call,
+    route: Route,
+    db: Option<Arc<Database>>,
+) -> Reply {
     match &route {
-        Route::Root => return databases::welcome(&call),
+        Route::Root => return Ok(databases::welcome(&call)),
         Route::Ping => return Ok(respond::text(StatusCode::OK, "OK")),
         Route::AllDbs => return databases::all(gateway, &call),
-        Route::Db(name) if call.is(&Method::PUT) => return databases::create(gateway, &call, name, db.is_some()).await,
+        Route::Db(name) if call.is(&Method::PUT) => {
+            return databases::create(gateway, &call, name, db.is_some()).await;
+        }
         _ => {}
     }
     let Some(db) = db else {
         return Err(match call.port {
-            Port::Admin => Failure::new(404, format!("no such database \"{}\"", route.database().unwrap_or_default())),
+            Port::Admin => Failure::new(
+                404,
+                format!(
+                    "no such database \"{}\"",
+                    route.database().unwrap_or_default()
+                ),
+            ),
             Port::Public => Failure::new(401, "Login required"),
         });
     };
@@ -149,7 +178,10 @@ async fn dispatch(gateway: &Arc<Inner>, call: Call, route: Route, db: Option<Arc
         call,
     };
     let mut response = resource(at, route).await?;
-    if let Some(cookie) = login.cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+    if let Some(cookie) = login
+        .cookie
+        .and_then(|cookie| HeaderValue::from_str(&cookie).ok())
+    {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)
@@ -193,7 +225,12 @@ async fn resource(at: At, route: Route) -> Reply {
         Route::Doc(_, id) => docs::document(at, id).await,
         Route::Attachment(_, id, name) => attachments::attachment(at, id, name).await,
         Route::Raw(_, id) => docs::raw(at, id).await,
-        Route::Blip(_) => Err(Failure::new(501, "BLIP replication is not supported; use the REST replicator")),
-        Route::Root | Route::Ping | Route::AllDbs | Route::Session(_) => Err(Failure::unknown_url()),
+        Route::Blip(_) => Err(Failure::new(
+            501,
+            "BLIP replication is not supported; use the REST replicator",
+        )),
+        Route::Root | Route::Ping | Route::AllDbs | Route::Session(_) => {
+            Err(Failure::unknown_url())
+        }
     }
 }

@@ -72,8 +72,14 @@ impl fmt::Display for Rev {
 /// `_revisions` as text: digests newest first, without generations.
 pub fn revisions_member(history: &[Rev]) -> String {
     let start = history.first().map_or(0, Rev::generation);
-    let ids: Vec<String> = history.iter().map(|rev| json::quote(rev.digest())).collect();
-    format!("\"_revisions\":{{\"start\":{start},\"ids\":[{}]}}", ids.join(","))
+    let ids: Vec<String> = history
+        .iter()
+        .map(|rev| json::quote(rev.digest()))
+        .collect();
+    format!(
+        "\"_revisions\":{{\"start\":{start},\"ids\":[{}]}}",
+        ids.join(",")
+    )
 }
 
 #[cfg(test)]
@@ -84,7 +90,10 @@ mod tests {
     fn digests_match_the_reference() {
         let rev = Rev::next(None, r#"{"a":1,"channels":["A"]}"#);
         assert_eq!(rev.as_str(), "1-1b7097c8fb74c2ca1c11ac43bd87c0ed");
-        assert_eq!(Rev::next(None, "{}").as_str(), "1-ca9ad22802b66f662ff171f226211d5c");
+        assert_eq!(
+            Rev::next(None, "{}").as_str(),
+            "1-ca9ad22802b66f662ff171f226211d5c"
+        );
         let tombstone = Rev::next(None, r#"{"_deleted":true}"#);
         assert_eq!(tombstone.as_str(), "1-2cac91faf7b3f5e5fd56ff377bdb5466");
     }

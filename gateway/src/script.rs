@@ -1,4 +1,4 @@
-//! JavaScript: the sync function and the map functions of views, run by QuickJS under time and memory limits.
+//! JavaScript: the sync function and the map functions of views, run by `QuickJS` under time and memory limits.
 //! Knows nothing of storage or HTTP; a caller hands in JSON and gets back what the function said.
 
 mod engine;

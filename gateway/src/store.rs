@@ -79,7 +79,9 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.submit(work)?.blocking_recv().map_err(|_| Error::Stopped)?
+        self.submit(work)?
+            .blocking_recv()
+            .map_err(|_| Error::Stopped)?
     }
 
     fn submit<T, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T>>>

@@ -37,7 +37,9 @@ fn digest(id: &str) -> String {
 
 /// Begins a session.
 pub fn create(tx: &mut Tx<'_>, db: &Database, name: &str, ttl: i64) -> Result<Session> {
-    let user = tx.user(&db.live, name)?.ok_or_else(|| Error::not_found("missing"))?;
+    let user = tx
+        .user(&db.live, name)?
+        .ok_or_else(|| Error::not_found("missing"))?;
     if user.record.disabled {
         return Err(Error::bad_request("User is disabled"));
     }
@@ -77,7 +79,9 @@ pub fn find(conn: &Connection, db: &Database, id: &str, now: i64) -> Result<Opti
 pub fn renew(tx: &mut Tx<'_>, db: i64, id: &str, ttl: i64) -> Result<Session> {
     let expires = tx.now + ttl;
     let sql = "UPDATE sessions SET expires = ?3 WHERE db = ?1 AND hash = ?2";
-    tx.conn.prepare_cached(sql)?.execute((db, digest(id), expires))?;
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((db, digest(id), expires))?;
     Ok(Session {
         id: id.to_owned(),
         expires,
@@ -87,7 +91,11 @@ pub fn renew(tx: &mut Tx<'_>, db: i64, id: &str, ttl: i64) -> Result<Session> {
 /// Ends a session, of this user if named; says whether there was one.
 pub fn delete(tx: &mut Tx<'_>, db: i64, id: &str, user: Option<&str>) -> Result<bool> {
     let sql = "DELETE FROM sessions WHERE db = ?1 AND hash = ?2 AND (?3 IS NULL OR user = ?3)";
-    Ok(tx.conn.prepare_cached(sql)?.execute((db, digest(id), user))? > 0)
+    Ok(tx
+        .conn
+        .prepare_cached(sql)?
+        .execute((db, digest(id), user))?
+        > 0)
 }
 
 /// Ends all sessions of a user.

@@ -88,7 +88,11 @@ impl Follower {
             until,
             limit: left.min(CHUNK),
         };
-        let (db, user, options) = (Arc::clone(&self.db), self.user.clone(), self.options.clone());
+        let (db, user, options) = (
+            Arc::clone(&self.db),
+            self.user.clone(),
+            self.options.clone(),
+        );
         let batch = self
             .store
             .read(move |conn| {
@@ -165,7 +169,8 @@ impl Page {
             last: None,
             state: State::Opening,
         };
-        page.pieces.push_back(Bytes::from_static(b"{\"results\":[\n"));
+        page.pieces
+            .push_back(Bytes::from_static(b"{\"results\":[\n"));
         page.take(first);
         Ok(page)
     }
@@ -196,7 +201,8 @@ impl Page {
             None => self.follower.options.since_text.clone(),
         };
         let last = crate::json::quote(&last);
-        self.pieces.push_back(format!("],\n\"last_seq\":{last}}}\n").into());
+        self.pieces
+            .push_back(format!("],\n\"last_seq\":{last}}}\n").into());
         self.state = State::Done;
     }
 
@@ -287,4 +293,3 @@ impl Line {
         }
     }
 }
-

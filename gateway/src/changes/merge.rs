@@ -33,6 +33,9 @@ struct Span {
     trigger: Option<i64>,
 }
 
+/// All that stands at one position, with the sources it came from.
+pub(super) type Place<'a> = (Seq, Vec<(&'a Source, Row)>);
+
 /// One source, read in order.
 struct Cursor<'a> {
     source: &'a Source,
@@ -51,7 +54,8 @@ impl Source {
 
     fn spans(&self, since: Seq, until: Seq) -> VecDeque<Span> {
         let mut spans = VecDeque::new();
-        let backfill = self.gained > 1 && since < Seq::plain(self.gained) && Seq::plain(self.gained) <= until;
+        let backfill =
+            self.gained > 1 && since < Seq::plain(self.gained) && Seq::plain(self.gained) <= until;
         if backfill {
             spans.push_back(Span {
                 from: since.sent_behind(self.gained),
@@ -84,10 +88,11 @@ impl Cursor<'_> {
             if done {
                 self.spans.pop_front();
             }
-            self.rows.extend(rows.into_iter().filter_map(|row| match trigger {
-                None => Some((Seq::plain(row.seq), row)),
-                Some(trigger) => (!row.removed).then(|| (Seq::behind(trigger, row.seq), row)),
-            }));
+            self.rows
+                .extend(rows.into_iter().filter_map(|row| match trigger {
+                    None => Some((Seq::plain(row.seq), row)),
+                    Some(trigger) => (!row.removed).then(|| (Seq::behind(trigger, row.seq), row)),
+                }));
         }
         Ok(())
     }
@@ -163,7 +168,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The next position and all that stands there, with the sources it came from.
-    pub(super) fn next(&mut self) -> Result<Option<(Seq, Vec<(&'a Source, Row)>)>> {
+    pub(super) fn next(&mut self) -> Result<Option<Place<'a>>> {
         let Some(&Reverse((at, _))) = self.heap.peek() else {
             return Ok(None);
         };

@@ -65,7 +65,16 @@ pub struct Options {
 
 /// Names of parameters, as in the query.
 const NAMES: &[&str] = &[
-    "feed", "since", "limit", "include_docs", "active_only", "style", "filter", "channels", "doc_ids", "heartbeat",
+    "feed",
+    "since",
+    "limit",
+    "include_docs",
+    "active_only",
+    "style",
+    "filter",
+    "channels",
+    "doc_ids",
+    "heartbeat",
     "timeout",
 ];
 
@@ -96,7 +105,13 @@ fn truth(body: &Object, name: &str) -> bool {
 
 fn list(value: Option<&Value>) -> Option<Vec<String>> {
     match value? {
-        Value::Array(items) => Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        Value::Array(items) => Some(
+            items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        ),
         Value::String(text) => match crate::json::parse(text.as_bytes()) {
             Ok(Value::Array(items)) => list(Some(&Value::Array(items))),
             _ => Some(
@@ -124,16 +139,30 @@ impl Options {
             None | Some("") => Filter::None,
             Some("sync_gateway/bychannel") => {
                 let missing = || Error::bad_request("Missing 'channels' filter parameter");
-                Filter::Channels(list(body.get("channels")).filter(|list| !list.is_empty()).ok_or_else(missing)?)
+                Filter::Channels(
+                    list(body.get("channels"))
+                        .filter(|list| !list.is_empty())
+                        .ok_or_else(missing)?,
+                )
             }
             Some("_doc_ids") => {
                 if kind != Kind::Normal {
-                    return Err(Error::bad_request("Filter '_doc_ids' is only valid for feed=normal"));
+                    return Err(Error::bad_request(
+                        "Filter '_doc_ids' is only valid for feed=normal",
+                    ));
                 }
                 let missing = || Error::bad_request("Missing 'doc_ids' filter parameter");
-                Filter::DocIds(list(body.get("doc_ids")).filter(|list| !list.is_empty()).ok_or_else(missing)?)
+                Filter::DocIds(
+                    list(body.get("doc_ids"))
+                        .filter(|list| !list.is_empty())
+                        .ok_or_else(missing)?,
+                )
             }
-            Some(_) => return Err(Error::bad_request("Unknown filter; try sync_gateway/bychannel or _doc_ids")),
+            Some(_) => {
+                return Err(Error::bad_request(
+                    "Unknown filter; try sync_gateway/bychannel or _doc_ids",
+                ));
+            }
         };
         Self::with(body, kind, filter)
     }
@@ -149,8 +178,11 @@ impl Options {
 
     fn with(body: &Object, kind: Kind, filter: Filter) -> Result<Self> {
         let given = text(body, "since").unwrap_or_default();
-        let since = Seq::parse(&given).ok_or_else(|| Error::bad_request("Invalid since parameter"))?;
-        let timeout = number(body, "timeout").unwrap_or(DEFAULT_TIMEOUT).min(LONGEST_TIMEOUT);
+        let since =
+            Seq::parse(&given).ok_or_else(|| Error::bad_request("Invalid since parameter"))?;
+        let timeout = number(body, "timeout")
+            .unwrap_or(DEFAULT_TIMEOUT)
+            .min(LONGEST_TIMEOUT);
         let heartbeat = number(body, "heartbeat")
             .filter(|&period| period > 0)
             .map(|period| Duration::from_millis(period.max(SHORTEST_HEARTBEAT)));
@@ -159,7 +191,11 @@ impl Options {
         Ok(Self {
             kind,
             since,
-            since_text: if since_text.is_empty() { "0".to_owned() } else { since_text.to_owned() },
+            since_text: if since_text.is_empty() {
+                "0".to_owned()
+            } else {
+                since_text.to_owned()
+            },
             limit: limit.filter(|&limit| limit > 0),
             include_docs: truth(body, "include_docs"),
             active_only: truth(body, "active_only"),

@@ -1,6 +1,7 @@
 //! One batch of a feed, from one snapshot.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -39,13 +40,18 @@ pub struct Range {
 }
 
 /// Reads a batch.
-pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Options, range: Range) -> Result<Batch> {
+pub fn batch(
+    conn: &Connection,
+    db: &Database,
+    reader: &Reader,
+    options: &Options,
+    range: Range,
+) -> Result<Batch> {
     let (last, _) = db.counters(conn)?;
     let until = range.until.unwrap_or(Seq::plain(last));
     let sources = sources(reader, &options.filter);
     let view = View {
         conn,
-        reader,
         options,
         sources: &sources,
     };
@@ -89,10 +95,15 @@ fn sources(reader: &Reader, filter: &Filter) -> Vec<Source> {
     let wanted = wanted.filter(|wanted| !wanted.contains(ALL));
     match (reader, wanted) {
         (Reader::Admin, None) => vec![source(ALL, 0)],
-        (Reader::Admin, Some(wanted)) => wanted.into_iter().map(|channel| source(channel, 0)).collect(),
+        (Reader::Admin, Some(wanted)) => wanted
+            .into_iter()
+            .map(|channel| source(channel, 0))
+            .collect(),
         (Reader::User(user), None) => {
             let channels = user.channels.iter();
-            channels.map(|(channel, &gained)| source(channel, gained)).collect()
+            channels
+                .map(|(channel, &gained)| source(channel, gained))
+                .collect()
         }
         (Reader::User(user), Some(wanted)) => {
             let star = user.channels.get(ALL);
@@ -118,12 +129,14 @@ fn principal(reader: &Reader, since: Seq, until: Seq) -> Option<(Seq, String)> {
         return None;
     }
     let id = json::quote(&format!("_user/{}", user.url_name()));
-    Some((seq, format!("{{\"seq\":{},\"id\":{id},\"changes\":[]}}", user.seq)))
+    Some((
+        seq,
+        format!("{{\"seq\":{},\"id\":{id},\"changes\":[]}}", user.seq),
+    ))
 }
 
 struct View<'a> {
     conn: &'a Connection,
-    reader: &'a Reader,
     options: &'a Options,
     sources: &'a [Source],
 }
@@ -151,12 +164,12 @@ impl View<'_> {
             if doc.deleted && (self.options.active_only || at != Seq::plain(doc.seq)) {
                 return Ok(None);
             }
-            return self.live_entry(at, &doc).map(Some);
+            return Ok(Some(self.live_entry(at, &doc)));
         }
         Ok(self.removal(at, &doc))
     }
 
-    fn live_entry(&self, at: Seq, doc: &DocRow) -> Result<String> {
+    fn live_entry(&self, at: Seq, doc: &DocRow) -> String {
         let mut text = format!("{{\"seq\":{},\"id\":{}", at.to_json(), json::quote(&doc.id));
         if doc.deleted {
             text.push_str(",\"deleted\":true");
@@ -172,13 +185,13 @@ impl View<'_> {
         text.push(']');
         if self.options.include_docs {
             text.push_str(",\"doc\":");
-            text.push_str(&self.document(doc)?);
+            text.push_str(&Self::document(doc));
         }
         text.push('}');
-        Ok(text)
+        text
     }
 
-    fn document(&self, doc: &DocRow) -> Result<String> {
+    fn document(doc: &DocRow) -> String {
         let mut members = crate::database::write::members(&doc.id, &doc.rev);
         if doc.deleted {
             members.push_str(",\"_deleted\":true");
@@ -187,12 +200,15 @@ impl View<'_> {
             members.push_str(",\"_attachments\":");
             members.push_str(atts);
         }
-        Ok(json::splice(&members, &doc.body))
+        json::splice(&members, &doc.body)
     }
 
     /// The document has left the last channel in which the reader saw it.
     fn removal(&self, at: Seq, doc: &DocRow) -> Option<String> {
-        if self.options.active_only || self.follows_all() || doc.chans.active.iter().any(|name| self.follows(name)) {
+        if self.options.active_only
+            || self.follows_all()
+            || doc.chans.active.iter().any(|name| self.follows(name))
+        {
             return None;
         }
         let left: Vec<&Removal> = doc
@@ -207,18 +223,29 @@ impl View<'_> {
         }
         let here: Vec<&&Removal> = left.iter().filter(|removal| removal.seq == last).collect();
         let removal = here.first()?;
-        let names: Vec<String> = here.iter().map(|removal| json::quote(&removal.channel)).collect();
+        let names: Vec<String> = here
+            .iter()
+            .map(|removal| json::quote(&removal.channel))
+            .collect();
         let id = json::quote(&doc.id);
-        let deleted = if removal.deleted { ",\"deleted\":true" } else { "" };
+        let deleted = if removal.deleted {
+            ",\"deleted\":true"
+        } else {
+            ""
+        };
         let mut text = format!(
             "{{\"seq\":{last},\"id\":{id}{deleted},\"removed\":[{}],\"changes\":[{}]",
             names.join(","),
             rev_object(&removal.rev)
         );
         if self.options.include_docs {
-            let mark = if removal.deleted { "_deleted" } else { "_removed" };
+            let mark = if removal.deleted {
+                "_deleted"
+            } else {
+                "_removed"
+            };
             let members = crate::database::write::members(&doc.id, &removal.rev);
-            text.push_str(&format!(",\"doc\":{{{members},\"{mark}\":true}}"));
+            let _ = write!(text, ",\"doc\":{{{members},\"{mark}\":true}}");
         }
         text.push('}');
         Some(text)
@@ -264,7 +291,11 @@ impl View<'_> {
                 None => Some(row(doc.seq, false)),
                 Some(name) if doc.chans.active.contains(name) => Some(row(doc.seq, false)),
                 Some(name) => {
-                    let removal = doc.chans.removed.iter().find(|removal| removal.channel == *name);
+                    let removal = doc
+                        .chans
+                        .removed
+                        .iter()
+                        .find(|removal| removal.channel == *name);
                     removal.map(|removal| row(removal.seq, true))
                 }
             };

@@ -39,7 +39,10 @@ impl Seq {
 
     /// Reads `12`, `trigger:seq`, `low::seq` and `low:trigger:seq`, bare or quoted.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+        let text = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .unwrap_or(text);
         if text.is_empty() {
             return Some(Self::ZERO);
         }
@@ -52,19 +55,29 @@ impl Seq {
             [seq] => Some(Self::plain(number(seq)?)),
             [trigger, seq] => Some(Self::behind(number(trigger)?, number(seq)?)),
             [low, "", seq] => number(low).and_then(|_| Some(Self::plain(number(seq)?))),
-            [low, trigger, seq] => number(low).and_then(|_| Some(Self::behind(number(trigger)?, number(seq)?))),
+            [low, trigger, seq] => {
+                number(low).and_then(|_| Some(Self::behind(number(trigger)?, number(seq)?)))
+            }
             _ => None,
         }
     }
 
     /// As a JSON value: a number, or a string when compound.
     pub fn to_json(self) -> String {
-        if self.plain { self.to_string() } else { format!("\"{self}\"") }
+        if self.plain {
+            self.to_string()
+        } else {
+            format!("\"{self}\"")
+        }
     }
 
     /// The greatest sequence below `trigger` that has been sent as backfill of it, if this is such a position.
     pub fn sent_behind(self, trigger: i64) -> i64 {
-        if !self.plain && self.at == trigger { self.behind } else { 0 }
+        if !self.plain && self.at == trigger {
+            self.behind
+        } else {
+            0
+        }
     }
 
     /// The last plain sequence that has been sent.

@@ -54,7 +54,10 @@ impl Sent {
             };
             items.push(Item {
                 name,
-                content_type: meta.get("content_type").and_then(Value::as_str).map(str::to_owned),
+                content_type: meta
+                    .get("content_type")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
                 encoding: meta.get("encoding").cloned(),
                 content,
             });
@@ -63,7 +66,13 @@ impl Sent {
     }
 
     /// Stores new data and answers the stubs to keep with the revision.
-    pub fn store(&self, conn: &Connection, num: i64, parent: Option<&str>, generation: u64) -> Result<Option<String>> {
+    pub fn store(
+        &self,
+        conn: &Connection,
+        num: i64,
+        parent: Option<&str>,
+        generation: u64,
+    ) -> Result<Option<String>> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -73,7 +82,8 @@ impl Sent {
             let meta = match &item.content {
                 Content::Data(data) => {
                     let digest = digest(data);
-                    let sql = "INSERT OR IGNORE INTO attachments (num, digest, data) VALUES (?1, ?2, ?3)";
+                    let sql =
+                        "INSERT OR IGNORE INTO attachments (num, digest, data) VALUES (?1, ?2, ?3)";
                     conn.prepare_cached(sql)?.execute((num, &digest, data))?;
                     item.meta(&digest, data.len(), generation)
                 }
@@ -108,7 +118,9 @@ impl Item {
 /// The bytes of an attachment.
 pub fn load(conn: &Connection, num: i64, digest: &str) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT data FROM attachments WHERE num = ?1 AND digest = ?2";
-    let row = conn.prepare_cached(sql)?.query_row((num, digest), |row| row.get(0));
+    let row = conn
+        .prepare_cached(sql)?
+        .query_row((num, digest), |row| row.get(0));
     Ok(row.optional()?)
 }
 
@@ -116,7 +128,10 @@ pub fn load(conn: &Connection, num: i64, digest: &str) -> Result<Option<Vec<u8>>
 pub fn inline(conn: &Connection, num: i64, atts: &str) -> Result<String> {
     let mut members = json::parse_object(atts);
     for meta in members.values_mut().filter_map(Value::as_object_mut) {
-        let digest = meta.get("digest").and_then(Value::as_str).unwrap_or_default();
+        let digest = meta
+            .get("digest")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if let Some(data) = load(conn, num, digest)? {
             meta.remove("stub");
             meta.insert("data".to_owned(), json!(STANDARD.encode(data)));

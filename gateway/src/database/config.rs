@@ -13,16 +13,63 @@ use crate::script::{DEFAULT_SYNC, SyncFunction};
 
 /// Keys a configuration may have; those without effect here are kept and shown.
 const KEYS: &[&str] = &[
-    "allow_conflicts", "allow_empty_password", "auto_import", "bucket", "bucket_op_timeout_ms", "cache",
-    "client_partition_window_secs", "compact_interval_days", "cors", "created_at", "delta_sync", "disable_password_auth",
-    "disable_public_all_docs", "enable_shared_bucket_access", "enable_star_channel", "enable_xattrs", "event_handlers",
-    "guest", "import_backup_old_rev", "import_docs", "import_filter", "import_partitions", "index",
-    "javascript_timeout_secs", "kv_tls_port", "local_doc_expiry_secs", "logging", "max_concurrent_query_ops", "name",
-    "num_index_replicas", "offline", "oidc", "old_rev_expiry_seconds", "pool", "query_pagination_limit", "replications",
-    "rev_cache_size", "revs_limit", "roles", "scopes", "secure_cookie_override", "send_www_authenticate_header",
-    "serve_insecure_attachment_types", "server", "session_cookie_http_only", "session_cookie_name",
-    "session_cookie_same_site", "slow_query_warning_threshold", "store_legacy_revtree_data", "suspendable", "sync",
-    "unsupported", "updated_at", "use_views", "user_xattr_key", "users", "view_query_timeout_secs",
+    "allow_conflicts",
+    "allow_empty_password",
+    "auto_import",
+    "bucket",
+    "bucket_op_timeout_ms",
+    "cache",
+    "client_partition_window_secs",
+    "compact_interval_days",
+    "cors",
+    "created_at",
+    "delta_sync",
+    "disable_password_auth",
+    "disable_public_all_docs",
+    "enable_shared_bucket_access",
+    "enable_star_channel",
+    "enable_xattrs",
+    "event_handlers",
+    "guest",
+    "import_backup_old_rev",
+    "import_docs",
+    "import_filter",
+    "import_partitions",
+    "index",
+    "javascript_timeout_secs",
+    "kv_tls_port",
+    "local_doc_expiry_secs",
+    "logging",
+    "max_concurrent_query_ops",
+    "name",
+    "num_index_replicas",
+    "offline",
+    "oidc",
+    "old_rev_expiry_seconds",
+    "pool",
+    "query_pagination_limit",
+    "replications",
+    "rev_cache_size",
+    "revs_limit",
+    "roles",
+    "scopes",
+    "secure_cookie_override",
+    "send_www_authenticate_header",
+    "serve_insecure_attachment_types",
+    "server",
+    "session_cookie_http_only",
+    "session_cookie_name",
+    "session_cookie_same_site",
+    "slow_query_warning_threshold",
+    "store_legacy_revtree_data",
+    "suspendable",
+    "sync",
+    "unsupported",
+    "updated_at",
+    "use_views",
+    "user_xattr_key",
+    "users",
+    "view_query_timeout_secs",
 ];
 
 const SMALLEST_REVS_LIMIT: usize = 20;
@@ -70,16 +117,26 @@ pub struct DatabaseConfig {
 
 impl DatabaseConfig {
     /// Checks a configuration for the database `name`.
-    pub fn parse(name: &str, mut raw: Object, version: i64, created: i64, updated: i64) -> Result<Self> {
+    pub fn parse(
+        name: &str,
+        mut raw: Object,
+        version: i64,
+        created: i64,
+        updated: i64,
+    ) -> Result<Self> {
         if let Some(unknown) = raw.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(Error::bad_request(format!("unknown configuration key {unknown:?}")));
+            return Err(Error::bad_request(format!(
+                "unknown configuration key {unknown:?}"
+            )));
         }
         raw.remove("created_at");
         raw.remove("updated_at");
         if let Some(given) = raw.remove("name")
             && given.as_str() != Some(name)
         {
-            return Err(Error::bad_request("the name in the configuration is not the database's"));
+            return Err(Error::bad_request(
+                "the name in the configuration is not the database's",
+            ));
         }
         if truth(&raw, "allow_conflicts", false)? {
             return Err(Error::bad_request("allow_conflicts: true is not supported"));
@@ -87,7 +144,9 @@ impl DatabaseConfig {
         let revs_limit = number(&raw, "revs_limit", 50)?;
         let revs_limit = usize::try_from(revs_limit).unwrap_or(0);
         if revs_limit < SMALLEST_REVS_LIMIT {
-            return Err(Error::bad_request(format!("revs_limit must be at least {SMALLEST_REVS_LIMIT}")));
+            return Err(Error::bad_request(format!(
+                "revs_limit must be at least {SMALLEST_REVS_LIMIT}"
+            )));
         }
         let sync: Arc<str> = match raw.get("sync") {
             None | Some(Value::Null) => DEFAULT_SYNC.into(),
@@ -170,7 +229,9 @@ fn text(raw: &Object, key: &str, default: &str) -> Result<String> {
 }
 
 fn user_views(raw: &Object) -> bool {
-    let enabled = raw.get("unsupported").and_then(|value| value.pointer("/user_views/enabled"));
+    let enabled = raw
+        .get("unsupported")
+        .and_then(|value| value.pointer("/user_views/enabled"));
     enabled.and_then(Value::as_bool).unwrap_or(false)
 }
 

@@ -42,7 +42,9 @@ impl Incoming {
         };
         let exp = match body.remove("_exp") {
             None | Some(Value::Null) => None,
-            Some(value) => Some(Expiry::parse(&value).ok_or_else(|| Error::bad_request("Invalid _exp"))?),
+            Some(value) => {
+                Some(Expiry::parse(&value).ok_or_else(|| Error::bad_request("Invalid _exp"))?)
+            }
         };
         let attachments = match body.remove("_attachments") {
             None | Some(Value::Null) => None,
@@ -88,7 +90,9 @@ impl Incoming {
 
     /// A replicated revision with its history.
     pub fn into_replicated(mut self, id: &str) -> Result<Edit> {
-        let history = self.history().ok_or_else(|| Error::bad_request("Bad _revisions"))?;
+        let history = self
+            .history()
+            .ok_or_else(|| Error::bad_request("Bad _revisions"))?;
         self.rev = None;
         self.finish(id, Target::Given { history })
     }
@@ -153,7 +157,9 @@ fn refuse_reserved(body: &Object) -> Result<()> {
             return Err(Error::not_found("_removed revision"));
         }
         if key == "_sync" || key.starts_with("_sync_") || key == "_purged" {
-            return Err(Error::bad_request(format!("top-level property {key:?} is a reserved internal property")));
+            return Err(Error::bad_request(format!(
+                "top-level property {key:?} is a reserved internal property"
+            )));
         }
     }
     Ok(())

@@ -12,17 +12,26 @@ pub fn get(conn: &Connection, db: i64, id: &str) -> Result<Option<String>> {
     let sql = "SELECT rev, body FROM locals WHERE db = ?1 AND id = ?2";
     let row = conn
         .prepare_cached(sql)?
-        .query_row((db, id), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+        .query_row((db, id), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
         .optional()?;
     Ok(row.map(|(rev, body)| {
-        let members = format!("\"_id\":{},\"_rev\":\"0-{rev}\"", json::quote(&format!("_local/{id}")));
+        let members = format!(
+            "\"_id\":{},\"_rev\":\"0-{rev}\"",
+            json::quote(&format!("_local/{id}"))
+        );
         json::splice(&members, &body)
     }))
 }
 
 fn stored_rev(tx: &Tx<'_>, db: i64, id: &str) -> Result<Option<i64>> {
     let sql = "SELECT rev FROM locals WHERE db = ?1 AND id = ?2";
-    Ok(tx.conn.prepare_cached(sql)?.query_row((db, id), |row| row.get(0)).optional()?)
+    Ok(tx
+        .conn
+        .prepare_cached(sql)?
+        .query_row((db, id), |row| row.get(0))
+        .optional()?)
 }
 
 /// Stores the document; answers its new revision.
@@ -41,7 +50,9 @@ pub fn put(tx: &mut Tx<'_>, db: i64, id: &str, mut body: Object) -> Result<Strin
     };
     body.retain(|key, _| !key.starts_with('_'));
     let sql = "INSERT OR REPLACE INTO locals (db, id, rev, body) VALUES (?1, ?2, ?3, ?4)";
-    tx.conn.prepare_cached(sql)?.execute((db, id, next, json::canonical(&body)))?;
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((db, id, next, json::canonical(&body)))?;
     Ok(format!("0-{next}"))
 }
 

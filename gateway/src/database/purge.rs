@@ -11,7 +11,13 @@ pub fn purge(tx: &mut Tx<'_>, db: &Database, id: &str) -> Result<bool> {
         return Ok(false);
     };
     docs::unlog_channels(tx.conn, db.id(), &row.chans, row.seq)?;
-    if docs::replace_grants(tx.conn, db.id(), row.num, 0, &std::collections::BTreeSet::new())? {
+    if docs::replace_grants(
+        tx.conn,
+        db.id(),
+        row.num,
+        0,
+        &std::collections::BTreeSet::new(),
+    )? {
         tx.access_changed(&db.live)?;
     }
     for sql in [

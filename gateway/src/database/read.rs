@@ -78,7 +78,7 @@ impl Revision {
 
     fn withheld(mut self) -> Self {
         self.removed = true;
-        self.body = "{}".to_owned();
+        "{}".clone_into(&mut self.body);
         self.atts = None;
         self
     }
@@ -112,7 +112,9 @@ impl Revision {
 
     fn history(&self, show: &Show) -> Vec<Rev> {
         let mut history = Tree::decode(&self.tree).history(&self.rev);
-        let from = history.iter().position(|rev| show.revs_from.iter().any(|from| from == rev.as_str()));
+        let from = history
+            .iter()
+            .position(|rev| show.revs_from.iter().any(|from| from == rev.as_str()));
         if let Some(index) = from {
             history.truncate(index + 1);
         }
@@ -126,7 +128,8 @@ impl Revision {
 /// The current revision, as `GET` without `rev` answers it.
 pub fn current(conn: &Connection, db: &Database, id: &str, reader: &Reader) -> Result<Revision> {
     let row = DocRow::get(conn, db.id(), id)?.ok_or_else(|| Error::not_found("missing"))?;
-    if !reader.sees(&row.chans.active) && !(row.deleted && saw_before(reader, &row)) {
+    let visible = reader.sees(&row.chans.active) || (row.deleted && saw_before(reader, &row));
+    if !visible {
         return Err(Error::forbidden("forbidden"));
     }
     if row.deleted {
@@ -148,7 +151,13 @@ fn saw_before(reader: &Reader, row: &DocRow) -> bool {
 }
 
 /// A named revision; without access it comes withheld.
-pub fn revision(conn: &Connection, db: &Database, id: &str, rev: &str, reader: &Reader) -> Result<Revision> {
+pub fn revision(
+    conn: &Connection,
+    db: &Database,
+    id: &str,
+    rev: &str,
+    reader: &Reader,
+) -> Result<Revision> {
     let row = DocRow::get(conn, db.id(), id)?.ok_or_else(|| Error::not_found("missing"))?;
     find(conn, row, rev, reader)?.ok_or_else(|| Error::not_found("missing"))
 }
@@ -181,7 +190,10 @@ pub fn open_revs(
         (None, None) => return Err(Error::not_found("missing")),
         (None, Some(row)) => {
             let tree = Tree::decode(&row.tree);
-            tree.leaves().into_iter().map(|(rev, _)| rev.to_string()).collect()
+            tree.leaves()
+                .into_iter()
+                .map(|(rev, _)| rev.to_string())
+                .collect()
         }
     };
     let mut found = Vec::with_capacity(wanted.len());
@@ -196,7 +208,12 @@ pub fn open_revs(
 }
 
 /// What a replicator has to send, and on what it may build: `None` when nothing is missing.
-pub fn revs_diff(conn: &Connection, db: &Database, id: &str, revs: &[String]) -> Result<Option<(Vec<String>, Vec<String>)>> {
+pub fn revs_diff(
+    conn: &Connection,
+    db: &Database,
+    id: &str,
+    revs: &[String],
+) -> Result<Option<(Vec<String>, Vec<String>)>> {
     let row = DocRow::get(conn, db.id(), id)?;
     let tree = row.map(|row| Tree::decode(&row.tree)).unwrap_or_default();
     let mut missing = Vec::new();

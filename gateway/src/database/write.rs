@@ -73,9 +73,18 @@ struct Plan {
 }
 
 /// Stores a revision.
-pub fn write(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, author: &Author, edit: &Edit) -> Result<Written> {
+pub fn write(
+    tx: &mut Tx<'_>,
+    db: &Database,
+    config: &DatabaseConfig,
+    author: &Author,
+    edit: &Edit,
+) -> Result<Written> {
     let old = DocRow::get(tx.conn, db.id(), &edit.id)?;
-    let tree = old.as_ref().map(|row| Tree::decode(&row.tree)).unwrap_or_default();
+    let tree = old
+        .as_ref()
+        .map(|row| Tree::decode(&row.tree))
+        .unwrap_or_default();
     let Some(mut plan) = plan(edit, old.as_ref(), tree)? else {
         let Target::Given { history } = &edit.target else {
             return Err(Error::conflict("Document exists"));
@@ -89,7 +98,7 @@ pub fn write(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, author: &A
     let outcome = decide(tx, db, config, author, &doc, old_text.as_deref())?;
     plan.tree.prune(config.revs_limit);
     let rev = plan.rev.to_string();
-    store(tx, db, config, edit, old, plan, outcome)?;
+    store(tx, db, config, edit, old, &plan, outcome)?;
     Ok(Written { rev })
 }
 
@@ -139,10 +148,20 @@ fn parent_text(tx: &Tx<'_>, old: Option<&DocRow>, parent: Option<&Rev>) -> Resul
     let id = format!("\"_id\":{}", json::quote(&row.id));
     let tombstone = || format!("{{{id},\"_deleted\":true}}");
     if parent.as_str() == row.rev {
-        return Ok(Some(if row.deleted { tombstone() } else { json::splice(&id, &row.body) }));
+        return Ok(Some(if row.deleted {
+            tombstone()
+        } else {
+            json::splice(&id, &row.body)
+        }));
     }
     let body = BodyRow::get(tx.conn, row.num, parent.as_str(), tx.now)?;
-    Ok(body.map(|body| if body.deleted { tombstone() } else { json::splice(&id, &body.body) }))
+    Ok(body.map(|body| {
+        if body.deleted {
+            tombstone()
+        } else {
+            json::splice(&id, &body.body)
+        }
+    }))
 }
 
 /// Runs the sync function.
@@ -157,7 +176,9 @@ fn decide(
     let caller = match author {
         Author::Admin | Author::Gateway => None,
         Author::User(name) => {
-            let user = tx.user(&db.live, name)?.ok_or_else(|| Error::refused(401, "Invalid login"))?;
+            let user = tx
+                .user(&db.live, name)?
+                .ok_or_else(|| Error::refused(401, "Invalid login"))?;
             Some(user.as_caller().to_string())
         }
     };
@@ -190,7 +211,7 @@ fn store(
     config: &DatabaseConfig,
     edit: &Edit,
     old: Option<DocRow>,
-    plan: Plan,
+    plan: &Plan,
     outcome: Outcome,
 ) -> Result<()> {
     let seq = tx.next_seq(&db.live)?;
@@ -199,17 +220,31 @@ fn store(
         None => insert_empty(tx, db, &edit.id, seq)?,
     };
     let parent_atts = old.as_ref().and_then(|row| row.atts.as_deref());
-    let atts = edit.attachments.store(tx.conn, num, parent_atts, plan.rev.generation())?;
-    let body = if edit.deleted { "{}".to_owned() } else { edit.canonical.clone() };
+    let atts = edit
+        .attachments
+        .store(tx.conn, num, parent_atts, plan.rev.generation())?;
+    let body = if edit.deleted {
+        "{}".to_owned()
+    } else {
+        edit.canonical.clone()
+    };
     let written = Current {
         rev: plan.rev.to_string(),
         deleted: edit.deleted,
         body,
         atts: atts.filter(|_| !edit.deleted),
-        exp: outcome.expiry.or(edit.exp).filter(|_| !edit.deleted).and_then(|exp| exp.at(tx.now)),
+        exp: outcome
+            .expiry
+            .or(edit.exp)
+            .filter(|_| !edit.deleted)
+            .and_then(|exp| exp.at(tx.now)),
         outcome,
     };
-    let winner = plan.tree.winner().map(|(rev, _)| rev.to_string()).unwrap_or_default();
+    let winner = plan
+        .tree
+        .winner()
+        .map(|(rev, _)| rev.to_string())
+        .unwrap_or_default();
     let had_attachments = parent_atts.is_some();
     if winner == written.rev {
         keep_superseded(tx, config, old.as_ref(), &plan.tree, &winner)?;
@@ -283,10 +318,11 @@ fn save(
 ) -> Result<()> {
     let before = old.map(|row| &row.chans);
     let channels = current.outcome.channels.clone();
-    let chans = before
-        .cloned()
-        .unwrap_or_default()
-        .next(channels, seq, &current.rev, current.deleted);
+    let chans =
+        before
+            .cloned()
+            .unwrap_or_default()
+            .next(channels, seq, &current.rev, current.deleted);
     let sql = "UPDATE docs SET seq = ?2, rev = ?3, deleted = ?4, body = ?5, atts = ?6, chans = ?7, tree = ?8, exp = ?9
                WHERE num = ?1";
     tx.conn.prepare_cached(sql)?.execute((
@@ -302,8 +338,14 @@ fn save(
     ))?;
     let old_log = old.map(|row| (&row.chans, row.seq));
     docs::log_channels(tx.conn, db.id(), num, old_log, (&chans, seq))?;
-    let grants = if current.deleted { BTreeSet::new() } else { grants(&current.outcome) };
-    if (old.is_some() || !grants.is_empty()) && docs::replace_grants(tx.conn, db.id(), num, seq, &grants)? {
+    let grants = if current.deleted {
+        BTreeSet::new()
+    } else {
+        grants(&current.outcome)
+    };
+    if (old.is_some() || !grants.is_empty())
+        && docs::replace_grants(tx.conn, db.id(), num, seq, &grants)?
+    {
         tx.access_changed(&db.live)?;
     }
     Ok(())
@@ -312,8 +354,16 @@ fn save(
 /// The current revision stays, the document still gets a new sequence.
 fn touch(tx: &Tx<'_>, db: &Database, row: &DocRow, seq: i64, tree: &Tree) -> Result<()> {
     let sql = "UPDATE docs SET seq = ?2, tree = ?3 WHERE num = ?1";
-    tx.conn.prepare_cached(sql)?.execute((row.num, seq, tree.encode()))?;
-    docs::log_channels(tx.conn, db.id(), row.num, Some((&row.chans, row.seq)), (&row.chans, seq))
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((row.num, seq, tree.encode()))?;
+    docs::log_channels(
+        tx.conn,
+        db.id(),
+        row.num,
+        Some((&row.chans, row.seq)),
+        (&row.chans, seq),
+    )
 }
 
 /// A third revision has become current: its channels and grants count from now on.
@@ -332,7 +382,11 @@ fn promote(
     let kept = BodyRow::get(tx.conn, row.num, winner, tx.now)?;
     let (deleted, body, atts) = match kept {
         Some(kept) => (kept.deleted, kept.body, kept.atts),
-        None => (tree.is_deleted(winner).unwrap_or(true), "{}".to_owned(), None),
+        None => (
+            tree.is_deleted(winner).unwrap_or(true),
+            "{}".to_owned(),
+            None,
+        ),
     };
     let mut text = members(&row.id, winner);
     if deleted {
@@ -354,28 +408,48 @@ fn promote(
 
 /// What an accepted document grants, as rows.
 pub fn grants(outcome: &Outcome) -> BTreeSet<Grant> {
-    let rows = |kind: i64, map: &std::collections::BTreeMap<String, BTreeSet<String>>| -> Vec<Grant> {
-        map.iter()
-            .flat_map(|(who, what)| what.iter().map(move |target| (who.clone(), kind, target.clone())))
-            .collect()
-    };
-    rows(0, &outcome.access).into_iter().chain(rows(1, &outcome.roles)).collect()
+    let rows =
+        |kind: i64, map: &std::collections::BTreeMap<String, BTreeSet<String>>| -> Vec<Grant> {
+            map.iter()
+                .flat_map(|(who, what)| {
+                    what.iter()
+                        .map(move |target| (who.clone(), kind, target.clone()))
+                })
+                .collect()
+        };
+    rows(0, &outcome.access)
+        .into_iter()
+        .chain(rows(1, &outcome.roles))
+        .collect()
 }
 
 /// Routes an existing document anew without a new revision or sequence; says whether anything changed.
-pub fn reroute(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, row: &DocRow) -> Result<bool> {
+pub fn reroute(
+    tx: &mut Tx<'_>,
+    db: &Database,
+    config: &DatabaseConfig,
+    row: &DocRow,
+) -> Result<bool> {
     let mut text = members(&row.id, &row.rev);
     if row.deleted {
         text.push_str(",\"_deleted\":true");
     }
     let doc = json::splice(&text, &row.body);
     let outcome = decide(tx, db, config, &Author::Gateway, &doc, None)?;
-    let grants = if row.deleted { BTreeSet::new() } else { grants(&outcome) };
-    let chans: DocChannels = row.chans.next(outcome.channels.clone(), row.seq, &row.rev, row.deleted);
+    let grants = if row.deleted {
+        BTreeSet::new()
+    } else {
+        grants(&outcome)
+    };
+    let chans: DocChannels =
+        row.chans
+            .next(outcome.channels.clone(), row.seq, &row.rev, row.deleted);
     let mut changed = chans != row.chans;
     if changed {
         let sql = "UPDATE docs SET chans = ?2 WHERE num = ?1";
-        tx.conn.prepare_cached(sql)?.execute((row.num, chans.encode()))?;
+        tx.conn
+            .prepare_cached(sql)?
+            .execute((row.num, chans.encode()))?;
         let (old, new) = ((&row.chans, row.seq), (&chans, row.seq));
         docs::log_channels(tx.conn, db.id(), row.num, Some(old), new)?;
     }

@@ -35,10 +35,15 @@ pub enum Passwords {
 
 impl Passwords {
     /// Judges the `password` member; `hash` is called for a good one.
-    pub fn from_body(body: &Map<String, Value>, hash: impl FnOnce(&str) -> Result<String>) -> Result<Self> {
+    pub fn from_body(
+        body: &Map<String, Value>,
+        hash: impl FnOnce(&str) -> Result<String>,
+    ) -> Result<Self> {
         Ok(match body.get("password") {
             None | Some(Value::Null) => Self::Absent,
-            Some(Value::String(text)) if text.chars().count() >= SHORTEST_PASSWORD => Self::Hashed(hash(text)?),
+            Some(Value::String(text)) if text.chars().count() >= SHORTEST_PASSWORD => {
+                Self::Hashed(hash(text)?)
+            }
             Some(_) => Self::Bad,
         })
     }
@@ -59,7 +64,11 @@ fn names(body: &Map<String, Value>, key: &str) -> Result<Option<BTreeSet<String>
 }
 
 /// Reads `admin_channels` or `admin_roles`.
-fn admin_names(body: &Map<String, Value>, key: &str, valid: fn(&str) -> bool) -> Result<Option<BTreeSet<String>>> {
+fn admin_names(
+    body: &Map<String, Value>,
+    key: &str,
+    valid: fn(&str) -> bool,
+) -> Result<Option<BTreeSet<String>>> {
     let wanted = names(body, key)?;
     if let Some(bad) = wanted.iter().flatten().find(|name| !valid(name)) {
         return Err(Error::bad_request(format!("illegal name {bad:?} in {key}")));
@@ -84,7 +93,8 @@ fn update(gained: &mut Gained, wanted: &BTreeSet<String>, seq: i64) -> bool {
 fn check_name(body: &Map<String, Value>, name: &str) -> Result<()> {
     match body.get("name") {
         None => {}
-        Some(Value::String(given)) if given == name || (name == GUEST && given == super::GUEST_IN_URLS) => {}
+        Some(Value::String(given))
+            if given == name || (name == GUEST && given == super::GUEST_IN_URLS) => {}
         Some(_) => return Err(Error::bad_request("Name mismatch (can't change name)")),
     }
     if name != GUEST && !channels::is_valid_principal(name) {
@@ -113,7 +123,12 @@ pub fn put_user(
     let roles = admin_names(body, "admin_roles", channels::is_valid_principal)?;
     let found = load_record(tx.conn, live.id, USER, name)?;
     let current = User::load(tx.conn, live.id, name)?;
-    let held = |pick: fn(&User) -> &Gained| current.iter().flat_map(|user| pick(user).keys().cloned()).collect();
+    let held = |pick: fn(&User) -> &Gained| {
+        current
+            .iter()
+            .flat_map(|user| pick(user).keys().cloned())
+            .collect()
+    };
     read_only(body, "all_channels", &held(|user| &user.channels))?;
     read_only(body, "roles", &held(|user| &user.roles))?;
     let (mut record, old_seq) = found.clone().unwrap_or_default();
@@ -128,9 +143,15 @@ pub fn put_user(
             record.stamp = stamp();
             changed = true;
         }
-        Passwords::Bad => return Err(Error::bad_request("Passwords must be at least three characters")),
+        Passwords::Bad => {
+            return Err(Error::bad_request(
+                "Passwords must be at least three characters",
+            ));
+        }
         Passwords::Absent if record.password.is_none() && name != GUEST => {
-            return Err(Error::bad_request("A new user needs a password of at least three characters"));
+            return Err(Error::bad_request(
+                "A new user needs a password of at least three characters",
+            ));
         }
         Passwords::Absent => {}
     }
@@ -139,7 +160,11 @@ pub fn put_user(
     }
     let seq = if changed { tx.next_seq(live)? } else { old_seq };
     save(tx, live, USER, name, &record, seq)?;
-    Ok(if found.is_some() { Change::Updated } else { Change::Created })
+    Ok(if found.is_some() {
+        Change::Updated
+    } else {
+        Change::Created
+    })
 }
 
 /// Sets `email` and `disabled`.
@@ -166,7 +191,12 @@ fn set_plain(record: &mut Record, body: &Map<String, Value>) -> Result<bool> {
 }
 
 /// Creates or updates a role.
-pub fn put_role(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, body: &Map<String, Value>) -> Result<Change> {
+pub fn put_role(
+    tx: &mut Tx<'_>,
+    live: &Arc<Live>,
+    name: &str,
+    body: &Map<String, Value>,
+) -> Result<Change> {
     check_name(body, name)?;
     let channels = admin_names(body, "admin_channels", channels::is_valid)?;
     let mut current: BTreeSet<String> = role_channels(tx.conn, live.id, name)?
@@ -182,7 +212,11 @@ pub fn put_role(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, body: &Map<String
     changed |= channels.is_some_and(|wanted| update(&mut record.channels, &wanted, seq));
     let seq = if changed { tx.next_seq(live)? } else { old_seq };
     save(tx, live, ROLE, name, &record, seq)?;
-    Ok(if found.is_some() { Change::Updated } else { Change::Created })
+    Ok(if found.is_some() {
+        Change::Updated
+    } else {
+        Change::Created
+    })
 }
 
 /// The sequence [`Tx::next_seq`] will give.
@@ -190,10 +224,19 @@ fn peek(tx: &mut Tx<'_>, live: &Arc<Live>) -> Result<i64> {
     tx.last_seq(live).map(|seq| seq + 1)
 }
 
-fn save(tx: &mut Tx<'_>, live: &Arc<Live>, kind: i64, name: &str, record: &Record, seq: i64) -> Result<()> {
+fn save(
+    tx: &mut Tx<'_>,
+    live: &Arc<Live>,
+    kind: i64,
+    name: &str,
+    record: &Record,
+    seq: i64,
+) -> Result<()> {
     let text = serde_json::to_string(record).unwrap_or_default();
     let sql = "INSERT OR REPLACE INTO principals (db, kind, name, seq, deleted, record) VALUES (?1, ?2, ?3, ?4, 0, ?5)";
-    tx.conn.prepare_cached(sql)?.execute((live.id, kind, name, seq, text))?;
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((live.id, kind, name, seq, text))?;
     tx.access_changed(live)
 }
 
@@ -201,7 +244,11 @@ fn save(tx: &mut Tx<'_>, live: &Arc<Live>, kind: i64, name: &str, record: &Recor
 pub fn delete(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, role: bool) -> Result<()> {
     let kind = if role { ROLE } else { USER };
     let sql = "SELECT 1 FROM principals WHERE db = ?1 AND kind = ?2 AND name = ?3 AND NOT deleted";
-    let found = tx.conn.prepare_cached(sql)?.query_row((live.id, kind, name), |_| Ok(())).optional()?;
+    let found = tx
+        .conn
+        .prepare_cached(sql)?
+        .query_row((live.id, kind, name), |_| Ok(()))
+        .optional()?;
     if found.is_none() {
         return Err(Error::not_found("missing"));
     }
@@ -210,7 +257,9 @@ pub fn delete(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, role: bool) -> Resu
     } else {
         "DELETE FROM principals WHERE db = ?1 AND kind = ?2 AND name = ?3"
     };
-    tx.conn.prepare_cached(sql)?.execute((live.id, kind, name))?;
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((live.id, kind, name))?;
     if !role {
         let sql = "DELETE FROM sessions WHERE db = ?1 AND user = ?2";
         tx.conn.prepare_cached(sql)?.execute((live.id, name))?;

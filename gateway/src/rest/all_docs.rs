@@ -1,6 +1,7 @@
 //! `_all_docs`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
@@ -56,7 +57,10 @@ pub(crate) async fn get(at: At) -> Reply {
     let options = Options {
         start: key(call, "startkey").or_else(|| key(call, "start_key")),
         end: key(call, "endkey").or_else(|| key(call, "end_key")),
-        limit: call.number("limit").filter(|&limit| limit > 0).unwrap_or(usize::MAX),
+        limit: call
+            .number("limit")
+            .filter(|&limit| limit > 0)
+            .unwrap_or(usize::MAX),
         docs: call.flag("include_docs"),
         revisions: call.flag("revs"),
         channels: call.flag("channels"),
@@ -118,12 +122,17 @@ impl Listing<'_> {
 
     fn named(&self, keys: &[String]) -> Result<Vec<String>> {
         let failed = |key: &str, error: &str, status: u16| {
-            format!("{{\"key\":{},\"error\":\"{error}\",\"status\":{status}}}", json::quote(key))
+            format!(
+                "{{\"key\":{},\"error\":\"{error}\",\"status\":{status}}}",
+                json::quote(key)
+            )
         };
         let mut rows = Vec::new();
         for key in keys.iter().take(self.options.limit) {
             rows.push(match DocRow::get(self.conn, self.db.id(), key)? {
-                Some(doc) if !doc.deleted && self.reader.sees(&doc.chans.active) => self.row(&doc)?,
+                Some(doc) if !doc.deleted && self.reader.sees(&doc.chans.active) => {
+                    self.row(&doc)?
+                }
                 Some(doc) if !doc.deleted => failed(key, "forbidden", 403),
                 _ => failed(key, "not_found", 404),
             });
@@ -133,23 +142,30 @@ impl Listing<'_> {
 
     fn row(&self, doc: &DocRow) -> Result<String> {
         let id = json::quote(&doc.id);
-        let mut text = format!("{{\"key\":{id},\"id\":{id},\"value\":{{\"rev\":{}", json::quote(&doc.rev));
+        let mut text = format!(
+            "{{\"key\":{id},\"id\":{id},\"value\":{{\"rev\":{}",
+            json::quote(&doc.rev)
+        );
         if self.options.channels {
-            let visible = doc.chans.active.iter().filter(|channel| self.shows(channel));
+            let visible = doc
+                .chans
+                .active
+                .iter()
+                .filter(|channel| self.shows(channel));
             let names: Vec<String> = visible.map(|channel| json::quote(channel)).collect();
             if !names.is_empty() {
-                text.push_str(&format!(",\"channels\":[{}]", names.join(",")));
+                let _ = write!(text, ",\"channels\":[{}]", names.join(","));
             }
         }
         if self.options.access {
             let access = self.access(doc.num)?;
             if !access.is_empty() {
-                text.push_str(&format!(",\"access\":{}", serde_json::json!(access)));
+                let _ = write!(text, ",\"access\":{}", serde_json::json!(access));
             }
         }
         text.push('}');
         if self.options.seqs {
-            text.push_str(&format!(",\"update_seq\":{}", doc.seq));
+            let _ = write!(text, ",\"update_seq\":{}", doc.seq);
         }
         if self.options.docs {
             let show = Show {
@@ -157,7 +173,7 @@ impl Listing<'_> {
                 ..Show::default()
             };
             let revision = read::revision(self.conn, self.db, &doc.id, &doc.rev, self.reader)?;
-            text.push_str(&format!(",\"doc\":{}", revision.render(self.conn, &show)?));
+            let _ = write!(text, ",\"doc\":{}", revision.render(self.conn, &show)?);
         }
         text.push('}');
         Ok(text)
@@ -173,7 +189,9 @@ impl Listing<'_> {
     fn access(&self, num: i64) -> Result<BTreeMap<String, Vec<String>>> {
         let sql = "SELECT grantee, target FROM grants WHERE num = ?1 AND kind = 0 ORDER BY grantee, target";
         let mut select = self.conn.prepare_cached(sql)?;
-        let rows = select.query_map([num], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let rows = select.query_map([num], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
         let mut access: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for row in rows {
             let (who, channel) = row?;

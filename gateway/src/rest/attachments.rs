@@ -23,7 +23,10 @@ pub(crate) async fn attachment(at: At, id: String, name: String) -> Reply {
         return get(at, id, name).await;
     }
     let data = if at.call.is(&Method::PUT) {
-        let media = at.call.header("content-type").unwrap_or("application/octet-stream");
+        let media = at
+            .call
+            .header("content-type")
+            .unwrap_or("application/octet-stream");
         Some(json!({"content_type": media, "data": STANDARD.encode(&at.call.body)}))
     } else {
         None
@@ -45,10 +48,17 @@ async fn get(at: At, id: String, name: String) -> Reply {
             if revision.removed {
                 return Err(Error::forbidden("forbidden"));
             }
-            let atts = revision.atts.as_deref().map(json::parse_object).unwrap_or_default();
+            let atts = revision
+                .atts
+                .as_deref()
+                .map(json::parse_object)
+                .unwrap_or_default();
             let missing = || Error::not_found("missing attachment");
             let meta = atts.get(&name).ok_or_else(missing)?.clone();
-            let digest = meta.get("digest").and_then(Value::as_str).unwrap_or_default();
+            let digest = meta
+                .get("digest")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let data = attachments::load(conn, revision.num, digest)?.ok_or_else(missing)?;
             Ok((meta, data))
         })
@@ -85,7 +95,11 @@ async fn change(at: At, id: String, name: String, data: Option<Value>) -> Reply 
                         return Err(Error::conflict("Document revision conflict"));
                     }
                     body = json::parse_object(&row.body);
-                    atts = row.atts.as_deref().map(json::parse_object).unwrap_or_default();
+                    atts = row
+                        .atts
+                        .as_deref()
+                        .map(json::parse_object)
+                        .unwrap_or_default();
                 }
                 _ if !put => return Err(Error::not_found("missing")),
                 _ => {}
@@ -95,7 +109,8 @@ async fn change(at: At, id: String, name: String, data: Option<Value>) -> Reply 
                     atts.insert(name, data);
                 }
                 None => {
-                    atts.remove(&name).ok_or_else(|| Error::not_found("missing attachment"))?;
+                    atts.remove(&name)
+                        .ok_or_else(|| Error::not_found("missing attachment"))?;
                 }
             }
             body.insert("_attachments".to_owned(), Value::Object(atts));
@@ -103,7 +118,15 @@ async fn change(at: At, id: String, name: String, data: Option<Value>) -> Reply 
             context.write(tx, &edit)
         })
         .await?;
-    let status = if put { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if put {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let response = respond::json(status, ok_body(&id, &written.rev));
-    Ok(if put { respond::etag(response, &written.rev) } else { response })
+    Ok(if put {
+        respond::etag(response, &written.rev)
+    } else {
+        response
+    })
 }

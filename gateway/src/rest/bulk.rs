@@ -41,18 +41,33 @@ pub(crate) async fn docs(at: At) -> Reply {
         items.push(item(doc, replicated));
     }
     let context = at.context();
-    let rows = at.gateway.store.write(move |tx| store_all(tx, &context, items)).await?;
-    Ok(respond::json(StatusCode::CREATED, format!("[{}]", rows.join(","))))
+    let rows = at
+        .gateway
+        .store
+        .write(move |tx| store_all(tx, &context, items))
+        .await?;
+    Ok(respond::json(
+        StatusCode::CREATED,
+        format!("[{}]", rows.join(",")),
+    ))
 }
 
 fn item(doc: Object, replicated: bool) -> Item {
-    let given = doc.get("_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let given = doc
+        .get("_id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if let Some(id) = given.strip_prefix("_local/") {
         return Item::Local(id.to_owned(), doc);
     }
     let parsed = Incoming::parse(doc).and_then(|incoming| {
         let id = posted_id(incoming.id.as_ref())?;
-        if replicated { incoming.into_replicated(&id) } else { incoming.into_edit(&id, None) }
+        if replicated {
+            incoming.into_replicated(&id)
+        } else {
+            incoming.into_edit(&id, None)
+        }
     });
     match parsed {
         Ok(edit) => Item::Edit(Box::new(edit)),
@@ -83,7 +98,11 @@ fn store_all(tx: &mut Tx<'_>, context: &Context, items: Vec<Item>) -> Result<Vec
 
 /// One row; only the store's own failure ends the batch.
 fn row(id: &str, result: Result<String>) -> Result<String> {
-    let id = if id.is_empty() { String::new() } else { format!("\"id\":{},", json::quote(id)) };
+    let id = if id.is_empty() {
+        String::new()
+    } else {
+        format!("\"id\":{},", json::quote(id))
+    };
     match result {
         Ok(rev) => Ok(format!("{{{id}\"rev\":{}}}", json::quote(&rev))),
         Err(error @ Error::Refused { .. }) => Ok(format!("{{{id}{}}}", row_members(&error))),
@@ -113,7 +132,10 @@ pub(crate) async fn get(at: At) -> Reply {
         attachments: at.call.flag("attachments"),
         ..Show::default()
     };
-    let wanted = docs.iter().map(|doc| wanted(doc, &show)).collect::<Vec<_>>();
+    let wanted = docs
+        .iter()
+        .map(|doc| wanted(doc, &show))
+        .collect::<Vec<_>>();
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
     let response = at
         .gateway
@@ -133,13 +155,21 @@ fn wanted(doc: &Value, show: &Show) -> Wanted {
     let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
     let list = |key: &str| -> Option<Vec<String>> {
         let items = doc.get(key)?.as_array()?;
-        Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        Some(
+            items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        )
     };
     Wanted {
         id: text("id").unwrap_or_default(),
         rev: text("rev").filter(|rev| !rev.is_empty()),
         show: Show {
-            revs_from: list("revs_from").or_else(|| list("atts_since")).unwrap_or_default(),
+            revs_from: list("revs_from")
+                .or_else(|| list("atts_since"))
+                .unwrap_or_default(),
             ..show.clone()
         },
     }
@@ -156,7 +186,10 @@ fn find(conn: &Connection, db: &Database, reader: &Reader, wanted: &Wanted) -> R
 }
 
 fn error_text(wanted: &Wanted, error: &Error) -> String {
-    let rev = wanted.rev.as_ref().map(|rev| format!("\"rev\":{},", json::quote(rev)));
+    let rev = wanted
+        .rev
+        .as_ref()
+        .map(|rev| format!("\"rev\":{},", json::quote(rev)));
     format!(
         "{{\"id\":{},{}{}}}",
         json::quote(&wanted.id),
@@ -165,7 +198,12 @@ fn error_text(wanted: &Wanted, error: &Error) -> String {
     )
 }
 
-fn get_multipart(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
+fn get_multipart(
+    conn: &Connection,
+    db: &Database,
+    reader: &Reader,
+    wanted: &[Wanted],
+) -> Result<Response> {
     let mut mixed = multipart::Writer::new("multipart/mixed");
     for item in wanted {
         match find(conn, db, reader, item) {
@@ -179,17 +217,30 @@ fn get_multipart(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wa
 }
 
 /// As `CouchDB` answers; saves clients that only read JSON a request per document.
-fn get_json(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
+fn get_json(
+    conn: &Connection,
+    db: &Database,
+    reader: &Reader,
+    wanted: &[Wanted],
+) -> Result<Response> {
     let mut rows = Vec::with_capacity(wanted.len());
     for item in wanted {
         let result = match find(conn, db, reader, item) {
             Ok(revision) => format!("{{\"ok\":{}}}", revision.render(conn, &item.show)?),
-            Err(error @ Error::Refused { .. }) => format!("{{\"error\":{}}}", error_text(item, &error)),
+            Err(error @ Error::Refused { .. }) => {
+                format!("{{\"error\":{}}}", error_text(item, &error))
+            }
             Err(error) => return Err(error),
         };
-        rows.push(format!("{{\"id\":{},\"docs\":[{result}]}}", json::quote(&item.id)));
+        rows.push(format!(
+            "{{\"id\":{},\"docs\":[{result}]}}",
+            json::quote(&item.id)
+        ));
     }
-    Ok(respond::json(StatusCode::OK, format!("{{\"results\":[{}]}}", rows.join(","))))
+    Ok(respond::json(
+        StatusCode::OK,
+        format!("{{\"results\":[{}]}}", rows.join(",")),
+    ))
 }
 
 /// `POST D/_revs_diff`.
@@ -198,11 +249,17 @@ pub(crate) async fn revs_diff(at: At) -> Reply {
     let mut asked: Vec<(String, Vec<String>)> = Vec::with_capacity(body.len());
     for (id, revs) in body {
         let revs = match revs {
-            Value::Array(revs) => revs.iter().map(|rev| rev.as_str().map(str::to_owned)).collect(),
+            Value::Array(revs) => revs
+                .iter()
+                .map(|rev| rev.as_str().map(str::to_owned))
+                .collect(),
             _ => None,
         };
         let revs: Option<Vec<String>> = revs;
-        asked.push((id, revs.ok_or_else(|| Failure::bad_request("revisions must be arrays of strings"))?));
+        asked.push((
+            id,
+            revs.ok_or_else(|| Failure::bad_request("revisions must be arrays of strings"))?,
+        ));
     }
     let db = Arc::clone(&at.db);
     let answer = at

@@ -37,12 +37,20 @@ pub(crate) enum Media {
 
 impl Call {
     /// Reads the whole request.
-    pub(crate) async fn read(gateway: &Arc<Inner>, port: Port, request: Request) -> Result<Self, Failure> {
+    pub(crate) async fn read(
+        gateway: &Arc<Inner>,
+        port: Port,
+        request: Request,
+    ) -> Result<Self, Failure> {
         let (mut parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let query = form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
         let upgrade = if parts.headers.contains_key(header::UPGRADE) {
-            WebSocketUpgrade::from_request_parts(&mut parts, &()).await.ok()
+            WebSocketUpgrade::from_request_parts(&mut parts, &())
+                .await
+                .ok()
         } else {
             None
         };
@@ -126,15 +134,22 @@ impl Call {
     /// The body as JSON.
     pub(crate) fn value(&self, media: Media) -> Result<Value, Failure> {
         if let Media::Json(status) = media
-            && self.content_type().is_some_and(|given| given != "application/json")
+            && self
+                .content_type()
+                .is_some_and(|given| given != "application/json")
         {
-            return Err(Failure::new(status, "Invalid content type; use application/json"));
+            return Err(Failure::new(
+                status,
+                "Invalid content type; use application/json",
+            ));
         }
         json::parse(&self.body).map_err(|_| Failure::bad_request("Bad JSON"))
     }
 
     fn accept(&self) -> String {
-        self.header("accept").unwrap_or_default().to_ascii_lowercase()
+        self.header("accept")
+            .unwrap_or_default()
+            .to_ascii_lowercase()
     }
 
     /// Whether `Accept` is absent or allows anything.
@@ -167,9 +182,16 @@ impl Call {
         if let Some(rev) = self.query("rev").filter(|rev| !rev.is_empty()) {
             return Ok(Some(parse_rev(rev)?));
         }
-        match self.header("if-match").map(str::trim).filter(|tag| !tag.is_empty()) {
+        match self
+            .header("if-match")
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+        {
             Some(tag) => {
-                let rev = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+                let rev = tag
+                    .strip_prefix('"')
+                    .and_then(|tag| tag.strip_suffix('"'))
+                    .unwrap_or(tag);
                 Ok(Some(parse_rev(rev)?))
             }
             None => Ok(None),

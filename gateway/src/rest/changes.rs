@@ -35,7 +35,11 @@ impl At {
 }
 
 fn options(call: &Call) -> Result<Options, super::failure::Failure> {
-    let mut body = if call.is(&Method::POST) { call.object(Media::Any)? } else { Object::new() };
+    let mut body = if call.is(&Method::POST) {
+        call.object(Media::Any)?
+    } else {
+        Object::new()
+    };
     options::overlay(&mut body, |name| call.query(name).map(str::to_owned));
     Ok(Options::parse(&body)?)
 }
@@ -52,7 +56,11 @@ pub(crate) async fn get(at: At) -> Reply {
                 Some((Ok::<Bytes, std::convert::Infallible>(piece), line))
             });
             let media = "application/octet-stream";
-            Ok(respond::with_type(StatusCode::OK, media, Body::from_stream(body)))
+            Ok(respond::with_type(
+                StatusCode::OK,
+                media,
+                Body::from_stream(body),
+            ))
         }
         Kind::Normal | Kind::Longpoll => {
             let page = Page::open(at.follower(options)).await?;

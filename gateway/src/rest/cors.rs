@@ -15,7 +15,12 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// What an answer of this database needs; nothing without an origin or a configuration.
-    pub(crate) fn of(db: &Database, headers: &HeaderMap, method: &Method, methods: &[&str]) -> Option<Self> {
+    pub(crate) fn of(
+        db: &Database,
+        headers: &HeaderMap,
+        method: &Method,
+        methods: &[&str],
+    ) -> Option<Self> {
         let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
         let config = db.config();
         let cors = config.cors.as_ref()?;
@@ -56,7 +61,10 @@ fn matched(allowed: &[String], origin: &str) -> String {
 
 /// Whether a page of this origin may log in.
 pub(crate) fn may_log_in(db: &Database, headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+    let Some(origin) = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok())
+    else {
         return true;
     };
     let config = db.config();

@@ -15,7 +15,7 @@ use crate::gateway::Inner;
 use crate::json::{self, Object};
 
 /// `GET /`.
-pub(crate) fn welcome(call: &Call) -> Reply {
+pub(crate) fn welcome(call: &Call) -> Response {
     let version = super::SERVER;
     let mut body = json!({
         "couchdb": "Welcome",
@@ -25,7 +25,7 @@ pub(crate) fn welcome(call: &Call) -> Reply {
     if call.port == Port::Admin {
         body["ADMIN"] = json!(true);
     }
-    Ok(respond::ok(&body))
+    respond::ok(&body)
 }
 
 /// `GET /_all_dbs`.
@@ -36,7 +36,10 @@ pub(crate) fn all(gateway: &Arc<Inner>, call: &Call) -> Reply {
 
 fn json_only(call: &Call) -> Result<Object, Failure> {
     if call.content_type().as_deref() != Some("application/json") {
-        return Err(Failure::new(415, "Invalid content type; use application/json"));
+        return Err(Failure::new(
+            415,
+            "Invalid content type; use application/json",
+        ));
     }
     call.object(Media::Any)
 }
@@ -100,13 +103,20 @@ pub(crate) async fn config(at: &At) -> Reply {
     }
     at.gateway.configure(&at.db, given).await?;
     let response = respond::empty(StatusCode::CREATED);
-    Ok(respond::header(response, header::ETAG, &at.db.config().etag()))
+    Ok(respond::header(
+        response,
+        header::ETAG,
+        &at.db.config().etag(),
+    ))
 }
 
 fn if_match(at: &At, etag: &str) -> Result<(), Failure> {
     let plain = |tag: &str| tag.trim().trim_matches('"').to_owned();
     match at.call.header("if-match") {
-        Some(given) if plain(given) != plain(etag) => Err(Failure::new(412, "Provided If-Match header does not match current config version")),
+        Some(given) if plain(given) != plain(etag) => Err(Failure::new(
+            412,
+            "Provided If-Match header does not match current config version",
+        )),
         _ => Ok(()),
     }
 }
@@ -125,7 +135,10 @@ pub(crate) async fn config_sync(at: &At) -> Reply {
         raw.remove("sync");
     } else {
         if at.call.content_type().as_deref() != Some("application/javascript") {
-            return Err(Failure::new(415, "Invalid content type; use application/javascript"));
+            return Err(Failure::new(
+                415,
+                "Invalid content type; use application/javascript",
+            ));
         }
         let source = std::str::from_utf8(&at.call.body);
         let source = source.map_err(|_| Failure::bad_request("the function is not UTF-8"))?;
@@ -133,7 +146,11 @@ pub(crate) async fn config_sync(at: &At) -> Reply {
     }
     at.gateway.configure(&at.db, raw).await?;
     let response = respond::empty(StatusCode::OK);
-    Ok(respond::header(response, header::ETAG, &at.db.config().etag()))
+    Ok(respond::header(
+        response,
+        header::ETAG,
+        &at.db.config().etag(),
+    ))
 }
 
 /// `POST D/_offline` and `POST D/_online`.
@@ -161,7 +178,10 @@ pub(crate) fn resync(at: &At) -> Reply {
         return Ok(respond::ok(&progress.to_json()));
     }
     if !at.db.is_offline() {
-        return Err(Failure::new(503, "Database must be _offline before calling /_resync"));
+        return Err(Failure::new(
+            503,
+            "Database must be _offline before calling /_resync",
+        ));
     }
     if running {
         return Err(Failure::new(503, "Database _resync is already in progress"));
@@ -171,14 +191,17 @@ pub(crate) fn resync(at: &At) -> Reply {
         ..resync::Progress::default()
     };
     let (store, db) = (Arc::clone(&at.gateway.store), Arc::clone(&at.db));
-    at.gateway.tasks.spawn_blocking(move || resync::run(&store, &db));
+    at.gateway
+        .tasks
+        .spawn_blocking(move || resync::run(&store, &db));
     Ok(respond::ok(&progress.to_json()))
 }
 
 /// `POST D/_purge`.
 pub(crate) async fn purge(at: At) -> Reply {
     let wanted = at.call.object(Media::Json(400))?;
-    let everything = |revs: &Value| matches!(revs, Value::Array(revs) if revs.len() == 1 && revs[0] == "*");
+    let everything =
+        |revs: &Value| matches!(revs, Value::Array(revs) if revs.len() == 1 && revs[0] == "*");
     let ids: Vec<String> = wanted
         .iter()
         .filter(|(_, revs)| everything(revs))

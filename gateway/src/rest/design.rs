@@ -18,12 +18,19 @@ pub(crate) async fn document(at: At, name: String) -> Reply {
     }
     let db = at.db.id();
     if at.call.is(&Method::GET) {
-        let found = at.gateway.store.read(move |conn| design::get(conn, db, &name)).await?;
+        let found = at
+            .gateway
+            .store
+            .read(move |conn| design::get(conn, db, &name))
+            .await?;
         let found = found.ok_or_else(|| Failure::new(404, "missing"))?;
         return Ok(respond::json(StatusCode::OK, found.source));
     }
     if at.call.is(&Method::DELETE) {
-        at.gateway.store.write(move |tx| design::delete(tx, db, &name)).await?;
+        at.gateway
+            .store
+            .write(move |tx| design::delete(tx, db, &name))
+            .await?;
         return Ok(respond::empty(StatusCode::OK));
     }
     let body = at.call.object(Media::Any)?;
@@ -40,7 +47,11 @@ pub(crate) async fn view(at: At, name: String, view: String) -> Reply {
         return Err(Failure::new(403, "forbidden"));
     }
     let params = Params::parse(|key| at.call.query(key).map(str::to_owned))?;
-    let (gateway, db, reader) = (Arc::clone(&at.gateway), Arc::clone(&at.db), at.reader.clone());
+    let (gateway, db, reader) = (
+        Arc::clone(&at.gateway),
+        Arc::clone(&at.db),
+        at.reader.clone(),
+    );
     let body = tokio::task::spawn_blocking(move || {
         let store = &gateway.store;
         let design = if params.stale {

@@ -28,7 +28,10 @@ impl At {
     /// Stores one revision.
     pub(crate) async fn write(&self, edit: Edit) -> Result<Written> {
         let context = self.context();
-        self.gateway.store.write(move |tx| context.write(tx, &edit)).await
+        self.gateway
+            .store
+            .write(move |tx| context.write(tx, &edit))
+            .await
     }
 }
 
@@ -47,13 +50,19 @@ pub(crate) async fn document(at: At, id: String) -> Reply {
 
 /// `{"id":…,"ok":true,"rev":…}`.
 pub(crate) fn ok_body(id: &str, rev: &str) -> String {
-    format!("{{\"id\":{},\"ok\":true,\"rev\":{}}}", json::quote(id), json::quote(rev))
+    format!(
+        "{{\"id\":{},\"ok\":true,\"rev\":{}}}",
+        json::quote(id),
+        json::quote(rev)
+    )
 }
 
 /// The document in a request's body, plain or multipart.
 fn body(call: &Call) -> Result<Object, Failure> {
     match call.content_type().as_deref() {
-        Some("multipart/related") => multipart::read_related(call.header("content-type").unwrap_or_default(), &call.body),
+        Some("multipart/related") => {
+            multipart::read_related(call.header("content-type").unwrap_or_default(), &call.body)
+        }
         _ => call.object(Media::Json(415)),
     }
 }
@@ -63,13 +72,22 @@ async fn put(at: At, id: String) -> Reply {
     match &incoming.id {
         None => {}
         Some(Value::String(given)) if *given == id => {}
-        Some(_) => return Err(Failure::bad_request("The document ID provided in the body does not match the URL")),
+        Some(_) => {
+            return Err(Failure::bad_request(
+                "The document ID provided in the body does not match the URL",
+            ));
+        }
     }
     if at.call.query("new_edits") == Some("false") {
         let written = at.write(incoming.into_replicated(&id)?).await?;
-        return Ok(respond::json(StatusCode::CREATED, ok_body(&id, &written.rev)));
+        return Ok(respond::json(
+            StatusCode::CREATED,
+            ok_body(&id, &written.rev),
+        ));
     }
-    let written = at.write(incoming.into_edit(&id, at.call.outer_rev()?)?).await?;
+    let written = at
+        .write(incoming.into_edit(&id, at.call.outer_rev()?)?)
+        .await?;
     let response = respond::json(StatusCode::CREATED, ok_body(&id, &written.rev));
     Ok(respond::etag(response, &written.rev))
 }
@@ -92,11 +110,18 @@ pub(crate) fn posted_id(id: Option<&Value>) -> Result<String> {
 pub(crate) async fn post(at: At) -> Reply {
     let incoming = Incoming::parse(body(&at.call)?)?;
     let id = posted_id(incoming.id.as_ref())?;
-    let written = at.write(incoming.into_edit(&id, at.call.outer_rev()?)?).await?;
+    let written = at
+        .write(incoming.into_edit(&id, at.call.outer_rev()?)?)
+        .await?;
     let response = respond::json(StatusCode::OK, ok_body(&id, &written.rev));
-    let location = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let location =
+        percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC).to_string();
     let plain = id.bytes().all(|byte| byte.is_ascii_graphic());
-    let response = respond::header(response, header::LOCATION, if plain { &id } else { &location });
+    let response = respond::header(
+        response,
+        header::LOCATION,
+        if plain { &id } else { &location },
+    );
     Ok(respond::etag(response, &written.rev))
 }
 
@@ -118,12 +143,20 @@ fn show(call: &Call) -> Result<Show, Failure> {
 async fn get(at: At, id: String) -> Reply {
     check_id(&id)?;
     let show = show(&at.call)?;
-    let rev = at.call.query("rev").map(str::to_owned).filter(|rev| !rev.is_empty());
+    let rev = at
+        .call
+        .query("rev")
+        .map(str::to_owned)
+        .filter(|rev| !rev.is_empty());
     if let Some(open) = at.call.query("open_revs").filter(|open| !open.is_empty()) {
         if rev.is_some() {
             return Err(Failure::bad_request("rev and open_revs cannot be combined"));
         }
-        let wanted = if open == "all" { None } else { at.call.strings("open_revs")? };
+        let wanted = if open == "all" {
+            None
+        } else {
+            at.call.strings("open_revs")?
+        };
         return open_revs(at, id, wanted, show).await;
     }
     let multipart = at.call.accepts_multipart() && !at.call.names_json();
@@ -155,7 +188,10 @@ async fn get(at: At, id: String) -> Reply {
 async fn open_revs(at: At, id: String, wanted: Option<Vec<String>>, show: Show) -> Reply {
     let json = at.call.names_json() && !at.call.accepts_multipart();
     if !json && !at.call.accepts_anything() && !at.call.accepts_multipart() {
-        return Err(Failure::new(406, "Response is application/json or multipart/mixed"));
+        return Err(Failure::new(
+            406,
+            "Response is application/json or multipart/mixed",
+        ));
     }
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
     let response = at
@@ -163,7 +199,11 @@ async fn open_revs(at: At, id: String, wanted: Option<Vec<String>>, show: Show) 
         .store
         .read(move |conn| {
             let found = read::open_revs(conn, &db, &id, wanted.as_deref(), &reader)?;
-            if json { open_json(conn, &found, &show) } else { open_multipart(conn, &found, &show) }
+            if json {
+                open_json(conn, &found, &show)
+            } else {
+                open_multipart(conn, &found, &show)
+            }
         })
         .await?;
     Ok(response)
@@ -183,7 +223,10 @@ fn open_json(conn: &rusqlite::Connection, found: &[Found], show: &Show) -> Resul
             Err(rev) => missing(rev),
         });
     }
-    Ok(respond::json(StatusCode::OK, format!("[{}]", rows.join(","))))
+    Ok(respond::json(
+        StatusCode::OK,
+        format!("[{}]", rows.join(",")),
+    ))
 }
 
 fn open_multipart(conn: &rusqlite::Connection, found: &[Found], show: &Show) -> Result<Response> {
@@ -214,5 +257,8 @@ pub(crate) async fn raw(at: At, id: String) -> Reply {
         "\"_sync\":{}",
         json!({"rev": row.rev, "sequence": row.seq, "channels": row.chans.active, "deleted": row.deleted})
     );
-    Ok(respond::json(StatusCode::OK, json::splice(&members, &row.body)))
+    Ok(respond::json(
+        StatusCode::OK,
+        json::splice(&members, &row.body),
+    ))
 }

@@ -49,11 +49,18 @@ impl Failure {
             409 => "conflict",
             _ => status.canonical_reason().unwrap_or("Error"),
         };
-        let body = format!("{{\"error\":{},\"reason\":{}}}", json::quote(error), json::quote(&self.reason));
+        let body = format!(
+            "{{\"error\":{},\"reason\":{}}}",
+            json::quote(error),
+            json::quote(&self.reason)
+        );
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if self.challenge {
             let realm = HeaderValue::from_static("Basic realm=\"Couchbase Sync Gateway\"");
             headers.insert(header::WWW_AUTHENTICATE, realm);

@@ -12,7 +12,11 @@ use crate::database::local;
 pub(crate) async fn document(at: At, id: String) -> Reply {
     let db = at.db.id();
     if at.call.is(&Method::GET) {
-        let text = at.gateway.store.read(move |conn| local::get(conn, db, &id)).await?;
+        let text = at
+            .gateway
+            .store
+            .read(move |conn| local::get(conn, db, &id))
+            .await?;
         let text = text.ok_or_else(|| Failure::new(404, "missing"))?;
         return Ok(respond::json(StatusCode::OK, text));
     }
@@ -26,6 +30,10 @@ pub(crate) async fn document(at: At, id: String) -> Reply {
     }
     let body = at.call.object(Media::Json(400))?;
     let name = format!("_local/{id}");
-    let rev = at.gateway.store.write(move |tx| local::put(tx, db, &id, body)).await?;
+    let rev = at
+        .gateway
+        .store
+        .write(move |tx| local::put(tx, db, &id, body))
+        .await?;
     Ok(respond::json(StatusCode::CREATED, ok_body(&name, &rev)))
 }

@@ -24,12 +24,19 @@ pub(crate) struct Login {
 
 impl Login {
     fn plain(reader: Reader) -> Self {
-        Self { reader, cookie: None }
+        Self {
+            reader,
+            cookie: None,
+        }
     }
 }
 
 /// Who asks; refuses with 401.
-pub(crate) async fn authenticate(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Result<Login, Failure> {
+pub(crate) async fn authenticate(
+    gateway: &Arc<Inner>,
+    call: &Call,
+    db: &Arc<Database>,
+) -> Result<Login, Failure> {
     if call.port == Port::Admin {
         return Ok(Login::plain(Reader::Admin));
     }
@@ -40,7 +47,9 @@ pub(crate) async fn authenticate(gateway: &Arc<Inner>, call: &Call, db: &Arc<Dat
         return Ok(Login::plain(Reader::User(user)));
     }
     if let Some(id) = cookie(call, db) {
-        return by_cookie(gateway, db, &id).await?.ok_or_else(|| Failure::new(401, "Session Invalid"));
+        return by_cookie(gateway, db, &id)
+            .await?
+            .ok_or_else(|| Failure::new(401, "Session Invalid"));
     }
     match user(gateway, db, GUEST).await? {
         Some(guest) if !guest.record.disabled => Ok(Login::plain(Reader::User(guest))),
@@ -49,7 +58,11 @@ pub(crate) async fn authenticate(gateway: &Arc<Inner>, call: &Call, db: &Arc<Dat
 }
 
 /// A user as of the last commit.
-pub(crate) async fn user(gateway: &Arc<Inner>, db: &Arc<Database>, name: &str) -> Result<Option<Arc<User>>> {
+pub(crate) async fn user(
+    gateway: &Arc<Inner>,
+    db: &Arc<Database>,
+    name: &str,
+) -> Result<Option<Arc<User>>> {
     if let Some(user) = db.cached_user(name) {
         return Ok(Some(user));
     }
@@ -84,7 +97,10 @@ pub(crate) fn basic(call: &Call) -> Option<(String, String)> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return wrong;
     }
-    let decoded = STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = STANDARD
+        .decode(credentials.trim())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = decoded.and_then(|text| {
         let (name, password) = text.split_once(':')?;
         Some((name.to_owned(), password.to_owned()))
@@ -95,7 +111,11 @@ pub(crate) fn basic(call: &Call) -> Option<(String, String)> {
 /// The session id in the database's cookie.
 pub(crate) fn cookie(call: &Call, db: &Database) -> Option<String> {
     let config = db.config();
-    let values = call.headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
+    let values = call
+        .headers
+        .get_all("cookie")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     for pair in values.flat_map(|value| value.split(';')) {
         if let Some((name, value)) = pair.trim().split_once('=')
             && name == config.cookie_name
@@ -108,7 +128,11 @@ pub(crate) fn cookie(call: &Call, db: &Database) -> Option<String> {
 }
 
 /// The login of a session, renewed when it is time.
-pub(crate) async fn by_cookie(gateway: &Arc<Inner>, db: &Arc<Database>, id: &str) -> Result<Option<Login>> {
+pub(crate) async fn by_cookie(
+    gateway: &Arc<Inner>,
+    db: &Arc<Database>,
+    id: &str,
+) -> Result<Option<Login>> {
     let (reading, key) = (Arc::clone(db), id.to_owned());
     let now = clock::now_seconds();
     let found = gateway

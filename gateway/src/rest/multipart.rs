@@ -48,11 +48,19 @@ impl Writer {
 
     /// Something that could not be had.
     pub(crate) fn error(&mut self, body: &str) {
-        self.part(&[("Content-Type", "application/json; error=\"true\"")], body.as_bytes());
+        self.part(
+            &[("Content-Type", "application/json; error=\"true\"")],
+            body.as_bytes(),
+        );
     }
 
     /// A revision; with attachment bodies it is a multipart of its own.
-    pub(crate) fn revision(&mut self, conn: &Connection, revision: &Revision, show: &Show) -> Result<()> {
+    pub(crate) fn revision(
+        &mut self,
+        conn: &Connection,
+        revision: &Revision,
+        show: &Show,
+    ) -> Result<()> {
         if !show.attachments || revision.atts.is_none() {
             let text = revision.render(conn, show)?;
             self.json(&text);
@@ -71,13 +79,21 @@ impl Writer {
 
     /// The media type with its boundary, and the body.
     pub(crate) fn finish(mut self) -> (String, Vec<u8>) {
-        self.body.extend(format!("--{}--", self.boundary).as_bytes());
-        (format!("{}; boundary=\"{}\"", self.media, self.boundary), self.body)
+        self.body
+            .extend(format!("--{}--", self.boundary).as_bytes());
+        (
+            format!("{}; boundary=\"{}\"", self.media, self.boundary),
+            self.body,
+        )
     }
 }
 
 /// A revision as `multipart/related`: the document, then its attachments' bodies if they are to be shown.
-pub(crate) fn related(conn: &Connection, revision: &Revision, show: &Show) -> Result<(String, Vec<u8>)> {
+pub(crate) fn related(
+    conn: &Connection,
+    revision: &Revision,
+    show: &Show,
+) -> Result<(String, Vec<u8>)> {
     let mut writer = Writer::new("multipart/related");
     let mut members = Object::new();
     let mut parts = Vec::new();
@@ -86,12 +102,19 @@ pub(crate) fn related(conn: &Connection, revision: &Revision, show: &Show) -> Re
         members = json::parse_object(atts);
         for (name, meta) in &mut members {
             let Value::Object(meta) = meta else { continue };
-            let digest = meta.get("digest").and_then(Value::as_str).unwrap_or_default();
+            let digest = meta
+                .get("digest")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             if let Some(data) = attachments::load(conn, revision.num, digest)? {
                 meta.remove("stub");
                 meta.insert("follows".to_owned(), json!(true));
                 let media = meta.get("content_type").and_then(Value::as_str);
-                parts.push((name.clone(), media.unwrap_or("application/octet-stream").to_owned(), data));
+                parts.push((
+                    name.clone(),
+                    media.unwrap_or("application/octet-stream").to_owned(),
+                    data,
+                ));
             }
         }
         shown.atts = Some(json::canonical(&members));
@@ -102,10 +125,19 @@ pub(crate) fn related(conn: &Connection, revision: &Revision, show: &Show) -> Re
     };
     writer.json(&shown.render(conn, &plain)?);
     for (name, media, data) in parts {
-        let name: String = name.chars().filter(|ch| !ch.is_control() && *ch != '"').collect();
+        let name: String = name
+            .chars()
+            .filter(|ch| !ch.is_control() && *ch != '"')
+            .collect();
         let media: String = media.chars().filter(|ch| !ch.is_control()).collect();
         let disposition = format!("attachment; filename=\"{name}\"");
-        writer.part(&[("Content-Type", &media), ("Content-Disposition", &disposition)], &data);
+        writer.part(
+            &[
+                ("Content-Type", &media),
+                ("Content-Disposition", &disposition),
+            ],
+            &data,
+        );
     }
     drop(members);
     Ok(writer.finish())
@@ -132,8 +164,13 @@ pub(crate) fn read_related(content_type: &str, body: &[u8]) -> Result<Object, Fa
             if meta.remove("follows") != Some(Value::Bool(true)) {
                 continue;
             }
-            let named = parts.iter().position(|part| part.filename.as_deref() == Some(name));
-            let digest = meta.get("digest").and_then(Value::as_str).map(str::to_owned);
+            let named = parts
+                .iter()
+                .position(|part| part.filename.as_deref() == Some(name));
+            let digest = meta
+                .get("digest")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
             let same = |part: &Part<'_>| digest.as_deref() == Some(&attachments::digest(part.body));
             let place = named.or_else(|| parts.iter().position(same)).unwrap_or(0);
             if place >= parts.len() {
@@ -157,7 +194,9 @@ fn parameter(value: &str, name: &str) -> Option<String> {
 
 fn find(haystack: &[u8], needle: &[u8], from: usize) -> Option<usize> {
     let tail = haystack.get(from..)?;
-    tail.windows(needle.len()).position(|window| window == needle).map(|at| at + from)
+    tail.windows(needle.len())
+        .position(|window| window == needle)
+        .map(|at| at + from)
 }
 
 fn split<'a>(body: &'a [u8], boundary: &str) -> Option<Vec<Part<'a>>> {
@@ -193,7 +232,8 @@ mod tests {
     fn attachments_that_follow_become_data() {
         let body = "--x\r\nContent-Type: application/json\r\n\r\n{\"_attachments\":{\"a\":{\"follows\":true}}}\r\n\
                     --x\r\nContent-Disposition: attachment; filename=\"a\"\r\n\r\nhello\r\n--x--";
-        let document = read_related("multipart/related; boundary=\"x\"", body.as_bytes()).expect("valid");
+        let document =
+            read_related("multipart/related; boundary=\"x\"", body.as_bytes()).expect("valid");
         assert_eq!(document["_attachments"]["a"]["data"], "aGVsbG8=");
         assert!(read_related("multipart/related; boundary=x", b"nonsense").is_err());
     }

@@ -34,7 +34,11 @@ pub(crate) async fn list(at: At, kind: Kind) -> Reply {
         .store
         .read(move |conn| principals::names(conn, db, kind == Kind::Role, deleted))
         .await?;
-    let limit = at.call.number("limit").filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+    let limit = at
+        .call
+        .number("limit")
+        .filter(|&limit| limit > 0)
+        .unwrap_or(usize::MAX);
     let names: Vec<String> = names.into_iter().take(limit).collect();
     Ok(respond::ok(&json!(names)))
 }
@@ -49,13 +53,21 @@ async fn create(at: At, kind: Kind) -> Reply {
     Ok(respond::empty(StatusCode::CREATED))
 }
 
-async fn put(at: &At, kind: Kind, name: String, body: Object, create: bool) -> Result<Change, Failure> {
+async fn put(
+    at: &At,
+    kind: Kind,
+    name: String,
+    body: Object,
+    create: bool,
+) -> Result<Change, Failure> {
     let hashing = body.clone();
     let password = tokio::task::spawn_blocking(move || {
         Passwords::from_body(&hashing, crate::auth::hash_password)
     });
     let password = match kind {
-        Kind::User => password.await.map_err(|_| Failure::from(Error::Stopped))??,
+        Kind::User => password
+            .await
+            .map_err(|_| Failure::from(Error::Stopped))??,
         Kind::Role => Passwords::Absent,
     };
     let live = Arc::clone(&at.db.live);
@@ -88,7 +100,10 @@ pub(crate) async fn one(at: At, kind: Kind, name: String) -> Reply {
     }
     if at.call.is(&Method::DELETE) {
         if kind == Kind::User && name == GUEST {
-            return Err(Failure::new(405, "The guest user cannot be deleted. Only disabled via an update."));
+            return Err(Failure::new(
+                405,
+                "The guest user cannot be deleted. Only disabled via an update.",
+            ));
         }
         let live = Arc::clone(&at.db.live);
         at.gateway

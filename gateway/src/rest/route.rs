@@ -53,7 +53,11 @@ pub(crate) fn find(path: &str) -> Result<Found, Failure> {
     let segments = path
         .split('/')
         .skip(1)
-        .map(|segment| percent_decode_str(segment).decode_utf8().map(std::borrow::Cow::into_owned))
+        .map(|segment| {
+            percent_decode_str(segment)
+                .decode_utf8()
+                .map(std::borrow::Cow::into_owned)
+        })
         .collect::<Result<Vec<String>, _>>()
         .map_err(|_| Failure::bad_request("the path is not UTF-8"))?;
     let names: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -61,7 +65,9 @@ pub(crate) fn find(path: &str) -> Result<Found, Failure> {
         [] | [""] => Route::Root,
         ["_ping"] => Route::Ping,
         ["_all_dbs"] => Route::AllDbs,
-        [name, ..] if name.starts_with('_') || name.is_empty() => return Err(Failure::unknown_url()),
+        [name, ..] if name.starts_with('_') || name.is_empty() => {
+            return Err(Failure::unknown_url());
+        }
         [_] | [_, "_user" | "_role"] => return Ok(Found::Redirect(format!("{path}/"))),
         [db, ""] => Route::Db(db.to_owned()),
         [db, special, ref rest @ ..] if special.starts_with('_') => {
@@ -159,25 +165,25 @@ impl Route {
     pub(crate) fn methods(&self, port: Port) -> &'static [&'static str] {
         let admin = port == Port::Admin;
         match self {
-            Self::Root | Self::Ping | Self::Blip(_) => &["GET"],
-            Self::AllDbs | Self::Raw(..) if admin => &["GET"],
-            Self::Db(_) if admin => &["GET", "PUT", "DELETE", "POST"],
-            Self::Db(_) => &["GET", "PUT", "POST"],
+            Self::Root | Self::Ping | Self::Blip(_) | Self::View(..) => &["GET"],
             Self::Commit(_) | Self::BulkDocs(_) | Self::BulkGet(_) | Self::RevsDiff(_) => &["POST"],
-            Self::Config(_) if admin => &["GET", "PUT", "POST"],
-            Self::ConfigSync(_) if admin => &["GET", "PUT", "DELETE"],
-            Self::Offline(_) | Self::Online(_) | Self::Purge(_) if admin => &["POST"],
-            Self::Resync(_) if admin => &["GET", "POST"],
             Self::AllDocs(_) | Self::Changes(_) => &["GET", "POST"],
-            Self::Local(..) | Self::Design(..) | Self::Doc(..) | Self::Attachment(..) => &["GET", "PUT", "DELETE"],
-            Self::View(..) => &["GET"],
-            Self::Session(_) if admin => &["GET", "POST"],
-            Self::Session(_) => &["GET", "POST", "DELETE"],
-            Self::SessionId(..) if admin => &["GET", "DELETE"],
-            Self::Users(_) | Self::Roles(_) if admin => &["GET", "POST"],
-            Self::User(..) | Self::Role(..) if admin => &["GET", "PUT", "DELETE"],
-            Self::UserSessions(..) | Self::UserSession(..) if admin => &["DELETE"],
-            _ => &[],
+            Self::Local(..) | Self::Design(..) | Self::Doc(..) | Self::Attachment(..) => {
+                &["GET", "PUT", "DELETE"]
+            }
+            Self::Db(_) if !admin => &["GET", "PUT", "POST"],
+            Self::Session(_) if !admin => &["GET", "POST", "DELETE"],
+            _ if !admin => &[],
+            Self::AllDbs | Self::Raw(..) => &["GET"],
+            Self::Db(_) => &["GET", "PUT", "DELETE", "POST"],
+            Self::Config(_) => &["GET", "PUT", "POST"],
+            Self::ConfigSync(_) | Self::User(..) | Self::Role(..) => &["GET", "PUT", "DELETE"],
+            Self::Offline(_) | Self::Online(_) | Self::Purge(_) => &["POST"],
+            Self::Resync(_) | Self::Session(_) | Self::Users(_) | Self::Roles(_) => {
+                &["GET", "POST"]
+            }
+            Self::SessionId(..) => &["GET", "DELETE"],
+            Self::UserSessions(..) | Self::UserSession(..) => &["DELETE"],
         }
     }
 

@@ -21,7 +21,9 @@ pub(crate) async fn current(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database
         (Port::Admin, true) => admin_create(gateway, call, db).await,
         (Port::Admin, false) => Ok(info(None)),
         (Port::Public, _) if call.is(&Method::GET) => who_am_i(gateway, call, db).await,
-        (Port::Public, _) if !cors::may_log_in(db, &call.headers) => Err(Failure::bad_request("No CORS")),
+        (Port::Public, _) if !cors::may_log_in(db, &call.headers) => {
+            Err(Failure::bad_request("No CORS"))
+        }
         (Port::Public, true) => log_in(gateway, call, db).await,
         (Port::Public, false) => log_out(gateway, call, db).await,
     }
@@ -32,11 +34,14 @@ fn info(user: Option<&User>) -> axum::response::Response {
         None => json!({"name": null, "channels": null}),
         Some(user) => {
             let name = (user.name != GUEST).then_some(&user.name);
-            let channels: BTreeMap<&String, i64> = user.own.iter().map(|(name, seq)| (name, *seq)).collect();
+            let channels: BTreeMap<&String, i64> =
+                user.own.iter().map(|(name, seq)| (name, *seq)).collect();
             json!({"name": name, "channels": channels})
         }
     };
-    respond::ok(&json!({"authentication_handlers": ["default", "cookie"], "ok": true, "userCtx": context}))
+    respond::ok(
+        &json!({"authentication_handlers": ["default", "cookie"], "ok": true, "userCtx": context}),
+    )
 }
 
 async fn who_am_i(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
@@ -54,7 +59,9 @@ async fn who_am_i(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Repl
         return Ok(response);
     }
     let guest = login::user(gateway, db, GUEST).await?;
-    Ok(info(guest.filter(|guest| !guest.record.disabled).as_deref()))
+    Ok(info(
+        guest.filter(|guest| !guest.record.disabled).as_deref(),
+    ))
 }
 
 fn user_of(reader: &Reader) -> Option<&User> {
@@ -70,7 +77,12 @@ async fn log_in(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply 
     } else {
         call.object(Media::Any)?
     };
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        body.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let invalid = || Failure::new(401, "Invalid login").challenging(db.config().www_authenticate);
     let name = text("name");
     let user = if name.is_empty() {
@@ -88,7 +100,11 @@ async fn log_in(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply 
         .write(move |tx| session::create(tx, &writing, &name, session::DEFAULT_TTL))
         .await?;
     let cookie = login::set_cookie(db, &session);
-    Ok(respond::header(info(Some(&user)), header::SET_COOKIE, &cookie))
+    Ok(respond::header(
+        info(Some(&user)),
+        header::SET_COOKIE,
+        &cookie,
+    ))
 }
 
 async fn log_out(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
@@ -102,8 +118,16 @@ async fn log_out(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply
         .write(move |tx| session::delete(tx, number, &id, None))
         .await?;
     let expires = clock::http_date(clock::now_seconds());
-    let cookie = format!("{}=; Path=/{}; Expires={expires}", db.config().cookie_name, db.name);
-    Ok(respond::header(respond::json(StatusCode::OK, "{}"), header::SET_COOKIE, &cookie))
+    let cookie = format!(
+        "{}=; Path=/{}; Expires={expires}",
+        db.config().cookie_name,
+        db.name
+    );
+    Ok(respond::header(
+        respond::json(StatusCode::OK, "{}"),
+        header::SET_COOKIE,
+        &cookie,
+    ))
 }
 
 async fn admin_create(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
@@ -116,7 +140,9 @@ async fn admin_create(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> 
             .ok_or_else(|| Failure::bad_request("Invalid or missing ttl"))?,
     };
     let name = match body.get("name").and_then(Value::as_str) {
-        Some(name) if !name.is_empty() && name != crate::principals::GUEST_IN_URLS => name.to_owned(),
+        Some(name) if !name.is_empty() && name != crate::principals::GUEST_IN_URLS => {
+            name.to_owned()
+        }
         _ => return Err(Failure::bad_request("Invalid or missing user name")),
     };
     let writing = Arc::clone(db);

@@ -13,12 +13,15 @@ use crate::changes::options::Options;
 use crate::error::Result;
 use crate::json;
 
-const OPTIONS_WITHIN: Duration = Duration::from_secs(60);
+const OPTIONS_WITHIN: Duration = Duration::from_mins(1);
 
 /// Upgrades the connection; the rest happens there.
 pub(crate) fn serve(at: At) -> Reply {
     let Some(upgrade) = at.call.take_upgrade() else {
-        return Err(Failure::new(426, "feed=websocket needs a WebSocket upgrade"));
+        return Err(Failure::new(
+            426,
+            "feed=websocket needs a WebSocket upgrade",
+        ));
     };
     let tracker = at.gateway.tasks.clone();
     Ok(upgrade.on_upgrade(move |socket| tracker.track_future(run(at, socket))))

@@ -29,11 +29,6 @@ pub enum Placement {
 }
 
 impl Tree {
-    /// Whether there is no revision at all.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
     fn position(&self, rev: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.rev.as_str() == rev)
     }
@@ -53,7 +48,9 @@ impl Tree {
         for parent in self.nodes.iter().filter_map(|node| node.parent) {
             has_child[parent] = true;
         }
-        (0..self.nodes.len()).filter(|&index| !has_child[index]).collect()
+        (0..self.nodes.len())
+            .filter(|&index| !has_child[index])
+            .collect()
     }
 
     /// Leaves, the winner first.
@@ -64,7 +61,8 @@ impl Tree {
             .map(|index| (&self.nodes[index].rev, self.nodes[index].deleted))
             .collect();
         leaves.sort_by(|(left, left_deleted), (right, right_deleted)| {
-            let key = |rev: &Rev, deleted: bool| (!deleted, rev.generation(), rev.digest().to_owned());
+            let key =
+                |rev: &Rev, deleted: bool| (!deleted, rev.generation(), rev.digest().to_owned());
             key(right, *right_deleted).cmp(&key(left, *left_deleted))
         });
         leaves
@@ -94,7 +92,11 @@ impl Tree {
     /// Adds a revision below `parent`.
     pub fn add(&mut self, rev: Rev, parent: Option<&Rev>, deleted: bool) {
         let parent = parent.and_then(|parent| self.position(parent.as_str()));
-        self.nodes.push(Node { rev, parent, deleted });
+        self.nodes.push(Node {
+            rev,
+            parent,
+            deleted,
+        });
     }
 
     /// Adds a replicated history (newest first) below its newest known ancestor.
@@ -127,7 +129,9 @@ impl Tree {
         let allowed = match ancestor {
             Some(ancestor) if ancestor == current => true,
             Some(ancestor) => {
-                deleted && self.is_leaf(ancestor.as_str()) && self.is_deleted(ancestor.as_str()) == Some(false)
+                deleted
+                    && self.is_leaf(ancestor.as_str())
+                    && self.is_deleted(ancestor.as_str()) == Some(false)
             }
             None => current_deleted && !deleted,
         };
@@ -158,7 +162,10 @@ impl Tree {
             if keep[index] {
                 moved[index] = Some(kept.len());
                 let parent = node.parent.and_then(|parent| moved[parent]);
-                kept.push(Node { parent, ..node.clone() });
+                kept.push(Node {
+                    parent,
+                    ..node.clone()
+                });
             }
         }
         self.nodes = kept;
@@ -209,7 +216,11 @@ impl Tree {
                 continue;
             };
             let parent = parent.filter(|&parent| parent < nodes.len());
-            nodes.push(Node { rev, parent, deleted });
+            nodes.push(Node {
+                rev,
+                parent,
+                deleted,
+            });
         }
         Self { nodes }
     }
@@ -228,7 +239,10 @@ mod tests {
         let mut tree = Tree::default();
         tree.add_history(&revs(&["3-c", "2-b", "1-a"]), false);
         assert_eq!(tree.place(&revs(&["2-b", "1-a"]), false), Placement::Known);
-        assert_eq!(tree.place(&revs(&["3-x", "2-b", "1-a"]), false), Placement::Conflict);
+        assert_eq!(
+            tree.place(&revs(&["3-x", "2-b", "1-a"]), false),
+            Placement::Conflict
+        );
         assert_eq!(tree.place(&revs(&["1-z"]), false), Placement::Conflict);
         let below = Placement::Below(Rev::parse("3-c"));
         assert_eq!(tree.place(&revs(&["5-e", "4-d", "3-c"]), false), below);
@@ -241,7 +255,10 @@ mod tests {
         assert_eq!(tree.place(&revs(&["1-n"]), true), Placement::Conflict);
         assert_eq!(tree.place(&revs(&["1-n"]), false), Placement::Below(None));
         tree.add_history(&revs(&["1-n"]), false);
-        assert_eq!(tree.winner().map(|(rev, _)| rev.to_string()), Some("1-n".to_owned()));
+        assert_eq!(
+            tree.winner().map(|(rev, _)| rev.to_string()),
+            Some("1-n".to_owned())
+        );
         assert_eq!(Tree::decode(&tree.encode()), tree);
     }
 

@@ -1,4 +1,4 @@
-//! One QuickJS heap with one compiled function and the driver that calls it.
+//! One `QuickJS` heap with one compiled function and the driver that calls it.
 //! A run that breaks the limits spoils the heap: the owner compiles anew.
 
 use std::cell::Cell;
@@ -33,7 +33,9 @@ pub(super) struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +65,10 @@ impl Engine {
                 line: 1,
                 message: "not a function".to_owned(),
             })?;
-            Ok((Persistent::save(&ctx, driver), Persistent::save(&ctx, function)))
+            Ok((
+                Persistent::save(&ctx, driver),
+                Persistent::save(&ctx, function),
+            ))
         })?;
         deadline.set(None);
         Ok(Self {
@@ -77,14 +82,21 @@ impl Engine {
     }
 
     /// Calls the driver with the function and up to three texts; `None` is passed as undefined.
-    pub(super) fn run(&self, first: &str, second: Option<&str>, third: Option<&str>) -> Result<String, RunError> {
+    pub(super) fn run(
+        &self,
+        first: &str,
+        second: Option<&str>,
+        third: Option<&str>,
+    ) -> Result<String, RunError> {
         let end = Instant::now() + self.limits.time;
         self.deadline.set(Some(end));
         let result = self.context.with(|ctx| {
             let broken = |_: rquickjs::Error| run_error(&ctx);
             let driver = self.driver.clone().restore(&ctx).map_err(broken)?;
             let function = self.function.clone().restore(&ctx).map_err(broken)?;
-            driver.call::<_, String>((function, first, second, third)).map_err(broken)
+            driver
+                .call::<_, String>((function, first, second, third))
+                .map_err(broken)
         });
         self.deadline.set(None);
         result.map_err(|mut error| {
@@ -122,13 +134,17 @@ fn describe(ctx: &Ctx<'_>) -> (String, String) {
     if let Some(exception) = thrown.as_exception() {
         let name: String = exception.as_object().get("name").unwrap_or_default();
         let message = exception.message().unwrap_or_default();
-        return (format!("{name}: {message}"), exception.stack().unwrap_or_default());
+        return (
+            format!("{name}: {message}"),
+            exception.stack().unwrap_or_default(),
+        );
     }
     let text = if let Some(text) = thrown.as_string() {
         text.to_string().unwrap_or_default()
     } else {
         let json = ctx.json_stringify(thrown).ok().flatten();
-        json.and_then(|json| json.to_string().ok()).unwrap_or_default()
+        json.and_then(|json| json.to_string().ok())
+            .unwrap_or_default()
     };
     (text, String::new())
 }

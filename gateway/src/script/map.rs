@@ -62,7 +62,9 @@ mod tests {
 
     #[test]
     fn emits_in_order_and_a_throw_skips_the_document() {
-        let map = MapFunction::compile("function (doc, meta) { emit(meta.id); emit([doc.n], doc.not.there); }");
+        let map = MapFunction::compile(
+            "function (doc, meta) { emit(meta.id); emit([doc.n], doc.not.there); }",
+        );
         let map = map.expect("compiles");
         assert!(map.map("a", &json!({"n": 1})).is_empty());
         let rows = map.map("a", &json!({"n": 1, "not": {}}));

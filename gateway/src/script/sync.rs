@@ -134,22 +134,35 @@ impl SyncFunction {
     }
 
     /// Runs the function. `doc` carries `_id`, `_rev` and, for a deletion, `_deleted`.
-    pub fn run(&self, doc: &Value, old: Option<&Value>, caller: &Caller) -> Result<Outcome, Refusal> {
+    pub fn run(
+        &self,
+        doc: &Value,
+        old: Option<&Value>,
+        caller: &Caller,
+    ) -> Result<Outcome, Refusal> {
         let caller = match caller {
             Caller::Admin => None,
-            Caller::User { name, channels, roles } => {
-                Some(json!({"name": name, "channels": channels, "roles": roles}).to_string())
-            }
+            Caller::User {
+                name,
+                channels,
+                roles,
+            } => Some(json!({"name": name, "channels": channels, "roles": roles}).to_string()),
         };
         let old = old.filter(|old| !old.is_null()).map(ToString::to_string);
         self.run_text(&doc.to_string(), old.as_deref(), caller.as_deref())
     }
 
     /// Runs the function on JSON texts.
-    pub(crate) fn run_text(&self, doc: &str, old: Option<&str>, caller: Option<&str>) -> Result<Outcome, Refusal> {
+    pub(crate) fn run_text(
+        &self,
+        doc: &str,
+        old: Option<&str>,
+        caller: Option<&str>,
+    ) -> Result<Outcome, Refusal> {
         let result = self.engine.borrow().run(doc, old, caller);
         let text = result.map_err(|error| self.failed(error))?;
-        let report: Report = serde_json::from_str(&text).map_err(|error| failure(error.to_string()))?;
+        let report: Report =
+            serde_json::from_str(&text).map_err(|error| failure(error.to_string()))?;
         if let Some((status, reason)) = report.rejection {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -207,10 +220,16 @@ fn compile_report(report: Report) -> Result<Outcome, Refusal> {
         }
         for channel in values {
             if !channels::is_valid(&channel) {
-                return Err(failure(format!("illegal channel name {channel:?} in access()")));
+                return Err(failure(format!(
+                    "illegal channel name {channel:?} in access()"
+                )));
             }
             if channel != "*" {
-                outcome.access.entry(name.clone()).or_default().insert(channel);
+                outcome
+                    .access
+                    .entry(name.clone())
+                    .or_default()
+                    .insert(channel);
             }
         }
     }
@@ -219,10 +238,17 @@ fn compile_report(report: Report) -> Result<Outcome, Refusal> {
             return Err(failure(format!("illegal name {name:?} in role()")));
         }
         for role in values {
-            let Some(role) = role.strip_prefix("role:").filter(|role| channels::is_valid_principal(role)) else {
+            let Some(role) = role
+                .strip_prefix("role:")
+                .filter(|role| channels::is_valid_principal(role))
+            else {
                 return Err(failure(format!("illegal role {role:?} in role()")));
             };
-            outcome.roles.entry(name.clone()).or_default().insert(role.to_owned());
+            outcome
+                .roles
+                .entry(name.clone())
+                .or_default()
+                .insert(role.to_owned());
         }
     }
     Ok(outcome)
@@ -238,7 +264,8 @@ mod tests {
 
     #[test]
     fn a_syntax_error_names_its_line() {
-        let error = SyncFunction::compile("function (doc) {\n  var x = 1;\n  if (\n}").expect_err("bad");
+        let error =
+            SyncFunction::compile("function (doc) {\n  var x = 1;\n  if (\n}").expect_err("bad");
         assert_eq!(error.line, 4, "{error}");
         assert!(SyncFunction::compile("5").is_err());
     }
@@ -252,9 +279,13 @@ mod tests {
         let source = "function (doc) { while (doc.loop) {} var a = []; while (doc.fill) { a.push(new Array(1000)); } channel('x'); }";
         let function = SyncFunction::with_limits(source, limits).expect("compiles");
         for bad in [json!({"loop": 1}), json!({"fill": 1})] {
-            let refusal = function.run(&bad, None, &Caller::Admin).expect_err("limited");
+            let refusal = function
+                .run(&bad, None, &Caller::Admin)
+                .expect_err("limited");
             assert_eq!(refusal.status, 500);
-            let outcome = function.run(&json!({}), None, &Caller::Admin).expect("works");
+            let outcome = function
+                .run(&json!({}), None, &Caller::Admin)
+                .expect("works");
             assert!(outcome.channels.contains("x"));
         }
     }
@@ -264,7 +295,9 @@ mod tests {
         let source = "function (doc, oldDoc) { channel(_.map(doc.c, function (c) { return 'u' + c; })); expiry(60);
             requireUser('bob'); if (doc.bad) { throw({forbidden: 'no'}); } }";
         let function = SyncFunction::compile(source).expect("compiles");
-        let outcome = function.run(&json!({"c": ["1"]}), None, &Caller::Admin).expect("runs");
+        let outcome = function
+            .run(&json!({"c": ["1"]}), None, &Caller::Admin)
+            .expect("runs");
         assert!(outcome.channels.contains("u1"));
         assert_eq!(outcome.expiry, Some(Expiry::After(60)));
         let alice = Caller::User {
@@ -272,9 +305,16 @@ mod tests {
             channels: Vec::new(),
             roles: Vec::new(),
         };
-        let refusal = function.run(&json!({}), None, &alice).expect_err("wrong user");
-        assert_eq!((refusal.status, refusal.reason.as_str()), (403, "sg wrong user"));
-        let refusal = function.run(&json!({"bad": 1}), None, &Caller::Admin).expect_err("no");
+        let refusal = function
+            .run(&json!({}), None, &alice)
+            .expect_err("wrong user");
+        assert_eq!(
+            (refusal.status, refusal.reason.as_str()),
+            (403, "sg wrong user")
+        );
+        let refusal = function
+            .run(&json!({"bad": 1}), None, &Caller::Admin)
+            .expect_err("no");
         assert_eq!((refusal.status, refusal.reason.as_str()), (403, "no"));
     }
 }

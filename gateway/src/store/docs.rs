@@ -55,13 +55,19 @@ impl DocRow {
     /// A document by id.
     pub fn get(conn: &Connection, db: i64, id: &str) -> Result<Option<Self>> {
         let sql = const_format("WHERE db = ?1 AND id = ?2");
-        Ok(conn.prepare_cached(&sql)?.query_row((db, id), Self::read).optional()?)
+        Ok(conn
+            .prepare_cached(&sql)?
+            .query_row((db, id), Self::read)
+            .optional()?)
     }
 
     /// A document by row number.
     pub fn by_num(conn: &Connection, num: i64) -> Result<Option<Self>> {
         let sql = const_format("WHERE num = ?1");
-        Ok(conn.prepare_cached(&sql)?.query_row([num], Self::read).optional()?)
+        Ok(conn
+            .prepare_cached(&sql)?
+            .query_row([num], Self::read)
+            .optional()?)
     }
 }
 
@@ -106,8 +112,15 @@ impl BodyRow {
         let sql = "INSERT OR REPLACE INTO bodies (num, rev, deleted, body, atts, chans, until)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let chans = serde_json::to_string(&self.channels).unwrap_or_default();
-        conn.prepare_cached(sql)?
-            .execute((num, rev, self.deleted, &self.body, &self.atts, chans, until))?;
+        conn.prepare_cached(sql)?.execute((
+            num,
+            rev,
+            self.deleted,
+            &self.body,
+            &self.atts,
+            chans,
+            until,
+        ))?;
         Ok(())
     }
 }
@@ -120,9 +133,12 @@ pub fn log_channels(
     old: Option<(&DocChannels, i64)>,
     new: (&DocChannels, i64),
 ) -> Result<()> {
-    let before = old.map(|(chans, seq)| entries(chans, seq)).unwrap_or_default();
+    let before = old
+        .map(|(chans, seq)| entries(chans, seq))
+        .unwrap_or_default();
     let after = entries(new.0, new.1);
-    let mut delete = conn.prepare_cached("DELETE FROM channel_log WHERE db = ?1 AND channel = ?2 AND seq = ?3")?;
+    let mut delete =
+        conn.prepare_cached("DELETE FROM channel_log WHERE db = ?1 AND channel = ?2 AND seq = ?3")?;
     for (channel, &(seq, removed)) in &before {
         if after.get(channel) != Some(&(seq, removed)) {
             delete.execute((db, channel, seq))?;
@@ -139,7 +155,10 @@ pub fn log_channels(
 }
 
 fn entries(chans: &DocChannels, seq: i64) -> BTreeMap<&str, (i64, bool)> {
-    let active = chans.active.iter().map(|channel| (channel.as_str(), (seq, false)));
+    let active = chans
+        .active
+        .iter()
+        .map(|channel| (channel.as_str(), (seq, false)));
     let removed = chans
         .removed
         .iter()
@@ -149,7 +168,8 @@ fn entries(chans: &DocChannels, seq: i64) -> BTreeMap<&str, (i64, bool)> {
 
 /// Forgets a document's entries in the channel log.
 pub fn unlog_channels(conn: &Connection, db: i64, chans: &DocChannels, seq: i64) -> Result<()> {
-    let mut delete = conn.prepare_cached("DELETE FROM channel_log WHERE db = ?1 AND channel = ?2 AND seq = ?3")?;
+    let mut delete =
+        conn.prepare_cached("DELETE FROM channel_log WHERE db = ?1 AND channel = ?2 AND seq = ?3")?;
     for (channel, (at, _)) in entries(chans, seq) {
         delete.execute((db, channel, at))?;
     }
@@ -160,8 +180,15 @@ pub fn unlog_channels(conn: &Connection, db: i64, chans: &DocChannels, seq: i64)
 pub type Grant = (String, i64, String);
 
 /// Replaces what a document grants; says whether anything changed.
-pub fn replace_grants(conn: &Connection, db: i64, num: i64, seq: i64, new: &BTreeSet<Grant>) -> Result<bool> {
-    let mut select = conn.prepare_cached("SELECT grantee, kind, target FROM grants WHERE num = ?1")?;
+pub fn replace_grants(
+    conn: &Connection,
+    db: i64,
+    num: i64,
+    seq: i64,
+    new: &BTreeSet<Grant>,
+) -> Result<bool> {
+    let mut select =
+        conn.prepare_cached("SELECT grantee, kind, target FROM grants WHERE num = ?1")?;
     let old = select
         .query_map([num], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<BTreeSet<Grant>>>()?;
@@ -173,7 +200,8 @@ pub fn replace_grants(conn: &Connection, db: i64, num: i64, seq: i64, new: &BTre
     for (grantee, kind, target) in old.difference(new) {
         delete.execute((db, grantee, kind, target, num))?;
     }
-    let sql = "INSERT INTO grants (db, grantee, kind, target, num, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql =
+        "INSERT INTO grants (db, grantee, kind, target, num, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = conn.prepare_cached(sql)?;
     for (grantee, kind, target) in new.difference(&old) {
         insert.execute((db, grantee, kind, target, num, seq))?;

@@ -39,7 +39,10 @@ impl Readers {
             readers: self,
             connection: Some(connection),
         };
-        let connection = returned.connection.as_ref().ok_or(crate::error::Error::Stopped)?;
+        let connection = returned
+            .connection
+            .as_ref()
+            .ok_or(crate::error::Error::Stopped)?;
         connection.prepare_cached("BEGIN")?.execute([])?;
         let result = work(connection);
         connection.prepare_cached("ROLLBACK")?.execute([])?;

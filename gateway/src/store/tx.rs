@@ -53,7 +53,9 @@ pub struct Tx<'w> {
 
 impl std::fmt::Debug for Tx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tx").field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Tx")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +101,9 @@ impl<'w> Tx<'w> {
             let (seq, epoch) = row.ok_or_else(|| Error::not_found("no such database"))?;
             let live = Arc::clone(live);
             let id = live.id;
-            self.session.touched.insert(id, Touched { live, seq, epoch });
+            self.session
+                .touched
+                .insert(id, Touched { live, seq, epoch });
         }
         self.session.touched.get_mut(&live.id).ok_or(Error::Stopped)
     }

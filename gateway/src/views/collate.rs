@@ -39,7 +39,9 @@ fn write(out: &mut Vec<u8>, value: &Value) {
         }
         Value::Array(items) => {
             out.push(ARRAY);
-            items.iter().for_each(|item| write(out, item));
+            for item in items {
+                write(out, item);
+            }
             out.push(END);
         }
         Value::Object(members) => {
@@ -57,7 +59,11 @@ fn write(out: &mut Vec<u8>, value: &Value) {
 /// A float's bits in an order that unsigned integers share.
 fn ordered(number: f64) -> u64 {
     let bits = if number == 0.0 { 0 } else { number.to_bits() };
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+    if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | 1 << 63
+    }
 }
 
 /// First the letters without case and accent, then what tells them apart.
@@ -70,11 +76,21 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
             Ok(letter @ b'a'..=b'z') => out.push(LETTERS + (letter - b'a')),
             Ok(byte) if byte < 0x80 => {
                 let place = ORDER.iter().position(|&known| known == byte);
-                out.push(place.and_then(|place| u8::try_from(place + 2).ok()).unwrap_or(1));
+                out.push(
+                    place
+                        .and_then(|place| u8::try_from(place + 2).ok())
+                        .unwrap_or(1),
+                );
             }
             _ => {
                 out.push(OTHERS);
-                out.extend(u32::from(lower).to_be_bytes().iter().skip(1).map(|byte| byte | 1));
+                out.extend(
+                    u32::from(lower)
+                        .to_be_bytes()
+                        .iter()
+                        .skip(1)
+                        .map(|byte| byte | 1),
+                );
                 ties.extend(u32::from(lower).to_be_bytes());
             }
         }
@@ -88,7 +104,14 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
 /// The base letter of an accented Latin letter, and a number for the accent.
 fn unaccented(ch: char) -> (char, u8) {
     const GROUPS: &[(char, &str)] = &[
-        ('a', "àáâãäå"), ('c', "ç"), ('e', "èéêë"), ('i', "ìíîï"), ('n', "ñ"), ('o', "òóôõöø"), ('u', "ùúûü"), ('y', "ýÿ"),
+        ('a', "àáâãäå"),
+        ('c', "ç"),
+        ('e', "èéêë"),
+        ('i', "ìíîï"),
+        ('n', "ñ"),
+        ('o', "òóôõöø"),
+        ('u', "ùúûü"),
+        ('y', "ýÿ"),
     ];
     if ch.is_ascii() {
         return (ch, 0);
@@ -96,7 +119,11 @@ fn unaccented(ch: char) -> (char, u8) {
     let lower = ch.to_lowercase().next().unwrap_or(ch);
     for (base, accented) in GROUPS {
         if let Some(place) = accented.chars().position(|known| known == lower) {
-            let base = if lower == ch { *base } else { base.to_ascii_uppercase() };
+            let base = if lower == ch {
+                *base
+            } else {
+                base.to_ascii_uppercase()
+            };
             return (base, u8::try_from(place + 1).unwrap_or(1));
         }
     }
@@ -111,15 +138,49 @@ mod tests {
     #[test]
     fn keys_are_in_collation_order() {
         let keys = [
-            json!(null), json!(false), json!(true), json!(-10), json!(-1.5), json!(0), json!(0.5), json!(5), json!(1e9),
-            json!(""), json!("-"), json!("1"), json!("a"), json!("A"), json!("aa"), json!("Aa"), json!("b"), json!("B"),
-            json!("é"), json!("f"), json!("日"), json!([]), json!([1]), json!([1, 2]), json!([2]), json!(["a"]),
-            json!({}), json!({"a": 1}), json!({"a": 2}), json!({"b": 0}),
+            json!(null),
+            json!(false),
+            json!(true),
+            json!(-10),
+            json!(-1.5),
+            json!(0),
+            json!(0.5),
+            json!(5),
+            json!(1e9),
+            json!(""),
+            json!("-"),
+            json!("1"),
+            json!("a"),
+            json!("A"),
+            json!("aa"),
+            json!("Aa"),
+            json!("b"),
+            json!("B"),
+            json!("é"),
+            json!("f"),
+            json!("日"),
+            json!([]),
+            json!([1]),
+            json!([1, 2]),
+            json!([2]),
+            json!(["a"]),
+            json!({}),
+            json!({"a": 1}),
+            json!({"a": 2}),
+            json!({"b": 0}),
         ];
         let encoded: Vec<Vec<u8>> = keys.iter().map(encode).collect();
         for pair in 0..keys.len() - 1 {
-            assert!(encoded[pair] < encoded[pair + 1], "{} {}", keys[pair], keys[pair + 1]);
+            assert!(
+                encoded[pair] < encoded[pair + 1],
+                "{} {}",
+                keys[pair],
+                keys[pair + 1]
+            );
         }
-        assert_eq!(encode(&json!(1)), encode(&serde_json::from_str::<Value>("1.0").expect("number")));
+        assert_eq!(
+            encode(&json!(1)),
+            encode(&serde_json::from_str::<Value>("1.0").expect("number"))
+        );
     }
 }

@@ -34,7 +34,9 @@ pub fn get(conn: &Connection, db: i64, name: &str) -> Result<Option<Design>> {
     let sql = "SELECT id, source FROM design_docs WHERE db = ?1 AND name = ?2";
     let row = conn
         .prepare_cached(sql)?
-        .query_row((db, name), |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+        .query_row((db, name), |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?))
+        })
         .optional()?;
     Ok(row.map(|(id, source)| Design {
         id,
@@ -71,7 +73,10 @@ pub fn put(tx: &mut Tx<'_>, db: i64, name: &str, body: &Object) -> Result<()> {
     }
     let mut kept = Map::new();
     kept.insert("language".to_owned(), json!("javascript"));
-    kept.insert("views".to_owned(), body.get("views").cloned().unwrap_or_else(|| json!({})));
+    kept.insert(
+        "views".to_owned(),
+        body.get("views").cloned().unwrap_or_else(|| json!({})),
+    );
     if let Some(options) = body.get("options") {
         kept.insert("options".to_owned(), options.clone());
     }
@@ -95,7 +100,11 @@ pub fn delete(tx: &mut Tx<'_>, db: i64, name: &str) -> Result<()> {
 }
 
 fn forget(tx: &mut Tx<'_>, id: i64) -> Result<()> {
-    tx.conn.prepare_cached("DELETE FROM view_rows WHERE ddoc = ?1")?.execute([id])?;
-    tx.conn.prepare_cached("DELETE FROM design_docs WHERE id = ?1")?.execute([id])?;
+    tx.conn
+        .prepare_cached("DELETE FROM view_rows WHERE ddoc = ?1")?
+        .execute([id])?;
+    tx.conn
+        .prepare_cached("DELETE FROM design_docs WHERE id = ?1")?
+        .execute([id])?;
     Ok(())
 }

@@ -47,7 +47,9 @@ impl Indexer {
         while let Some((from, docs)) = pending(store, db, design.id)? {
             let functions = functions.get_or_insert_with(|| {
                 let views = design.views.iter();
-                views.map(|view| MapFunction::compile(&view.map).ok()).collect()
+                views
+                    .map(|view| MapFunction::compile(&view.map).ok())
+                    .collect()
             });
             let rows: Vec<(Doc, Vec<Row>)> = docs
                 .into_iter()
@@ -64,7 +66,9 @@ impl Indexer {
 
     /// Forgets locks nobody uses.
     pub fn sweep(&self) {
-        self.running.lock().retain(|_, turn| Arc::strong_count(turn) > 1);
+        self.running
+            .lock()
+            .retain(|_, turn| Arc::strong_count(turn) > 1);
     }
 }
 
@@ -117,8 +121,12 @@ fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[(Doc, Vec<Row>)]) -> Resu
     if tx.conn.prepare_cached(sql)?.execute((ddoc, from, last))? == 0 {
         return Ok(());
     }
-    let mut delete = tx.conn.prepare_cached("DELETE FROM view_rows WHERE num = ?1 AND ddoc = ?2")?;
-    let mut current = tx.conn.prepare_cached("SELECT 1 FROM docs WHERE num = ?1 AND seq = ?2")?;
+    let mut delete = tx
+        .conn
+        .prepare_cached("DELETE FROM view_rows WHERE num = ?1 AND ddoc = ?2")?;
+    let mut current = tx
+        .conn
+        .prepare_cached("SELECT 1 FROM docs WHERE num = ?1 AND seq = ?2")?;
     let sql = "INSERT INTO view_rows (ddoc, view, key, id, n, num, key_json, value)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let mut insert = tx.conn.prepare_cached(sql)?;
@@ -129,7 +137,16 @@ fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[(Doc, Vec<Row>)]) -> Resu
             continue;
         }
         for (n, row) in (0_i64..).zip(rows) {
-            insert.execute((ddoc, row.view, &row.key, &doc.id, n, doc.num, &row.key_json, &row.value))?;
+            insert.execute((
+                ddoc,
+                row.view,
+                &row.key,
+                &doc.id,
+                n,
+                doc.num,
+                &row.key_json,
+                &row.value,
+            ))?;
         }
     }
     Ok(())

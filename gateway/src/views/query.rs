@@ -38,7 +38,9 @@ impl Params {
                 return Ok(None);
             };
             let parsed = json::parse(text.as_bytes());
-            parsed.map(Some).map_err(|_| Error::bad_request(format!("{} is not JSON", names[0])))
+            parsed
+                .map(Some)
+                .map_err(|_| Error::bad_request(format!("{} is not JSON", names[0])))
         };
         let truth = |name: &str| query(name).map(|text| text == "true");
         let number = |name: &str| query(name).and_then(|text| text.parse::<usize>().ok());
@@ -61,7 +63,11 @@ impl Params {
             exclusive_end: truth("inclusive_end") == Some(false),
             include_docs: truth("include_docs") == Some(true),
             reduce: truth("reduce"),
-            group_level: if grouped { Some(usize::MAX) } else { number("group_level").filter(|&level| level > 0) },
+            group_level: if grouped {
+                Some(usize::MAX)
+            } else {
+                number("group_level").filter(|&level| level > 0)
+            },
             stale: query("stale").as_deref() == Some("ok"),
         })
     }
@@ -77,9 +83,15 @@ struct Bounds {
 impl Bounds {
     fn of(params: &Params) -> Self {
         let (first, last) = if params.descending {
-            ((&params.end, &params.end_docid), (&params.start, &params.start_docid))
+            (
+                (&params.end, &params.end_docid),
+                (&params.start, &params.start_docid),
+            )
         } else {
-            ((&params.start, &params.start_docid), (&params.end, &params.end_docid))
+            (
+                (&params.start, &params.start_docid),
+                (&params.end, &params.end_docid),
+            )
         };
         let bound = |(key, docid): (&Option<Value>, &Option<String>), open: u8| match key {
             Some(key) => (collate::encode(key), docid.clone()),
@@ -117,12 +129,20 @@ struct Row {
 }
 
 /// Answers a query as JSON text.
-pub fn run(conn: &Connection, design: &Design, view: &str, params: &Params, reader: &Reader) -> Result<String> {
+pub fn run(
+    conn: &Connection,
+    design: &Design,
+    view: &str,
+    params: &Params,
+    reader: &Reader,
+) -> Result<String> {
     let number = design.views.iter().position(|known| known.name == view);
     let number = number.ok_or_else(|| Error::not_found("missing"))?;
     let reduce = match &design.views[number].reduce {
         Some(source) if params.reduce != Some(false) => Some(Reduce::parse(source)?),
-        None if params.reduce == Some(true) => return Err(Error::bad_request("the view has no reduce function")),
+        None if params.reduce == Some(true) => {
+            return Err(Error::bad_request("the view has no reduce function"));
+        }
         _ => None,
     };
     let scan = Scan {
@@ -242,20 +262,22 @@ impl Scan<'_> {
         let mut groups: Vec<(String, Total)> = Vec::new();
         self.each(|row| {
             let group = self.group(&row.key_json);
-            match groups.last_mut().filter(|(last, _)| *last == group) {
-                Some((_, total)) => total.add(reduce, &row.value)?,
-                None => {
-                    let mut total = Total::default();
-                    total.add(reduce, &row.value)?;
-                    groups.push((group, total));
-                }
+            if let Some((_, total)) = groups.last_mut().filter(|(last, _)| *last == group) {
+                total.add(reduce, &row.value)?;
+            } else {
+                let mut total = Total::default();
+                total.add(reduce, &row.value)?;
+                groups.push((group, total));
             }
             Ok(true)
         })?;
         let limit = self.params.limit.unwrap_or(usize::MAX);
         let shown = groups.into_iter().skip(self.params.skip).take(limit);
         let render = |(key, total): (String, Total)| {
-            format!("{{\"id\":\"\",\"key\":{key},\"value\":{}}}", total.render(reduce))
+            format!(
+                "{{\"id\":\"\",\"key\":{key},\"value\":{}}}",
+                total.render(reduce)
+            )
         };
         Ok(shown.map(render).collect())
     }

@@ -18,7 +18,10 @@ impl Reduce {
             "_count" => Ok(Self::Count),
             "_sum" => Ok(Self::Sum),
             "_stats" => Ok(Self::Stats),
-            _ => Err(Error::refused(501, "only the reduce functions _count, _sum and _stats are supported")),
+            _ => Err(Error::refused(
+                501,
+                "only the reduce functions _count, _sum and _stats are supported",
+            )),
         }
     }
 }
@@ -44,8 +47,16 @@ impl Total {
             _ => None,
         };
         let number = number.ok_or_else(|| Error::refused(500, "reduce needs numbers"))?;
-        self.min = if self.count == 1 { number } else { self.min.min(number) };
-        self.max = if self.count == 1 { number } else { self.max.max(number) };
+        self.min = if self.count == 1 {
+            number
+        } else {
+            self.min.min(number)
+        };
+        self.max = if self.count == 1 {
+            number
+        } else {
+            self.max.max(number)
+        };
         self.sum += number;
         self.squares += number * number;
         Ok(())
