@@ -136,9 +136,7 @@ impl User {
     /// The user as `GET _user/{name}` shows it.
     pub fn to_json(&self) -> Value {
         let mut out = Map::new();
-        if self.name != GUEST {
-            out.insert("name".to_owned(), json!(self.name));
-        }
+        out.insert("name".to_owned(), json!(self.url_name()));
         insert_names(&mut out, "admin_channels", &self.record.channels);
         out.insert("email".to_owned(), json!(self.record.email));
         out.insert("disabled".to_owned(), json!(self.record.disabled));

@@ -180,9 +180,11 @@ impl Options {
         let given = text(body, "since").unwrap_or_default();
         let since =
             Seq::parse(&given).ok_or_else(|| Error::bad_request("Invalid since parameter"))?;
-        let timeout = number(body, "timeout")
-            .unwrap_or(DEFAULT_TIMEOUT)
-            .min(LONGEST_TIMEOUT);
+        let timeout = match number(body, "timeout") {
+            None => DEFAULT_TIMEOUT,
+            Some(0) => LONGEST_TIMEOUT,
+            Some(timeout) => timeout.min(LONGEST_TIMEOUT),
+        };
         let heartbeat = number(body, "heartbeat")
             .filter(|&period| period > 0)
             .map(|period| Duration::from_millis(period.max(SHORTEST_HEARTBEAT)));

@@ -62,20 +62,22 @@ pub fn batch(
     let mut merge = Merge::new(conn, db.id(), &sources, range.since, until, chunk)?;
     let mut principal = principal(reader, range.since, until);
     let mut batch = Batch::default();
+    let mut next = merge.next()?;
     loop {
         if batch.entries.len() >= range.limit {
             batch.reached = batch.entries.last().map(|(seq, _)| *seq);
             return Ok(batch);
         }
-        let next = merge.next()?;
         let at = next.as_ref().map(|(at, _)| *at);
-        if let Some((seq, text)) = principal.take_if(|(seq, _)| at.is_none_or(|at| *seq < at)) {
-            batch.entries.push((seq, text));
+        if let Some(entry) = principal.take_if(|(seq, _)| at.is_none_or(|at| *seq < at)) {
+            batch.entries.push(entry);
+            continue;
         }
         let Some((at, rows)) = next else { break };
         if let Some(text) = view.entry(at, &rows)? {
             batch.entries.push((at, text));
         }
+        next = merge.next()?;
     }
     batch.caught_up = true;
     batch.reached = Some(range.since.max(until));

@@ -1,7 +1,5 @@
 //! Reading revisions, and writing them out as clients see them.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 
 use super::{Database, Reader, attachments, write};
@@ -128,26 +126,13 @@ impl Revision {
 /// The current revision, as `GET` without `rev` answers it.
 pub fn current(conn: &Connection, db: &Database, id: &str, reader: &Reader) -> Result<Revision> {
     let row = DocRow::get(conn, db.id(), id)?.ok_or_else(|| Error::not_found("missing"))?;
-    let visible = reader.sees(&row.chans.active) || (row.deleted && saw_before(reader, &row));
-    if !visible {
+    if !reader.sees(&row.chans.active) {
         return Err(Error::forbidden("forbidden"));
     }
     if row.deleted {
         return Err(Error::not_found("deleted"));
     }
     Ok(Revision::current(row))
-}
-
-/// Whether the tombstone took the document out of a channel of the reader's.
-fn saw_before(reader: &Reader, row: &DocRow) -> bool {
-    let left: BTreeSet<String> = row
-        .chans
-        .removed
-        .iter()
-        .filter(|removal| removal.rev == row.rev)
-        .map(|removal| removal.channel.clone())
-        .collect();
-    reader.sees(&left)
 }
 
 /// A named revision; without access it comes withheld.

@@ -160,7 +160,8 @@ pub fn put_user(
     }
     let seq = if changed { tx.next_seq(live)? } else { old_seq };
     save(tx, live, USER, name, &record, seq)?;
-    Ok(if found.is_some() {
+    let existed = found.is_some() || name == GUEST;
+    Ok(if existed {
         Change::Updated
     } else {
         Change::Created

@@ -100,9 +100,8 @@ pub(crate) fn random_id() -> String {
 /// The id of a posted document.
 pub(crate) fn posted_id(id: Option<&Value>) -> Result<String> {
     match id {
-        None => Ok(random_id()),
         Some(Value::String(id)) => check_id(id).map(|()| id.clone()),
-        Some(_) => Err(crate::error::Error::bad_request("_id must be a string")),
+        _ => Ok(random_id()),
     }
 }
 

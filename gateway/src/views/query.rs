@@ -140,9 +140,6 @@ pub fn run(
     let number = number.ok_or_else(|| Error::not_found("missing"))?;
     let reduce = match &design.views[number].reduce {
         Some(source) if params.reduce != Some(false) => Some(Reduce::parse(source)?),
-        None if params.reduce == Some(true) => {
-            return Err(Error::bad_request("the view has no reduce function"));
-        }
         _ => None,
     };
     let scan = Scan {
