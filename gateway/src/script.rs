@@ -23,7 +23,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             time: Duration::from_secs(2),
-            memory: 64 << 20,
+            memory: 128 << 20,
         }
     }
 }

@@ -77,7 +77,7 @@ fn batch(store: &Store, db: &Arc<Database>, from: i64) -> Result<Option<i64>> {
     let db = Arc::clone(db);
     store.write_blocking(move |tx| {
         let sql = format!(
-            "SELECT {COLUMNS} FROM docs WHERE db = ?1 AND num > ?2 ORDER BY num LIMIT {BATCH}"
+            "SELECT {COLUMNS} FROM docs WHERE +db = ?1 AND num > ?2 ORDER BY num LIMIT {BATCH}"
         );
         let rows = tx
             .conn

@@ -44,7 +44,9 @@ impl MapFunction {
                 return Vec::new();
             }
         };
-        let flat: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
+        let Ok(Value::Array(flat)) = crate::json::parse(text.as_bytes()) else {
+            return Vec::new();
+        };
         let mut items = flat.into_iter();
         let mut rows = Vec::new();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {

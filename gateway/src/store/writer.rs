@@ -78,6 +78,10 @@ fn group(connection: &Connection, queue: &mpsc::Receiver<Job>, first: Job, sessi
         let mut next = Some(first);
         while let Some(job) = next {
             completions.push(job(&mut tx));
+            // A full disk may end the transaction early; what came before is gone then, too.
+            if connection.is_autocommit() {
+                return Err(Error::refused(507, "The disk is full or failing"));
+            }
             next = None;
             if completions.len() < MOST_JOBS && began.elapsed() < LONGEST {
                 next = queue.try_recv().ok();

@@ -121,9 +121,10 @@ fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[(Doc, Vec<Row>)]) -> Resu
     if tx.conn.prepare_cached(sql)?.execute((ddoc, from, last))? == 0 {
         return Ok(());
     }
-    let mut delete = tx
-        .conn
-        .prepare_cached("DELETE FROM view_rows WHERE num = ?1 AND ddoc = ?2")?;
+    // Without the hint the planner walks all rows of the design document.
+    let mut delete = tx.conn.prepare_cached(
+        "DELETE FROM view_rows INDEXED BY view_rows_doc WHERE num = ?1 AND ddoc = ?2",
+    )?;
     let mut current = tx
         .conn
         .prepare_cached("SELECT 1 FROM docs WHERE num = ?1 AND seq = ?2")?;
