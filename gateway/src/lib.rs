@@ -1,1 +1,23 @@
-//! stub
+//! An embedded, single-machine Couchbase Sync Gateway: the REST contract over one `SQLite` file.
+//! [`Gateway::open`] opens the file, [`run`] serves it on a public and an admin listener.
+//! [`script`] runs sync functions and map functions by themselves, for tests of such functions.
+
+mod auth;
+mod changes;
+mod channels;
+mod clock;
+mod database;
+mod error;
+mod gateway;
+mod json;
+mod principals;
+mod rest;
+mod revs;
+pub mod script;
+mod server;
+mod store;
+mod views;
+
+pub use gateway::{Config, Gateway};
+pub use server::run;
+pub use store::OpenError;

@@ -1,0 +1,7 @@
+//! The changes feed: what has happened to whom, in which order, as of one snapshot, and how it is followed.
+
+pub mod feed;
+mod merge;
+pub mod options;
+pub mod query;
+pub mod seq;

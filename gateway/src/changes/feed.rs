@@ -1,0 +1,275 @@
+//! Following a feed: batches while there are any, then waiting for the next commit.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::options::{Kind, Options};
+use super::query::{self, Batch, Range};
+use super::seq::Seq;
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// Entries read at a time.
+const CHUNK: usize = 500;
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Something was committed.
+    Commit,
+    /// Time for a newline.
+    Heartbeat,
+    /// Nothing happened for too long.
+    Timeout,
+    /// The feed must end.
+    Cut,
+}
+
+/// A reader's way through a feed.
+#[derive(Debug)]
+pub struct Follower {
+    store: Arc<Store>,
+    db: Arc<Database>,
+    /// `None` is the admin port.
+    user: Option<String>,
+    /// Parameters.
+    pub options: Options,
+    since: Seq,
+    sent: usize,
+    commits: watch::Receiver<i64>,
+    cut: CancellationToken,
+    shutdown: CancellationToken,
+    quiet_since: Instant,
+    beat: Instant,
+}
+
+impl Follower {
+    /// Begins at `options.since`.
+    pub fn new(
+        store: Arc<Store>,
+        db: Arc<Database>,
+        user: Option<String>,
+        options: Options,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            commits: db.live.subscribe(),
+            cut: db.cut_token(),
+            since: options.since,
+            sent: 0,
+            quiet_since: now,
+            beat: now,
+            store,
+            db,
+            user,
+            options,
+            shutdown,
+        }
+    }
+
+    /// Whether `limit` entries were sent.
+    pub fn is_full(&self) -> bool {
+        self.options.limit.is_some_and(|limit| self.sent >= limit)
+    }
+
+    /// The next entries up to `until`; fails when the user is gone.
+    pub async fn batch(&mut self, until: Option<Seq>) -> Result<Batch> {
+        self.commits.borrow_and_update();
+        let left = self.options.limit.map_or(CHUNK, |limit| limit - self.sent);
+        let range = Range { since: self.since, until, limit: left.min(CHUNK) };
+        let (db, user, options) = (Arc::clone(&self.db), self.user.clone(), self.options.clone());
+        let batch = self
+            .store
+            .read(move |conn| {
+                let reader = query::reader(conn, &db, user.as_deref())?;
+                let reader = reader.ok_or_else(|| Error::refused(401, "Invalid login"))?;
+                query::batch(conn, &db, &reader, &options, range)
+            })
+            .await?;
+        self.sent += batch.entries.len();
+        self.since = batch.reached.unwrap_or(self.since);
+        if !batch.entries.is_empty() {
+            self.quiet_since = Instant::now();
+        }
+        Ok(batch)
+    }
+
+    /// The last sequence as of now.
+    async fn end(&self) -> Result<Seq> {
+        let db = Arc::clone(&self.db);
+        let (last, _) = self.store.read(move |conn| db.counters(conn)).await?;
+        Ok(Seq::plain(last))
+    }
+
+    /// Whether the feed must end now.
+    pub fn is_cut(&self) -> bool {
+        self.cut.is_cancelled() || self.shutdown.is_cancelled()
+    }
+
+    /// Waits for a commit, at most until the next heartbeat or the timeout.
+    pub async fn wait(&mut self) -> Wake {
+        let (at, wake) = match self.options.heartbeat {
+            Some(period) => (self.beat + period, Wake::Heartbeat),
+            None => (self.quiet_since + self.options.timeout, Wake::Timeout),
+        };
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Wake::Cut,
+            () = self.cut.cancelled() => Wake::Cut,
+            changed = self.commits.changed() => if changed.is_ok() { Wake::Commit } else { Wake::Cut },
+            () = tokio::time::sleep_until(at) => {
+                self.beat = Instant::now();
+                wake
+            }
+        }
+    }
+}
+
+/// The body of a `normal` or `longpoll` answer, piece by piece.
+#[derive(Debug)]
+pub struct Page {
+    follower: Follower,
+    pieces: VecDeque<Bytes>,
+    until: Option<Seq>,
+    last: Option<Seq>,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Opening,
+    Running,
+    Done,
+}
+
+impl Page {
+    /// Reads the first batch, so that an early refusal still has a status.
+    pub async fn open(mut follower: Follower) -> Result<Self> {
+        let until = follower.end().await?;
+        let first = follower.batch(Some(until)).await?;
+        let mut page =
+            Self { follower, pieces: VecDeque::new(), until: Some(until), last: None, state: State::Opening };
+        page.pieces.push_back(Bytes::from_static(b"{\"results\":[\n"));
+        page.take(first);
+        Ok(page)
+    }
+
+    fn take(&mut self, batch: Batch) {
+        let mut text = String::new();
+        for (seq, entry) in batch.entries {
+            if self.last.is_some() {
+                text.push(',');
+            }
+            text.push_str(&entry);
+            text.push('\n');
+            self.last = Some(seq);
+        }
+        if !text.is_empty() {
+            self.pieces.push_back(text.into());
+        }
+        let waits = self.follower.options.kind == Kind::Longpoll && self.last.is_none();
+        self.state = State::Running;
+        if (batch.caught_up && !waits) || self.follower.is_full() {
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        let last = match self.last {
+            Some(seq) => seq.to_string(),
+            None => self.follower.options.since_text.clone(),
+        };
+        let last = crate::json::quote(&last);
+        self.pieces.push_back(format!("],\n\"last_seq\":{last}}}\n").into());
+        self.state = State::Done;
+    }
+
+    /// Whether the whole answer is in memory already.
+    pub fn is_complete(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The next piece of the body.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Some(piece);
+            }
+            if self.state == State::Done {
+                return None;
+            }
+            if self.last.is_none() && self.follower.options.kind == Kind::Longpoll {
+                match self.follower.wait().await {
+                    Wake::Commit => self.until = None,
+                    Wake::Heartbeat => return Some(Bytes::from_static(b"\n")),
+                    Wake::Timeout | Wake::Cut => {
+                        self.finish();
+                        continue;
+                    }
+                }
+            }
+            match self.follower.batch(self.until).await {
+                Ok(batch) => self.take(batch),
+                Err(_) => self.finish(),
+            }
+        }
+    }
+}
+
+/// The body of a `continuous` answer, piece by piece.
+#[derive(Debug)]
+pub struct Line {
+    follower: Follower,
+    first: Option<Batch>,
+    done: bool,
+    waiting: bool,
+}
+
+impl Line {
+    /// Reads the first batch, so that an early refusal still has a status.
+    pub async fn open(mut follower: Follower) -> Result<Self> {
+        let first = follower.batch(None).await?;
+        Ok(Self { follower, first: Some(first), done: false, waiting: false })
+    }
+
+    /// The next piece of the body; `None` ends it.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.done {
+                return None;
+            }
+            if self.waiting {
+                match self.follower.wait().await {
+                    Wake::Commit => {}
+                    Wake::Heartbeat => return Some(Bytes::from_static(b"\n")),
+                    Wake::Timeout | Wake::Cut => return None,
+                }
+            }
+            let batch = match self.first.take() {
+                Some(batch) => batch,
+                None => self.follower.batch(None).await.ok()?,
+            };
+            self.done = self.follower.is_full() || self.follower.is_cut();
+            let newly_waiting = batch.caught_up && (!self.waiting || !batch.entries.is_empty());
+            self.waiting = batch.caught_up;
+            let mut text = String::new();
+            for (_, entry) in batch.entries {
+                text.push_str(&entry);
+                text.push('\n');
+            }
+            if newly_waiting && !self.done {
+                text.push('\n');
+            }
+            if !text.is_empty() {
+                return Some(text.into());
+            }
+        }
+    }
+}

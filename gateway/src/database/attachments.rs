@@ -1,0 +1,133 @@
+//! Small attachments: what a client sends with a document and what is kept of it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::{Connection, OptionalExtension as _};
+use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
+
+use crate::error::{Error, Result};
+use crate::json::{self, Object};
+
+/// One attachment in an edit.
+#[derive(Debug)]
+struct Item {
+    name: String,
+    content_type: Option<String>,
+    encoding: Option<Value>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Data(Vec<u8>),
+    /// The client says that the gateway has it; its own account is used when the gateway has not.
+    Stub(Object),
+}
+
+/// The attachments of an edit.
+#[derive(Debug, Default)]
+pub struct Sent(Vec<Item>);
+
+/// The digest as clients see it.
+pub fn digest(data: &[u8]) -> String {
+    format!("sha1-{}", STANDARD.encode(Sha1::digest(data)))
+}
+
+impl Sent {
+    /// Reads `_attachments`, decoding inline data.
+    pub fn parse(members: Option<Object>) -> Result<Self> {
+        let mut items = Vec::new();
+        for (name, meta) in members.into_iter().flatten() {
+            let Value::Object(meta) = meta else {
+                return Err(Error::bad_request("Invalid attachment"));
+            };
+            let content = match meta.get("data") {
+                Some(Value::String(text)) => {
+                    Content::Data(STANDARD.decode(text).map_err(|_| Error::bad_request("Invalid attachment data"))?)
+                }
+                Some(_) => return Err(Error::bad_request("Invalid attachment data")),
+                None if meta.get("stub") == Some(&Value::Bool(true)) => Content::Stub(meta.clone()),
+                None => return Err(Error::bad_request("Missing data of attachment")),
+            };
+            items.push(Item {
+                name,
+                content_type: meta.get("content_type").and_then(Value::as_str).map(str::to_owned),
+                encoding: meta.get("encoding").cloned(),
+                content,
+            });
+        }
+        Ok(Self(items))
+    }
+
+    /// Stores new data and answers the stubs to keep with the revision.
+    pub fn store(&self, conn: &Connection, num: i64, parent: Option<&str>, generation: u64) -> Result<Option<String>> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let known = parent.map(json::parse_object).unwrap_or_default();
+        let mut kept = Object::new();
+        for item in &self.0 {
+            let meta = match &item.content {
+                Content::Data(data) => {
+                    let digest = digest(data);
+                    let sql = "INSERT OR IGNORE INTO attachments (num, digest, data) VALUES (?1, ?2, ?3)";
+                    conn.prepare_cached(sql)?.execute((num, &digest, data))?;
+                    item.meta(&digest, data.len(), generation)
+                }
+                Content::Stub(given) => match known.get(&item.name) {
+                    Some(Value::Object(meta)) => meta.clone(),
+                    _ => given.clone(),
+                },
+            };
+            kept.insert(item.name.clone(), Value::Object(meta));
+        }
+        Ok(Some(json::canonical(&kept)))
+    }
+}
+
+impl Item {
+    fn meta(&self, digest: &str, length: usize, generation: u64) -> Object {
+        let mut meta = Object::new();
+        if let Some(content_type) = &self.content_type {
+            meta.insert("content_type".to_owned(), json!(content_type));
+        }
+        if let Some(encoding) = &self.encoding {
+            meta.insert("encoding".to_owned(), encoding.clone());
+        }
+        meta.insert("digest".to_owned(), json!(digest));
+        meta.insert("length".to_owned(), json!(length));
+        meta.insert("revpos".to_owned(), json!(generation));
+        meta.insert("stub".to_owned(), Value::Bool(true));
+        meta
+    }
+}
+
+/// The bytes of an attachment.
+pub fn load(conn: &Connection, num: i64, digest: &str) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT data FROM attachments WHERE num = ?1 AND digest = ?2";
+    let row = conn.prepare_cached(sql)?.query_row((num, digest), |row| row.get(0));
+    Ok(row.optional()?)
+}
+
+/// Replaces stubs by base64 data.
+pub fn inline(conn: &Connection, num: i64, atts: &str) -> Result<String> {
+    let mut members = json::parse_object(atts);
+    for meta in members.values_mut().filter_map(Value::as_object_mut) {
+        let digest = meta.get("digest").and_then(Value::as_str).unwrap_or_default();
+        if let Some(data) = load(conn, num, digest)? {
+            meta.remove("stub");
+            meta.insert("data".to_owned(), json!(STANDARD.encode(data)));
+        }
+    }
+    Ok(json::canonical(&members))
+}
+
+/// Forgets data that no kept revision of the document refers to.
+pub fn sweep(conn: &Connection, num: i64) -> Result<()> {
+    let sql = "DELETE FROM attachments WHERE num = ?1
+        AND NOT EXISTS (SELECT 1 FROM docs WHERE num = ?1 AND instr(atts, attachments.digest))
+        AND NOT EXISTS (SELECT 1 FROM bodies WHERE num = ?1 AND instr(atts, attachments.digest))";
+    conn.prepare_cached(sql)?.execute([num])?;
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! What time alone brings about: documents expire, old bodies and sessions are forgotten.
+
+use super::Database;
+use super::incoming::Incoming;
+use super::write::{Author, write};
+use crate::error::Result;
+use crate::store::Tx;
+
+const BATCH: i64 = 500;
+
+/// Makes tombstones of expired documents; says whether more may be waiting.
+pub fn expire(tx: &mut Tx<'_>, db: &Database) -> Result<bool> {
+    // Without the hint the planner walks the whole database.
+    let sql = "SELECT id FROM docs INDEXED BY docs_exp WHERE exp IS NOT NULL AND exp <= ?1 AND db = ?2 LIMIT ?3";
+    let ids = tx
+        .conn
+        .prepare_cached(sql)?
+        .query_map((tx.now, db.id(), BATCH), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    let config = db.config();
+    for id in &ids {
+        let Some(row) = crate::store::docs::DocRow::get(tx.conn, db.id(), id)? else {
+            continue;
+        };
+        let edit = Incoming::tombstone().into_edit(id, crate::revs::Rev::parse(&row.rev))?;
+        write(tx, db, &config, &Author::Gateway, &edit)?;
+    }
+    Ok(i64::try_from(ids.len()).unwrap_or(0) == BATCH)
+}
+
+/// Forgets superseded bodies and sessions past their time.
+pub fn forget(tx: &mut Tx<'_>) -> Result<()> {
+    tx.conn.prepare_cached("DELETE FROM bodies WHERE until IS NOT NULL AND until <= ?1")?.execute([tx.now])?;
+    tx.conn.prepare_cached("DELETE FROM sessions WHERE expires <= ?1")?.execute([tx.now])?;
+    Ok(())
+}

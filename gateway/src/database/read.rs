@@ -1,0 +1,210 @@
+//! Reading revisions, and writing them out as clients see them.
+
+use rusqlite::Connection;
+
+use super::{Database, Reader, attachments, write};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::json;
+use crate::revs::tree::Tree;
+use crate::revs::{self, Rev};
+use crate::store::docs::{BodyRow, DocRow};
+
+/// A revision that exists and may or may not be shown.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    /// Row number of the document.
+    pub num: i64,
+    /// Document id.
+    pub id: String,
+    /// Revision.
+    pub rev: String,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// Whether its body is withheld from this reader.
+    pub removed: bool,
+    body: String,
+    /// `_attachments` as stubs.
+    pub atts: Option<String>,
+    exp: Option<i64>,
+    tree: String,
+}
+
+/// What to show besides the body.
+#[derive(Debug, Clone, Default)]
+pub struct Show {
+    /// `_revisions`.
+    pub revisions: bool,
+    /// Most ids in `_revisions`.
+    pub revs_limit: Option<usize>,
+    /// Cut `_revisions` after the first of these.
+    pub revs_from: Vec<String>,
+    /// `_exp`.
+    pub expiry: bool,
+    /// Attachment data.
+    pub attachments: bool,
+}
+
+impl Revision {
+    fn current(row: DocRow) -> Self {
+        Self {
+            num: row.num,
+            id: row.id,
+            rev: row.rev,
+            deleted: row.deleted,
+            removed: false,
+            body: row.body,
+            atts: row.atts,
+            exp: row.exp,
+            tree: row.tree,
+        }
+    }
+
+    fn older(row: &DocRow, rev: &str, body: BodyRow) -> Self {
+        Self {
+            num: row.num,
+            id: row.id.clone(),
+            rev: rev.to_owned(),
+            deleted: body.deleted,
+            removed: false,
+            body: body.body,
+            atts: body.atts,
+            exp: None,
+            tree: row.tree.clone(),
+        }
+    }
+
+    fn withheld(mut self) -> Self {
+        self.removed = true;
+        "{}".clone_into(&mut self.body);
+        self.atts = None;
+        self
+    }
+
+    /// The document as JSON text.
+    pub fn render(&self, conn: &Connection, show: &Show) -> Result<String> {
+        let mut members = write::members(&self.id, &self.rev);
+        if self.removed {
+            members.push_str(",\"_removed\":true");
+        } else if self.deleted {
+            members.push_str(",\"_deleted\":true");
+        }
+        if show.revisions {
+            members.push(',');
+            members.push_str(&revs::revisions_member(&self.history(show)));
+        }
+        if let Some(exp) = self.exp.filter(|_| show.expiry) {
+            members.push_str(",\"_exp\":");
+            members.push_str(&json::quote(&clock::rfc3339(exp)));
+        }
+        if let Some(atts) = &self.atts {
+            members.push_str(",\"_attachments\":");
+            if show.attachments {
+                members.push_str(&attachments::inline(conn, self.num, atts)?);
+            } else {
+                members.push_str(atts);
+            }
+        }
+        Ok(json::splice(&members, &self.body))
+    }
+
+    fn history(&self, show: &Show) -> Vec<Rev> {
+        let mut history = Tree::decode(&self.tree).history(&self.rev);
+        let from = history.iter().position(|rev| show.revs_from.iter().any(|from| from == rev.as_str()));
+        if let Some(index) = from {
+            history.truncate(index + 1);
+        }
+        if let Some(limit) = show.revs_limit.filter(|&limit| limit > 0) {
+            history.truncate(limit);
+        }
+        history
+    }
+}
+
+/// The current revision, as `GET` without `rev` answers it.
+pub fn current(conn: &Connection, db: &Database, id: &str, reader: &Reader) -> Result<Revision> {
+    let row = DocRow::get(conn, db.id(), id)?.ok_or_else(|| Error::not_found("missing"))?;
+    if !reader.sees(&row.chans.active) {
+        return Err(Error::forbidden("forbidden"));
+    }
+    if row.deleted {
+        return Err(Error::not_found("deleted"));
+    }
+    Ok(Revision::current(row))
+}
+
+/// A named revision; without access it comes withheld.
+pub fn revision(conn: &Connection, db: &Database, id: &str, rev: &str, reader: &Reader) -> Result<Revision> {
+    let row = DocRow::get(conn, db.id(), id)?.ok_or_else(|| Error::not_found("missing"))?;
+    find(conn, row, rev, reader)?.ok_or_else(|| Error::not_found("missing"))
+}
+
+fn find(conn: &Connection, row: DocRow, rev: &str, reader: &Reader) -> Result<Option<Revision>> {
+    if row.rev == rev {
+        let visible = reader.sees(&row.chans.active);
+        let found = Revision::current(row);
+        return Ok(Some(if visible { found } else { found.withheld() }));
+    }
+    let Some(body) = BodyRow::get(conn, row.num, rev, clock::now_seconds())? else {
+        return Ok(None);
+    };
+    let visible = reader.sees(&body.channels);
+    let found = Revision::older(&row, rev, body);
+    Ok(Some(if visible { found } else { found.withheld() }))
+}
+
+/// The revisions `open_revs` asks for: found, or the id that is missing.
+pub fn open_revs(
+    conn: &Connection,
+    db: &Database,
+    id: &str,
+    wanted: Option<&[String]>,
+    reader: &Reader,
+) -> Result<Vec<Result<Revision, String>>> {
+    let row = DocRow::get(conn, db.id(), id)?;
+    let wanted: Vec<String> = match (wanted, &row) {
+        (Some(revs), _) => revs.to_vec(),
+        (None, None) => return Err(Error::not_found("missing")),
+        (None, Some(row)) => {
+            let tree = Tree::decode(&row.tree);
+            tree.leaves().into_iter().map(|(rev, _)| rev.to_string()).collect()
+        }
+    };
+    let mut found = Vec::with_capacity(wanted.len());
+    for rev in wanted {
+        let revision = match &row {
+            Some(row) => find(conn, row.clone(), &rev, reader)?,
+            None => None,
+        };
+        found.push(revision.ok_or(rev));
+    }
+    Ok(found)
+}
+
+/// What a replicator has to send, and on what it may build: `None` when nothing is missing.
+pub fn revs_diff(
+    conn: &Connection,
+    db: &Database,
+    id: &str,
+    revs: &[String],
+) -> Result<Option<(Vec<String>, Vec<String>)>> {
+    let row = DocRow::get(conn, db.id(), id)?;
+    let tree = row.map(|row| Tree::decode(&row.tree)).unwrap_or_default();
+    let mut missing = Vec::new();
+    let mut ancestors: Vec<String> = Vec::new();
+    for text in revs {
+        let Some(rev) = Rev::parse(text) else {
+            return Err(Error::bad_request("Invalid revision ID"));
+        };
+        if tree.contains(text) {
+            continue;
+        }
+        missing.push(text.clone());
+        for ancestor in tree.possible_ancestors(&rev) {
+            if !ancestors.contains(&ancestor) {
+                ancestors.push(ancestor);
+            }
+        }
+    }
+    Ok((!missing.is_empty()).then_some((missing, ancestors)))
+}

@@ -1,0 +1,394 @@
+//! Storing a revision: parent or conflict, sync function, winner, channels, grants, expiry. Runs on the writer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Database;
+use super::attachments::{self, Sent};
+use super::config::DatabaseConfig;
+use crate::channels::DocChannels;
+use crate::error::{Error, Result};
+use crate::json;
+use crate::revs::Rev;
+use crate::revs::tree::{Placement, Tree};
+use crate::script::{Expiry, Outcome};
+use crate::store::Tx;
+use crate::store::docs::{self, BodyRow, DocRow, Grant};
+
+/// Who writes.
+#[derive(Debug, Clone)]
+pub enum Author {
+    /// The admin port.
+    Admin,
+    /// A user by name; empty for the guest.
+    User(String),
+    /// The gateway itself: even a refusal by the sync function does not stop it.
+    Gateway,
+}
+
+/// Which revision the edit makes.
+#[derive(Debug)]
+pub enum Target {
+    /// The successor of the current one, which the author names.
+    Next {
+        /// What the author thinks is current.
+        parent: Option<Rev>,
+    },
+    /// A revision made elsewhere, with its ancestors, newest first.
+    Given {
+        /// Never empty.
+        history: Vec<Rev>,
+    },
+}
+
+/// A checked document, ready to be stored.
+#[derive(Debug)]
+pub struct Edit {
+    /// Document id.
+    pub id: String,
+    /// What the digest is made of: includes `_deleted`.
+    pub canonical: String,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// Attachments.
+    pub attachments: Sent,
+    /// `_exp`.
+    pub exp: Option<Expiry>,
+    /// Which revision it makes.
+    pub target: Target,
+}
+
+/// What was stored.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The revision.
+    pub rev: String,
+}
+
+/// Where the new revision goes in the tree.
+struct Plan {
+    rev: Rev,
+    parent: Option<Rev>,
+    tree: Tree,
+}
+
+/// Stores a revision.
+pub fn write(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, author: &Author, edit: &Edit) -> Result<Written> {
+    let old = DocRow::get(tx.conn, db.id(), &edit.id)?;
+    let tree = old.as_ref().map(|row| Tree::decode(&row.tree)).unwrap_or_default();
+    let Some(mut plan) = plan(edit, old.as_ref(), tree)? else {
+        let Target::Given { history } = &edit.target else {
+            return Err(Error::conflict("Document exists"));
+        };
+        return Ok(Written { rev: history[0].to_string() });
+    };
+    let old_text = parent_text(tx, old.as_ref(), plan.parent.as_ref())?;
+    let doc = json::splice(&members(&edit.id, plan.rev.as_str()), &edit.canonical);
+    let outcome = decide(tx, db, config, author, &doc, old_text.as_deref())?;
+    plan.tree.prune(config.revs_limit);
+    let rev = plan.rev.to_string();
+    store(tx, db, config, edit, old, &plan, outcome)?;
+    Ok(Written { rev })
+}
+
+fn plan(edit: &Edit, old: Option<&DocRow>, mut tree: Tree) -> Result<Option<Plan>> {
+    match &edit.target {
+        Target::Next { parent } => {
+            let parent = next_parent(parent.as_ref(), old)?;
+            let rev = Rev::next(parent.as_ref(), &edit.canonical);
+            if !tree.contains(rev.as_str()) {
+                tree.add(rev.clone(), parent.as_ref(), edit.deleted);
+            }
+            Ok(Some(Plan { rev, parent, tree }))
+        }
+        Target::Given { history } => match tree.place(history, edit.deleted) {
+            Placement::Known => Ok(None),
+            Placement::Conflict => Err(Error::conflict("Document revision conflict")),
+            Placement::Below(parent) => {
+                tree.add_history(history, edit.deleted);
+                let rev = history[0].clone();
+                Ok(Some(Plan { rev, parent, tree }))
+            }
+        },
+    }
+}
+
+/// The parent of an ordinary edit, or the conflict.
+fn next_parent(named: Option<&Rev>, old: Option<&DocRow>) -> Result<Option<Rev>> {
+    match (named, old) {
+        (None, None) => Ok(None),
+        (None, Some(row)) if row.deleted => Ok(Rev::parse(&row.rev)),
+        (None, Some(_)) => Err(Error::conflict("Document exists")),
+        (Some(rev), Some(row)) if rev.as_str() == row.rev => Ok(Some(rev.clone())),
+        (Some(_), _) => Err(Error::conflict("Document revision conflict")),
+    }
+}
+
+/// `_id` and `_rev` as text.
+pub fn members(id: &str, rev: &str) -> String {
+    format!("\"_id\":{},\"_rev\":{}", json::quote(id), json::quote(rev))
+}
+
+/// The parent revision as the sync function sees it.
+fn parent_text(tx: &Tx<'_>, old: Option<&DocRow>, parent: Option<&Rev>) -> Result<Option<String>> {
+    let (Some(row), Some(parent)) = (old, parent) else {
+        return Ok(None);
+    };
+    let id = format!("\"_id\":{}", json::quote(&row.id));
+    let tombstone = || format!("{{{id},\"_deleted\":true}}");
+    if parent.as_str() == row.rev {
+        return Ok(Some(if row.deleted { tombstone() } else { json::splice(&id, &row.body) }));
+    }
+    let body = BodyRow::get(tx.conn, row.num, parent.as_str(), tx.now)?;
+    Ok(body.map(|body| if body.deleted { tombstone() } else { json::splice(&id, &body.body) }))
+}
+
+/// Runs the sync function.
+fn decide(
+    tx: &mut Tx<'_>,
+    db: &Database,
+    config: &DatabaseConfig,
+    author: &Author,
+    doc: &str,
+    old: Option<&str>,
+) -> Result<Outcome> {
+    let caller = match author {
+        Author::Admin | Author::Gateway => None,
+        Author::User(name) => {
+            let user = tx.user(&db.live, name)?.ok_or_else(|| Error::refused(401, "Invalid login"))?;
+            Some(user.as_caller().to_string())
+        }
+    };
+    let function = tx.sync_function(db.id(), &config.sync)?;
+    match (function.run_text(doc, old, caller.as_deref()), author) {
+        (Ok(outcome), _) => Ok(outcome),
+        (Err(_), Author::Gateway) => Ok(Outcome::default()),
+        (Err(refusal), _) => {
+            if let Some(detail) = &refusal.detail {
+                tracing::warn!(db = db.name, detail, "the sync function failed");
+            }
+            Err(Error::refused(refusal.status, refusal.reason))
+        }
+    }
+}
+
+/// What the current revision will be after the write.
+struct Current {
+    rev: String,
+    deleted: bool,
+    body: String,
+    atts: Option<String>,
+    outcome: Outcome,
+    exp: Option<i64>,
+}
+
+fn store(
+    tx: &mut Tx<'_>,
+    db: &Database,
+    config: &DatabaseConfig,
+    edit: &Edit,
+    old: Option<DocRow>,
+    plan: &Plan,
+    outcome: Outcome,
+) -> Result<()> {
+    let seq = tx.next_seq(&db.live)?;
+    let num = match &old {
+        Some(row) => row.num,
+        None => insert_empty(tx, db, &edit.id, seq)?,
+    };
+    let parent_atts = old.as_ref().and_then(|row| row.atts.as_deref());
+    let atts = edit.attachments.store(tx.conn, num, parent_atts, plan.rev.generation())?;
+    let body = if edit.deleted { "{}".to_owned() } else { edit.canonical.clone() };
+    let written = Current {
+        rev: plan.rev.to_string(),
+        deleted: edit.deleted,
+        body,
+        atts: atts.filter(|_| !edit.deleted),
+        exp: outcome.expiry.or(edit.exp).filter(|_| !edit.deleted).and_then(|exp| exp.at(tx.now)),
+        outcome,
+    };
+    let winner = plan.tree.winner().map(|(rev, _)| rev.to_string()).unwrap_or_default();
+    let had_attachments = parent_atts.is_some();
+    if winner == written.rev {
+        keep_superseded(tx, config, old.as_ref(), &plan.tree, &winner)?;
+        save(tx, db, num, seq, old.as_ref(), &plan.tree, &written)?;
+    } else {
+        keep_losing(tx, num, &written)?;
+        match old {
+            Some(row) if row.rev == winner => touch(tx, db, &row, seq, &plan.tree)?,
+            _ => promote(tx, db, config, old.as_ref(), seq, &plan.tree, &winner)?,
+        }
+    }
+    if had_attachments {
+        attachments::sweep(tx.conn, num)?;
+    }
+    Ok(())
+}
+
+fn insert_empty(tx: &Tx<'_>, db: &Database, id: &str, seq: i64) -> Result<i64> {
+    let sql = "INSERT INTO docs (db, id, seq, rev, deleted, body, chans, tree)
+               VALUES (?1, ?2, ?3, '', 0, '{}', '{\"a\":[]}', '')";
+    tx.conn.prepare_cached(sql)?.execute((db.id(), id, seq))?;
+    Ok(tx.conn.last_insert_rowid())
+}
+
+/// Keeps the body of the revision that was current: for a while, or for good while it is a leaf.
+fn keep_superseded(
+    tx: &Tx<'_>,
+    config: &DatabaseConfig,
+    old: Option<&DocRow>,
+    tree: &Tree,
+    winner: &str,
+) -> Result<()> {
+    let Some(row) = old.filter(|row| row.rev != winner) else {
+        return Ok(());
+    };
+    let until = if tree.is_leaf(&row.rev) {
+        None
+    } else if config.old_rev_expiry > 0 {
+        Some(tx.now + config.old_rev_expiry)
+    } else {
+        return Ok(());
+    };
+    let kept = BodyRow {
+        deleted: row.deleted,
+        body: row.body.clone(),
+        atts: row.atts.clone(),
+        channels: row.chans.active.clone(),
+    };
+    kept.put(tx.conn, row.num, &row.rev, until)
+}
+
+fn keep_losing(tx: &Tx<'_>, num: i64, written: &Current) -> Result<()> {
+    let kept = BodyRow {
+        deleted: written.deleted,
+        body: written.body.clone(),
+        atts: written.atts.clone(),
+        channels: written.outcome.channels.clone(),
+    };
+    kept.put(tx.conn, num, &written.rev, None)
+}
+
+/// Makes `current` the document's current revision.
+fn save(
+    tx: &mut Tx<'_>,
+    db: &Database,
+    num: i64,
+    seq: i64,
+    old: Option<&DocRow>,
+    tree: &Tree,
+    current: &Current,
+) -> Result<()> {
+    let before = old.map(|row| &row.chans);
+    let channels = current.outcome.channels.clone();
+    let chans = before.cloned().unwrap_or_default().next(channels, seq, &current.rev, current.deleted);
+    let sql = "UPDATE docs SET seq = ?2, rev = ?3, deleted = ?4, body = ?5, atts = ?6, chans = ?7, tree = ?8, exp = ?9
+               WHERE num = ?1";
+    tx.conn.prepare_cached(sql)?.execute((
+        num,
+        seq,
+        &current.rev,
+        current.deleted,
+        &current.body,
+        &current.atts,
+        chans.encode(),
+        tree.encode(),
+        current.exp,
+    ))?;
+    let old_log = old.map(|row| (&row.chans, row.seq));
+    docs::log_channels(tx.conn, db.id(), num, old_log, (&chans, seq))?;
+    let grants = if current.deleted { BTreeSet::new() } else { grants(&current.outcome) };
+    if (old.is_some() || !grants.is_empty()) && docs::replace_grants(tx.conn, db.id(), num, seq, &grants)? {
+        tx.access_changed(&db.live)?;
+    }
+    Ok(())
+}
+
+/// The current revision stays, the document still gets a new sequence.
+fn touch(tx: &Tx<'_>, db: &Database, row: &DocRow, seq: i64, tree: &Tree) -> Result<()> {
+    let sql = "UPDATE docs SET seq = ?2, tree = ?3 WHERE num = ?1";
+    tx.conn.prepare_cached(sql)?.execute((row.num, seq, tree.encode()))?;
+    docs::log_channels(tx.conn, db.id(), row.num, Some((&row.chans, row.seq)), (&row.chans, seq))
+}
+
+/// A third revision has become current: its channels and grants count from now on.
+fn promote(
+    tx: &mut Tx<'_>,
+    db: &Database,
+    config: &DatabaseConfig,
+    old: Option<&DocRow>,
+    seq: i64,
+    tree: &Tree,
+    winner: &str,
+) -> Result<()> {
+    let Some(row) = old else {
+        return Err(Error::conflict("Document revision conflict"));
+    };
+    let kept = BodyRow::get(tx.conn, row.num, winner, tx.now)?;
+    let (deleted, body, atts) = match kept {
+        Some(kept) => (kept.deleted, kept.body, kept.atts),
+        None => (tree.is_deleted(winner).unwrap_or(true), "{}".to_owned(), None),
+    };
+    let mut text = members(&row.id, winner);
+    if deleted {
+        text.push_str(",\"_deleted\":true");
+    }
+    let doc = json::splice(&text, &body);
+    let outcome = decide(tx, db, config, &Author::Gateway, &doc, None)?;
+    keep_superseded(tx, config, Some(row), tree, winner)?;
+    let current = Current { rev: winner.to_owned(), deleted, body, atts, exp: None, outcome };
+    save(tx, db, row.num, seq, Some(row), tree, &current)
+}
+
+/// What an accepted document grants, as rows.
+pub fn grants(outcome: &Outcome) -> BTreeSet<Grant> {
+    let rows = |kind: i64, map: &std::collections::BTreeMap<String, BTreeSet<String>>| -> Vec<Grant> {
+        map.iter().flat_map(|(who, what)| what.iter().map(move |target| (who.clone(), kind, target.clone()))).collect()
+    };
+    rows(0, &outcome.access).into_iter().chain(rows(1, &outcome.roles)).collect()
+}
+
+/// Routes an existing document anew without a new revision or sequence; says whether anything changed.
+pub fn reroute(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, row: &DocRow) -> Result<bool> {
+    let mut text = members(&row.id, &row.rev);
+    if row.deleted {
+        text.push_str(",\"_deleted\":true");
+    }
+    let doc = json::splice(&text, &row.body);
+    let outcome = decide(tx, db, config, &Author::Gateway, &doc, None)?;
+    let grants = if row.deleted { BTreeSet::new() } else { grants(&outcome) };
+    let chans: DocChannels = row.chans.next(outcome.channels.clone(), row.seq, &row.rev, row.deleted);
+    let mut changed = chans != row.chans;
+    if changed {
+        let sql = "UPDATE docs SET chans = ?2 WHERE num = ?1";
+        tx.conn.prepare_cached(sql)?.execute((row.num, chans.encode()))?;
+        let (old, new) = ((&row.chans, row.seq), (&chans, row.seq));
+        docs::log_channels(tx.conn, db.id(), row.num, Some(old), new)?;
+    }
+    let seq = tx.last_seq(&db.live)? + 1;
+    if docs::replace_grants(tx.conn, db.id(), row.num, seq, &grants)? {
+        // A sequence of its own, so that clients who are up to date get the backfill.
+        tx.next_seq(&db.live)?;
+        tx.access_changed(&db.live)?;
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// Arguments of [`write`] that stay the same for a whole request.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The database.
+    pub db: Arc<Database>,
+    /// Its configuration when the request came.
+    pub config: Arc<DatabaseConfig>,
+    /// Who writes.
+    pub author: Author,
+}
+
+impl Context {
+    /// Stores one revision.
+    pub fn write(&self, tx: &mut Tx<'_>, edit: &Edit) -> Result<Written> {
+        write(tx, &self.db, &self.config, &self.author, edit)
+    }
+}

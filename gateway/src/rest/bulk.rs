@@ -1,0 +1,216 @@
+//! Many documents at once.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::call::Media;
+use super::docs::posted_id;
+use super::failure::{Failure, Reply, row_members};
+use super::{At, multipart, respond};
+use crate::database::incoming::Incoming;
+use crate::database::read::{self, Revision, Show};
+use crate::database::write::{Context, Edit};
+use crate::database::{Database, Reader, local};
+use crate::error::{Error, Result};
+use crate::json::{self, Object};
+use crate::store::Tx;
+
+/// A document of a batch, checked before the writer's turn.
+enum Item {
+    Edit(Box<Edit>),
+    Local(String, Object),
+    Refused(String, Error),
+}
+
+/// `POST D/_bulk_docs`.
+pub(crate) async fn docs(at: At) -> Reply {
+    let mut body = at.call.object(Media::Json(400))?;
+    let replicated = body.get("new_edits") == Some(&Value::Bool(false));
+    let Some(Value::Array(docs)) = body.remove("docs") else {
+        return Err(Failure::bad_request("missing 'docs' property"));
+    };
+    let mut items = Vec::with_capacity(docs.len());
+    for doc in docs {
+        let Value::Object(doc) = doc else {
+            return Err(Failure::bad_request("a document must be a JSON object"));
+        };
+        items.push(item(doc, replicated));
+    }
+    let context = at.context();
+    let rows = at.gateway.store.write(move |tx| store_all(tx, &context, items)).await?;
+    Ok(respond::json(StatusCode::CREATED, format!("[{}]", rows.join(","))))
+}
+
+fn item(doc: Object, replicated: bool) -> Item {
+    let given = doc.get("_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(id) = given.strip_prefix("_local/") {
+        return Item::Local(id.to_owned(), doc);
+    }
+    let parsed = Incoming::parse(doc).and_then(|incoming| {
+        let id = posted_id(incoming.id.as_ref())?;
+        if replicated { incoming.into_replicated(&id) } else { incoming.into_edit(&id, None) }
+    });
+    match parsed {
+        Ok(edit) => Item::Edit(Box::new(edit)),
+        Err(error) => Item::Refused(given, error),
+    }
+}
+
+/// Rows of ordinary documents, then those of checkpoints.
+fn store_all(tx: &mut Tx<'_>, context: &Context, items: Vec<Item>) -> Result<Vec<String>> {
+    let mut rows = Vec::with_capacity(items.len());
+    let mut locals = Vec::new();
+    for item in items {
+        match item {
+            Item::Edit(edit) => {
+                let result = context.write(tx, &edit).map(|written| written.rev);
+                rows.push(row(&edit.id, result)?);
+            }
+            Item::Refused(id, error) => rows.push(row(&id, Err(error))?),
+            Item::Local(id, body) => {
+                let result = local::put(tx, context.db.id(), &id, body);
+                locals.push(row(&format!("_local/{id}"), result)?);
+            }
+        }
+    }
+    rows.extend(locals);
+    Ok(rows)
+}
+
+/// One row; only the store's own failure ends the batch.
+fn row(id: &str, result: Result<String>) -> Result<String> {
+    let id = if id.is_empty() { String::new() } else { format!("\"id\":{},", json::quote(id)) };
+    match result {
+        Ok(rev) => Ok(format!("{{{id}\"rev\":{}}}", json::quote(&rev))),
+        Err(error @ Error::Refused { .. }) => Ok(format!("{{{id}{}}}", row_members(&error))),
+        Err(error) => Err(error),
+    }
+}
+
+struct Wanted {
+    id: String,
+    rev: Option<String>,
+    show: Show,
+}
+
+/// `POST D/_bulk_get`.
+pub(crate) async fn get(at: At) -> Reply {
+    let as_json = at.call.names_json() && !at.call.accepts_multipart();
+    if !as_json && !at.call.accepts_anything() && !at.call.accepts_multipart() {
+        return Err(Failure::new(406, "Response is multipart"));
+    }
+    let body = at.call.object(Media::Json(400))?;
+    let Some(Value::Array(docs)) = body.get("docs") else {
+        return Err(Failure::bad_request("missing 'docs' property"));
+    };
+    let show = Show {
+        revisions: at.call.flag("revs"),
+        revs_limit: at.call.number("revs_limit"),
+        attachments: at.call.flag("attachments"),
+        ..Show::default()
+    };
+    let wanted = docs.iter().map(|doc| wanted(doc, &show)).collect::<Vec<_>>();
+    let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
+    let response =
+        at.gateway
+            .store
+            .read(move |conn| {
+                if as_json { get_json(conn, &db, &reader, &wanted) } else { get_multipart(conn, &db, &reader, &wanted) }
+            })
+            .await?;
+    Ok(response)
+}
+
+fn wanted(doc: &Value, show: &Show) -> Wanted {
+    let text = |key: &str| doc.get(key).and_then(Value::as_str).map(str::to_owned);
+    let list = |key: &str| -> Option<Vec<String>> {
+        let items = doc.get(key)?.as_array()?;
+        Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    Wanted {
+        id: text("id").unwrap_or_default(),
+        rev: text("rev").filter(|rev| !rev.is_empty()),
+        show: Show { revs_from: list("revs_from").or_else(|| list("atts_since")).unwrap_or_default(), ..show.clone() },
+    }
+}
+
+fn find(conn: &Connection, db: &Database, reader: &Reader, wanted: &Wanted) -> Result<Revision> {
+    if wanted.id.is_empty() {
+        return Err(Error::bad_request("Invalid doc/rev ID in _bulk_get"));
+    }
+    match &wanted.rev {
+        Some(rev) => read::revision(conn, db, &wanted.id, rev, reader),
+        None => read::current(conn, db, &wanted.id, reader),
+    }
+}
+
+fn error_text(wanted: &Wanted, error: &Error) -> String {
+    let rev = wanted.rev.as_ref().map(|rev| format!("\"rev\":{},", json::quote(rev)));
+    format!("{{\"id\":{},{}{}}}", json::quote(&wanted.id), rev.unwrap_or_default(), row_members(error))
+}
+
+fn get_multipart(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
+    let mut mixed = multipart::Writer::new("multipart/mixed");
+    for item in wanted {
+        match find(conn, db, reader, item) {
+            Ok(revision) => mixed.revision(conn, &revision, &item.show)?,
+            Err(error @ Error::Refused { .. }) => mixed.error(&error_text(item, &error)),
+            Err(error) => return Err(error),
+        }
+    }
+    let (media, body) = mixed.finish();
+    Ok(respond::with_type(StatusCode::OK, &media, body))
+}
+
+/// As `CouchDB` answers; saves clients that only read JSON a request per document.
+fn get_json(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
+    let mut rows = Vec::with_capacity(wanted.len());
+    for item in wanted {
+        let result = match find(conn, db, reader, item) {
+            Ok(revision) => format!("{{\"ok\":{}}}", revision.render(conn, &item.show)?),
+            Err(error @ Error::Refused { .. }) => {
+                format!("{{\"error\":{}}}", error_text(item, &error))
+            }
+            Err(error) => return Err(error),
+        };
+        rows.push(format!("{{\"id\":{},\"docs\":[{result}]}}", json::quote(&item.id)));
+    }
+    Ok(respond::json(StatusCode::OK, format!("{{\"results\":[{}]}}", rows.join(","))))
+}
+
+/// `POST D/_revs_diff`.
+pub(crate) async fn revs_diff(at: At) -> Reply {
+    let body = at.call.object(Media::Json(400))?;
+    let mut asked: Vec<(String, Vec<String>)> = Vec::with_capacity(body.len());
+    for (id, revs) in body {
+        let revs = match revs {
+            Value::Array(revs) => revs.iter().map(|rev| rev.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        let revs: Option<Vec<String>> = revs;
+        asked.push((id, revs.ok_or_else(|| Failure::bad_request("revisions must be arrays of strings"))?));
+    }
+    let db = Arc::clone(&at.db);
+    let answer = at
+        .gateway
+        .store
+        .read(move |conn| {
+            let mut answer = Object::new();
+            for (id, revs) in asked {
+                if let Some((missing, ancestors)) = read::revs_diff(conn, &db, &id, &revs)? {
+                    let mut row = json!({"missing": missing});
+                    if !ancestors.is_empty() {
+                        row["possible_ancestors"] = json!(ancestors);
+                    }
+                    answer.insert(id, row);
+                }
+            }
+            Ok(answer)
+        })
+        .await?;
+    Ok(respond::json(StatusCode::OK, json::canonical(&answer)))
+}

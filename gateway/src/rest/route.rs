@@ -1,0 +1,212 @@
+//! All paths there are, and the methods each knows on each port.
+
+use percent_encoding::percent_decode_str;
+
+use super::Port;
+use super::failure::Failure;
+
+/// A resource; the first field is the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    Root,
+    Ping,
+    AllDbs,
+    Db(String),
+    Commit(String),
+    Config(String),
+    ConfigSync(String),
+    Offline(String),
+    Online(String),
+    Resync(String),
+    Purge(String),
+    AllDocs(String),
+    BulkDocs(String),
+    BulkGet(String),
+    RevsDiff(String),
+    Changes(String),
+    Local(String, String),
+    Design(String, String),
+    View(String, String, String),
+    Session(String),
+    SessionId(String, String),
+    Users(String),
+    User(String, String),
+    UserSessions(String, String),
+    UserSession(String, String, String),
+    Roles(String),
+    Role(String, String),
+    Doc(String, String),
+    Attachment(String, String, String),
+    Raw(String, String),
+    Blip(String),
+}
+
+/// What a path leads to.
+pub(crate) enum Found {
+    Route(Route),
+    /// A slash is missing at the end.
+    Redirect(String),
+}
+
+/// Finds the resource of a path.
+pub(crate) fn find(path: &str) -> Result<Found, Failure> {
+    let segments = path
+        .split('/')
+        .skip(1)
+        .map(|segment| percent_decode_str(segment).decode_utf8().map(std::borrow::Cow::into_owned))
+        .collect::<Result<Vec<String>, _>>()
+        .map_err(|_| Failure::bad_request("the path is not UTF-8"))?;
+    let names: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let route = match names[..] {
+        [] | [""] => Route::Root,
+        ["_ping"] => Route::Ping,
+        ["_all_dbs"] => Route::AllDbs,
+        [name, ..] if name.starts_with('_') || name.is_empty() => {
+            return Err(Failure::unknown_url());
+        }
+        [_] | [_, "_user" | "_role"] => return Ok(Found::Redirect(format!("{path}/"))),
+        [db, ""] => Route::Db(db.to_owned()),
+        [db, special, ref rest @ ..] if special.starts_with('_') => {
+            special_route(db, special, rest).ok_or_else(Failure::unknown_url)?
+        }
+        [db, id] => Route::Doc(db.to_owned(), id.to_owned()),
+        [db, id, ref rest @ ..] => {
+            let name = rest.join("/");
+            if name.is_empty() {
+                return Err(Failure::unknown_url());
+            }
+            Route::Attachment(db.to_owned(), id.to_owned(), name)
+        }
+    };
+    Ok(Found::Route(route))
+}
+
+fn special_route(db: &str, special: &str, rest: &[&str]) -> Option<Route> {
+    let db = db.to_owned();
+    let own = |text: &str| text.to_owned();
+    Some(match (special, rest) {
+        ("_ensure_full_commit", []) => Route::Commit(db),
+        ("_config", []) => Route::Config(db),
+        ("_config", ["sync"]) => Route::ConfigSync(db),
+        ("_offline", []) => Route::Offline(db),
+        ("_online", []) => Route::Online(db),
+        ("_resync", []) => Route::Resync(db),
+        ("_purge", []) => Route::Purge(db),
+        ("_all_docs", []) => Route::AllDocs(db),
+        ("_bulk_docs", []) => Route::BulkDocs(db),
+        ("_bulk_get", []) => Route::BulkGet(db),
+        ("_revs_diff", []) => Route::RevsDiff(db),
+        ("_changes", []) => Route::Changes(db),
+        ("_blipsync", []) => Route::Blip(db),
+        ("_local", [_, ..]) => Route::Local(db, rest.join("/")).filled()?,
+        ("_design", [name]) if !name.is_empty() => Route::Design(db, own(name)),
+        ("_design", [name, "_view", view]) => Route::View(db, own(name), own(view)),
+        ("_session", [] | [""]) => Route::Session(db),
+        ("_session", [id]) => Route::SessionId(db, own(id)),
+        ("_user", [""]) => Route::Users(db),
+        ("_user", [name]) => Route::User(db, own(name)),
+        ("_user", [name, "_session"]) => Route::UserSessions(db, own(name)),
+        ("_user", [name, "_session", id]) => Route::UserSession(db, own(name), own(id)),
+        ("_role", [""]) => Route::Roles(db),
+        ("_role", [name]) => Route::Role(db, own(name)),
+        ("_raw", [id]) => Route::Raw(db, own(id)),
+        _ => return None,
+    })
+}
+
+impl Route {
+    fn filled(self) -> Option<Self> {
+        match &self {
+            Self::Local(_, id) if id.is_empty() => None,
+            _ => Some(self),
+        }
+    }
+
+    /// The database's name.
+    pub(crate) fn database(&self) -> Option<&str> {
+        match self {
+            Self::Root | Self::Ping | Self::AllDbs => None,
+            Self::Db(db)
+            | Self::Commit(db)
+            | Self::Config(db)
+            | Self::ConfigSync(db)
+            | Self::Offline(db)
+            | Self::Online(db)
+            | Self::Resync(db)
+            | Self::Purge(db)
+            | Self::AllDocs(db)
+            | Self::BulkDocs(db)
+            | Self::BulkGet(db)
+            | Self::RevsDiff(db)
+            | Self::Changes(db)
+            | Self::Local(db, _)
+            | Self::Design(db, _)
+            | Self::View(db, _, _)
+            | Self::Session(db)
+            | Self::SessionId(db, _)
+            | Self::Users(db)
+            | Self::User(db, _)
+            | Self::UserSessions(db, _)
+            | Self::UserSession(db, _, _)
+            | Self::Roles(db)
+            | Self::Role(db, _)
+            | Self::Doc(db, _)
+            | Self::Attachment(db, _, _)
+            | Self::Raw(db, _)
+            | Self::Blip(db) => Some(db),
+        }
+    }
+
+    /// Methods, `HEAD` and `OPTIONS` aside; empty where the port does not know the path.
+    pub(crate) fn methods(&self, port: Port) -> &'static [&'static str] {
+        let admin = port == Port::Admin;
+        match self {
+            Self::Root | Self::Ping | Self::Blip(_) | Self::View(..) => &["GET"],
+            Self::Commit(_) | Self::BulkDocs(_) | Self::BulkGet(_) | Self::RevsDiff(_) => &["POST"],
+            Self::AllDocs(_) | Self::Changes(_) => &["GET", "POST"],
+            Self::Local(..) | Self::Design(..) | Self::Doc(..) | Self::Attachment(..) => &["GET", "PUT", "DELETE"],
+            Self::Db(_) if !admin => &["GET", "PUT", "POST"],
+            Self::Session(_) if !admin => &["GET", "POST", "DELETE"],
+            _ if !admin => &[],
+            Self::AllDbs | Self::Raw(..) => &["GET"],
+            Self::Db(_) => &["GET", "PUT", "DELETE", "POST"],
+            Self::Config(_) => &["GET", "PUT", "POST"],
+            Self::ConfigSync(_) | Self::User(..) | Self::Role(..) => &["GET", "PUT", "DELETE"],
+            Self::Offline(_) | Self::Online(_) | Self::Purge(_) => &["POST"],
+            Self::Resync(_) | Self::Session(_) | Self::Users(_) | Self::Roles(_) => &["GET", "POST"],
+            Self::SessionId(..) => &["GET", "DELETE"],
+            Self::UserSessions(..) | Self::UserSession(..) => &["DELETE"],
+        }
+    }
+
+    /// Whether the answer is JSON whatever happens, so that `Accept` must allow it.
+    pub(crate) fn is_json(&self) -> bool {
+        !matches!(
+            self,
+            Self::Changes(_)
+                | Self::ConfigSync(_)
+                | Self::BulkGet(_)
+                | Self::Doc(..)
+                | Self::Attachment(..)
+                | Self::Blip(_)
+                | Self::Raw(..)
+        )
+    }
+
+    /// Whether the resource answers while the database is offline.
+    pub(crate) fn works_offline(&self) -> bool {
+        matches!(
+            self,
+            Self::Db(_)
+                | Self::Config(_)
+                | Self::ConfigSync(_)
+                | Self::Offline(_)
+                | Self::Online(_)
+                | Self::Resync(_)
+                | Self::Users(_)
+                | Self::User(..)
+                | Self::Roles(_)
+                | Self::Role(..)
+        )
+    }
+}

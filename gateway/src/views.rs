@@ -1,0 +1,9 @@
+//! Design documents and their views: an index kept in the file, brought up to date when asked.
+
+mod collate;
+pub mod design;
+mod index;
+pub mod query;
+mod reduce;
+
+pub use index::Indexer;

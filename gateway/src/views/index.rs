@@ -1,0 +1,132 @@
+//! Bringing a design document's index up to date: maps run here, rows are stored by the writer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::collate;
+use super::design::{self, Design};
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::json;
+use crate::script::MapFunction;
+use crate::store::{Store, Tx};
+
+const BATCH: i64 = 1000;
+
+/// Keeps two queries from indexing the same documents.
+#[derive(Debug, Default)]
+pub struct Indexer {
+    running: Mutex<HashMap<i64, Arc<Mutex<()>>>>,
+}
+
+struct Doc {
+    num: i64,
+    id: String,
+    seq: i64,
+    deleted: bool,
+    body: String,
+}
+
+struct Row {
+    view: i64,
+    key: Vec<u8>,
+    key_json: String,
+    value: String,
+}
+
+impl Indexer {
+    /// Indexes everything committed so far and answers the design document; blocks.
+    pub fn update(&self, store: &Store, db: &Database, name: &str) -> Result<Design> {
+        let load = || store.read_blocking(|conn| design::get(conn, db.id(), name));
+        let design = load()?.ok_or_else(|| Error::not_found("missing"))?;
+        let turn = Arc::clone(self.running.lock().entry(design.id).or_default());
+        let _turn = turn.lock();
+        let mut functions: Option<Vec<Option<MapFunction>>> = None;
+        while let Some((from, docs)) = pending(store, db, design.id)? {
+            let functions = functions.get_or_insert_with(|| {
+                let views = design.views.iter();
+                views.map(|view| MapFunction::compile(&view.map).ok()).collect()
+            });
+            let rows: Vec<(Doc, Vec<Row>)> = docs
+                .into_iter()
+                .map(|doc| {
+                    let rows = map(functions, &doc);
+                    (doc, rows)
+                })
+                .collect();
+            let id = design.id;
+            store.write_blocking(move |tx| save(tx, id, from, &rows))?;
+        }
+        Ok(design)
+    }
+
+    /// Forgets locks nobody uses.
+    pub fn sweep(&self) {
+        self.running.lock().retain(|_, turn| Arc::strong_count(turn) > 1);
+    }
+}
+
+/// The next documents to index, and the sequence indexed so far.
+fn pending(store: &Store, db: &Database, ddoc: i64) -> Result<Option<(i64, Vec<Doc>)>> {
+    store.read_blocking(|conn| {
+        let sql = "SELECT indexed FROM design_docs WHERE id = ?1";
+        let gone = |_| Error::not_found("missing");
+        let from: i64 = conn.prepare_cached(sql)?.query_row([ddoc], |row| row.get(0)).map_err(gone)?;
+        let sql = "SELECT num, id, seq, deleted, body FROM docs WHERE db = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        let docs = conn
+            .prepare_cached(sql)?
+            .query_map((db.id(), from, BATCH), |row| {
+                Ok(Doc { num: row.get(0)?, id: row.get(1)?, seq: row.get(2)?, deleted: row.get(3)?, body: row.get(4)? })
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok((!docs.is_empty()).then_some((from, docs)))
+    })
+}
+
+fn map(functions: &[Option<MapFunction>], doc: &Doc) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if doc.deleted {
+        return rows;
+    }
+    for (view, function) in (0..).zip(functions) {
+        let Some(function) = function else { continue };
+        for (key, value) in function.map_text(&doc.id, &doc.body) {
+            rows.push(Row {
+                view,
+                key: collate::encode(&key),
+                key_json: json::canonical_value(&key),
+                value: json::canonical_value(&value),
+            });
+        }
+    }
+    rows
+}
+
+/// Stores the rows, unless someone else has indexed meanwhile.
+fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[(Doc, Vec<Row>)]) -> Result<()> {
+    let last = docs.last().map_or(from, |(doc, _)| doc.seq);
+    let sql = "UPDATE design_docs SET indexed = ?3 WHERE id = ?1 AND indexed = ?2";
+    if tx.conn.prepare_cached(sql)?.execute((ddoc, from, last))? == 0 {
+        return Ok(());
+    }
+    // Without the hint the planner walks all rows of the design document.
+    let mut delete =
+        tx.conn.prepare_cached("DELETE FROM view_rows INDEXED BY view_rows_doc WHERE num = ?1 AND ddoc = ?2")?;
+    let mut current = tx.conn.prepare_cached("SELECT 1 FROM docs WHERE num = ?1 AND seq = ?2")?;
+    let sql = "INSERT INTO view_rows (ddoc, view, key, id, n, num, key_json, value)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let mut insert = tx.conn.prepare_cached(sql)?;
+    for (doc, rows) in docs {
+        delete.execute((doc.num, ddoc))?;
+        // Changed or purged since it was read: its own turn comes, or never does.
+        if !current.exists((doc.num, doc.seq))? {
+            continue;
+        }
+        for (n, row) in (0_i64..).zip(rows) {
+            insert.execute((ddoc, row.view, &row.key, &doc.id, n, doc.num, &row.key_json, &row.value))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The changes feed in all its forms.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::app::{TestApp, ids, send, text};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A continuous feed, read line by line.
+struct Lines {
+    response: reqwest::Response,
+    rest: String,
+}
+
+impl Lines {
+    async fn open(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        Self { response, rest: String::new() }
+    }
+
+    /// The next entry about a document.
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some((line, rest)) = self.rest.split_once('\n') {
+                let (line, rest) = (line.to_owned(), rest.to_owned());
+                self.rest = rest;
+                if !line.is_empty() && !line.contains("_user/") {
+                    return serde_json::from_str(&line).expect("JSON");
+                }
+                continue;
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("in time");
+            let chunk = chunk.expect("a chunk").expect("the feed goes on");
+            self.rest.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_appears_once_at_its_latest_sequence() {
+    let app = TestApp::start().await;
+    let rev = app.put("a", json!({"channels": ["A"]})).await;
+    app.put("b", json!({})).await;
+    app.put("a", json!({"_rev": rev, "channels": ["A"], "v": 2})).await;
+    let (entries, last) = app.changes(None, "include_docs=true").await;
+    assert_eq!(ids(&entries), ["b", "a"]);
+    assert_eq!((entries[1]["doc"]["v"].clone(), last.as_str()), (json!(2), "3"));
+    let (page, last) = app.changes(None, "limit=1").await;
+    assert_eq!((ids(&page), last.as_str()), (vec!["b".to_owned()], "2"));
+    assert_eq!(app.changes(None, "since=99").await, (Vec::new(), "99".to_owned()));
+}
+
+#[tokio::test]
+async fn bad_parameters_are_refused() {
+    let app = TestApp::start().await;
+    for query in [
+        "since=now",
+        "since=-1",
+        "feed=eventsource",
+        "filter=other",
+        "filter=sync_gateway/bychannel",
+        "filter=_doc_ids",
+        "filter=_doc_ids&doc_ids=a&feed=longpoll",
+    ] {
+        let (status, _) = send(app.admin(Method::GET, &format!("/_changes?{query}"))).await;
+        assert_eq!(status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn leaving_the_last_visible_channel_is_told_once() {
+    let app = TestApp::start().await;
+    app.user("alice", &["A", "B"]).await;
+    let first = app.put("d", json!({"channels": ["A", "B"]})).await;
+    let second = app.put("d", json!({"_rev": first, "channels": ["B"]})).await;
+    let (entries, last) = app.changes(Some("alice"), "").await;
+    assert_eq!(entries.len(), 1);
+    assert!(entries[0].get("removed").is_none(), "still visible in B");
+    let third = app.put("d", json!({"_rev": second, "channels": ["Z"]})).await;
+    let fourth = app.put("d", json!({"_rev": third, "channels": ["Z"], "v": 4})).await;
+    let (entries, _) = app.changes(Some("alice"), &format!("include_docs=true&since={last}")).await;
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0]["removed"], json!(["B"]));
+    assert_eq!(entries[0]["changes"][0]["rev"], json!(third));
+    assert_eq!(entries[0]["doc"]["_removed"], true);
+    let withheld = app.public("alice", Method::GET, "/d").query(&[("rev", fourth)]);
+    assert_eq!(send(withheld).await.1["_removed"], true);
+    assert!(app.changes(Some("alice"), "active_only=true").await.0.is_empty());
+}
+
+#[tokio::test]
+async fn access_gained_later_sends_older_documents_once_and_resumes_in_the_middle() {
+    let app = TestApp::start().await;
+    app.user("alice", &[]).await;
+    for id in ["a", "b", "c"] {
+        app.put(id, json!({"channels": ["C"]})).await;
+    }
+    let gone = app.put("gone", json!({"channels": ["C"]})).await;
+    assert_eq!(send(app.admin(Method::DELETE, "/gone").query(&[("rev", gone)])).await.0, 200);
+    let (_, since) = app.changes(None, "").await;
+    app.put("g", json!({"grant": {"to": "alice", "channels": ["C"]}})).await;
+    let (entries, last) = app.changes(Some("alice"), &format!("since={since}")).await;
+    assert_eq!(ids(&entries), ["a", "b", "c"]);
+    let seqs: Vec<String> = entries.iter().map(|entry| text(&entry["seq"])).collect();
+    assert!(seqs.iter().all(|seq| seq.starts_with("7:")), "{seqs:?}");
+    assert!(app.changes(Some("alice"), &format!("since={last}")).await.0.is_empty());
+    let (rest, _) = app.changes(Some("alice"), &format!("since={}", seqs[0])).await;
+    assert_eq!(ids(&rest), ["b", "c"]);
+    app.put("new", json!({"channels": ["C"]})).await;
+    let (entries, _) = app.changes(Some("alice"), &format!("since={last}")).await;
+    assert!(entries[0]["seq"].is_number() && entries.len() == 1);
+}
+
+#[tokio::test]
+async fn membership_in_a_role_backfills_and_losing_it_silences() {
+    let app = TestApp::start().await;
+    app.user("alice", &[]).await;
+    let role = json!({"admin_channels": ["H"]});
+    assert_eq!(send(app.admin(Method::PUT, "/_role/hr").json(&role)).await.0, 201);
+    app.put("d", json!({"channels": ["H"]})).await;
+    let (_, since) = app.changes(None, "").await;
+    let grant = app.put("g", json!({"grantRole": {"to": "alice", "roles": "role:hr"}})).await;
+    let (entries, _) = app.changes(Some("alice"), &format!("since={since}")).await;
+    assert_eq!(ids(&entries), ["d"]);
+    app.put("g", json!({"_rev": grant})).await;
+    assert!(app.changes(Some("alice"), "since=0").await.0.is_empty());
+    assert_eq!(send(app.public("alice", Method::GET, "/d")).await.0, 403);
+}
+
+#[tokio::test]
+async fn filters_narrow_and_never_widen() {
+    let app = TestApp::start().await;
+    app.user("alice", &["A"]).await;
+    app.put("a", json!({"channels": ["A"]})).await;
+    app.put("b", json!({"channels": ["B"]})).await;
+    let by = "filter=sync_gateway/bychannel&channels=";
+    assert_eq!(ids(&app.changes(Some("alice"), &format!("{by}A,B")).await.0), ["a"]);
+    assert!(app.changes(Some("alice"), &format!("{by}B")).await.0.is_empty());
+    assert_eq!(ids(&app.changes(Some("alice"), &format!("{by}*")).await.0), ["a"]);
+    assert_eq!(ids(&app.changes(None, &format!("{by}B")).await.0), ["b"]);
+    let named = "filter=_doc_ids&doc_ids=[\"b\",\"a\",\"none\"]";
+    assert_eq!(ids(&app.changes(None, named).await.0), ["a", "b"]);
+    assert_eq!(ids(&app.changes(Some("alice"), named).await.0), ["a"]);
+}
+
+#[tokio::test]
+async fn a_longpoll_waits_for_the_first_visible_change() {
+    let app = TestApp::start().await;
+    app.user("alice", &["A"]).await;
+    let waiting = app.changes(Some("alice"), "feed=longpoll&timeout=20000&since=1");
+    let writing = async {
+        app.put("hidden", json!({"channels": ["Z"]})).await;
+        app.put("seen", json!({"channels": ["A"]})).await;
+    };
+    let ((entries, _), ()) = tokio::join!(waiting, writing);
+    assert_eq!(ids(&entries), ["seen"]);
+    let began = Instant::now();
+    let (entries, last) = app.changes(Some("alice"), "feed=longpoll&timeout=200&since=50").await;
+    assert!(entries.is_empty() && last == "50" && began.elapsed() >= Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn a_continuous_feed_follows_edits_grants_and_removals() {
+    let app = TestApp::start().await;
+    app.user("alice", &["A"]).await;
+    app.put("old", json!({"channels": ["C"]})).await;
+    let rev = app.put("a", json!({"channels": ["A"]})).await;
+    let mut feed = Lines::open(app.public("alice", Method::GET, "/_changes?feed=continuous")).await;
+    assert_eq!(feed.next().await["id"], "a");
+    app.put("a", json!({"_rev": rev, "channels": ["Z"]})).await;
+    assert_eq!(feed.next().await["removed"], json!(["A"]));
+    app.put("g", json!({"grant": {"to": "alice", "channels": ["C"]}})).await;
+    assert_eq!(feed.next().await["id"], "old");
+    app.put("new", json!({"channels": ["C"]})).await;
+    assert!(feed.next().await["seq"].is_number());
+}
+
+#[tokio::test]
+async fn an_edit_reaches_a_follower_without_delay() {
+    let app = TestApp::start().await;
+    let mut feed = Lines::open(app.admin(Method::GET, "/_changes?feed=continuous")).await;
+    let began = Instant::now();
+    for number in 0..50 {
+        app.put(&format!("d{number}"), json!({})).await;
+        assert_eq!(feed.next().await["id"], format!("d{number}"));
+    }
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_websocket_sends_arrays_and_says_when_it_is_up_to_date() {
+    let app = TestApp::start().await;
+    app.user("alice", &["A"]).await;
+    app.put("a", json!({"channels": ["A"]})).await;
+    let url = format!("{}/_changes?feed=websocket", app.public.replacen("http", "ws", 1));
+    assert!(tokio_tungstenite::connect_async(&url).await.is_err(), "needs a login");
+    let mut request = url.into_client_request().expect("a request");
+    let login = app.public("alice", Method::GET, "/").build().expect("a request");
+    let header = login.headers()["authorization"].clone();
+    request.headers_mut().insert("authorization", header);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("upgraded");
+    socket.send(Message::text(r#"{"since":1}"#)).await.expect("sent");
+    let mut frames = Vec::new();
+    while frames.len() < 2 {
+        let frame = timeout(PATIENCE, socket.next()).await.expect("in time");
+        frames.push(frame.expect("a frame").expect("open").into_text().expect("text").to_string());
+    }
+    let first: Vec<Value> = serde_json::from_str(&frames[0]).expect("JSON");
+    assert_eq!((ids(&first), frames[1].as_str()), (vec!["a".to_owned()], "[]"));
+}

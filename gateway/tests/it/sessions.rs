@@ -1,0 +1,62 @@
+//! Logging in and out.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::app::{PASSWORD, TestApp, send, text};
+
+fn with_cookie(app: &TestApp, id: &str) -> RequestBuilder {
+    let request = app.client.get(format!("{}/", app.public));
+    request.header("cookie", format!("SyncGatewaySession={id}"))
+}
+
+async fn session(app: &TestApp, body: serde_json::Value) -> String {
+    let (status, answer) = send(app.admin(Method::POST, "/_session").json(&body)).await;
+    assert_eq!(status, 200, "{answer}");
+    text(&answer["session_id"])
+}
+
+#[tokio::test]
+async fn a_login_gives_a_cookie_that_ends_with_logout() {
+    let app = TestApp::start().await;
+    app.user("alice", &["A"]).await;
+    let login = app.client.post(format!("{}/_session", app.public));
+    let response = login.json(&json!({"name": "alice", "password": PASSWORD})).send().await.expect("an answer");
+    let cookie = response.headers()["set-cookie"].to_str().expect("text").to_owned();
+    let id = cookie.trim_start_matches("SyncGatewaySession=").split(';').next().expect("an id");
+    assert_eq!(id.len(), 40);
+    assert_eq!(send(with_cookie(&app, id)).await.0, 200);
+    let logout = app.client.delete(format!("{}/_session", app.public));
+    assert_eq!(send(logout.header("cookie", format!("SyncGatewaySession={id}"))).await.0, 200);
+    let (status, answer) = send(with_cookie(&app, id)).await;
+    assert_eq!((status, text(&answer["reason"])), (401, "Session Invalid".to_owned()));
+}
+
+#[tokio::test]
+async fn sessions_end_with_the_password_and_with_the_user() {
+    let app = TestApp::start().await;
+    app.user("alice", &[]).await;
+    let old = session(&app, json!({"name": "alice", "ttl": 60})).await;
+    assert_eq!(send(app.admin(Method::PUT, "/_user/alice").json(&json!({"email": "a@x.io"}))).await.0, 200);
+    assert_eq!(send(with_cookie(&app, &old)).await.0, 200);
+    assert_eq!(send(app.admin(Method::PUT, "/_user/alice").json(&json!({"password": "other"}))).await.0, 200);
+    assert_eq!(send(with_cookie(&app, &old)).await.0, 401);
+    assert_eq!(send(app.public("alice", Method::GET, "/")).await.0, 401, "the old password");
+    let new = session(&app, json!({"name": "alice"})).await;
+    assert_eq!(send(app.admin(Method::DELETE, "/_user/alice")).await.0, 200);
+    app.user("alice", &[]).await;
+    assert_eq!(send(with_cookie(&app, &new)).await.0, 401);
+}
+
+#[tokio::test]
+async fn the_guest_is_a_user_with_channels() {
+    let app = TestApp::start().await;
+    let get = |path: &str| app.client.get(format!("{}{path}", app.public));
+    app.put("d", json!({"channels": ["pub"]})).await;
+    assert_eq!(send(get("/d")).await.0, 401);
+    let guest = json!({"disabled": false, "admin_channels": ["pub"]});
+    assert_eq!(send(app.admin(Method::PUT, "/_user/GUEST").json(&guest)).await.0, 200);
+    assert_eq!(send(get("/d")).await.0, 200);
+    let wrong = get("/d").basic_auth("nobody", Some("wrong"));
+    assert_eq!(send(wrong).await.0, 401, "a wrong login is not the guest");
+}
