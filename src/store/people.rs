@@ -1,0 +1,85 @@
+//! What a person does: through the public port, with that person's session, so that one rule set judges every surface.
+
+use super::error::Reply;
+use super::{Store, StoreError, address, untyped};
+use crate::model::Doc;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+/// A signed-in person.
+#[derive(Debug, Clone)]
+pub struct Session {
+    cookie: String,
+    id: SecretString,
+}
+
+impl Store {
+    /// Creates or updates a Sync Gateway user; absent fields keep their value.
+    pub async fn put_user(&self, name: &str, body: &Value) -> Result<(), StoreError> {
+        let request = self.http.put(self.admin(&["_user", name])?).json(body);
+        self.send(self.signed(request), name).await.map(|_| ())
+    }
+
+    /// Removes a Sync Gateway user; their sessions end.
+    pub async fn delete_user(&self, name: &str) -> Result<(), StoreError> {
+        let request = self.http.delete(self.admin(&["_user", name])?);
+        match self.send(self.signed(request), name).await {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Signs a person in for `ttl` seconds.
+    pub async fn session(&self, name: &str, ttl: u32) -> Result<Session, StoreError> {
+        let request = self.http.post(self.admin(&["_session"])?).json(&json!({ "name": name, "ttl": ttl }));
+        let reply = self.send(self.signed(request), name).await?;
+        let id = SecretString::from(reply.text("session_id", name)?);
+        Ok(Session { cookie: reply.text("cookie_name", name)?, id })
+    }
+
+    /// Signs them out.
+    pub async fn end_session(&self, session: &Session) -> Result<(), StoreError> {
+        let request = self.http.delete(self.admin(&["_session", session.id.expose_secret()])?);
+        self.send(self.signed(request), "session").await.map(|_| ())
+    }
+
+    /// A document as that person sees it.
+    pub async fn get_as(&self, session: &Session, id: &str) -> Result<Option<Doc<Value>>, StoreError> {
+        match self.public(session, reqwest::Method::GET, id, None).await {
+            Ok(reply) => untyped(id, reply.body).map(Some),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Writes a document as that person; the access rules judge it. `rev` as for [`Store::put`].
+    pub async fn put_as(
+        &self,
+        session: &Session,
+        id: &str,
+        body: &Value,
+        rev: Option<&str>,
+    ) -> Result<String, StoreError> {
+        let mut body = body.clone();
+        if let Some(rev) = rev {
+            body["_rev"] = rev.into();
+        }
+        self.public(session, reqwest::Method::PUT, id, Some(&body)).await?.text("rev", id)
+    }
+
+    async fn public(
+        &self,
+        session: &Session,
+        method: reqwest::Method,
+        id: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, StoreError> {
+        let url = address(&self.config.public_url, &self.config.database, &[id])?;
+        let cookie = format!("{}={}", session.cookie, session.id.expose_secret());
+        let mut request = self.http.request(method, url).header("cookie", cookie);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(request, id).await
+    }
+}
