@@ -4,14 +4,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The folder that `cargo test` runs in. Read at run time: the build folder outlives a checkout, the compiled path may not.
+fn root() -> PathBuf {
+    std::env::current_dir().unwrap()
 }
 
 /// Every Rust file below `folder`, with its text.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = root();
     let mut found = Vec::new();
-    let mut open = vec![root().join(folder)];
+    let mut open = vec![root.join(folder)];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
@@ -19,7 +21,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
                 open.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+                found.push((path.strip_prefix(&root).unwrap().to_owned(), text));
             }
         }
     }

@@ -79,6 +79,8 @@ pub struct TestApp {
 }
 
 pub fn client() -> Client {
+    // The product's build of reqwest brings no cryptography of its own, and a workspace shares one build.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy();
     builder.build().expect("a client")
 }
