@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 
 use crate::faults::Delivery;
 use crate::protocol::{Reply, Service};
@@ -45,8 +45,12 @@ pub(super) fn cut() -> Response {
     Response::new(broken(Bytes::new()))
 }
 
-/// A body that fails after its beginning: the server then closes the connection, short of the length it promised.
+/// A body that fails after its beginning: the server then closes the connection, short of the length it promised. Yielding between
+/// the two lets the beginning reach the wire.
 fn broken(beginning: Bytes) -> Body {
-    let failure = io::Error::new(io::ErrorKind::ConnectionAborted, "cut by a fault");
-    Body::from_stream(stream::iter([Ok(beginning), Err(failure)]))
+    let failure = async {
+        tokio::task::yield_now().await;
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by a fault"))
+    };
+    Body::from_stream(stream::iter([Ok(beginning)]).chain(stream::once(failure)))
 }
