@@ -122,7 +122,7 @@ fn has(owner: &str, instance: &Instance, name: &str, test: &dyn Fn(&str) -> bool
 /// The `reservationSet` of one reservation of new instances lies open in RunInstances: the same items, not wrapped.
 pub(super) fn reservation(site: &Site<'_>, reservation: &str) -> String {
     let mut xml = Xml::default();
-    let launched = site.region.instances.after(0).filter(|instance| instance.reservation == reservation);
+    let launched = site.region.instances.after(0).filter(|instance| &*instance.reservation == reservation);
     render::open(&mut xml, site.account, reservation);
     for instance in launched {
         render::instance(&mut xml, instance, false);

@@ -21,13 +21,13 @@ pub(super) fn run(site: &mut Site<'_>, form: &Form) -> Result<String, Refusal> {
     if let Some(reservation) = token.as_ref().and_then(|token| site.region.launches.get(token)) {
         return Ok(describe::reservation(site, reservation));
     }
-    let reservation = site.numbers.id("r");
+    let reservation: Arc<str> = site.numbers.id("r").into();
     for _ in 0..most {
-        let (spec, reservation) = (Arc::clone(&spec), reservation.clone());
+        let (spec, reservation) = (Arc::clone(&spec), Arc::clone(&reservation));
         site.launch(Launch { spec, reservation, state: State::Pending, group: None, request: None });
     }
     if let Some(token) = token {
-        site.region.launches.insert(token, reservation.clone());
+        site.region.launches.insert(token, Arc::clone(&reservation));
     }
     Ok(describe::reservation(site, &reservation))
 }

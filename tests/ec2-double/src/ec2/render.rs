@@ -1,5 +1,7 @@
 //! Instances as XML.
 
+use std::sync::Arc;
+
 use crate::protocol::Xml;
 use crate::world::{Instance, Lifecycle, RootDevice, State};
 
@@ -8,7 +10,7 @@ use crate::world::{Instance, Lifecycle, RootDevice, State};
 pub(super) struct Reservations {
     xml: Xml,
     owner: String,
-    open: Option<String>,
+    open: Option<Arc<str>>,
     no_tags: bool,
 }
 
@@ -24,7 +26,7 @@ impl Reservations {
             self.close();
             self.xml.raw("<item>");
             open(&mut self.xml, &self.owner, &instance.reservation);
-            self.open = Some(instance.reservation.clone());
+            self.open = Some(Arc::clone(&instance.reservation));
         }
         self::instance(&mut self.xml, instance, self.no_tags);
     }
@@ -44,7 +46,7 @@ impl Reservations {
 
 /// What stands before the instances of a reservation; `instancesSet` stays open.
 pub(super) fn open(xml: &mut Xml, owner: &str, reservation: &str) {
-    xml.text("reservationId", reservation);
+    xml.plain("reservationId", reservation);
     xml.text("ownerId", owner);
     xml.raw("<groupSet/><instancesSet>");
 }
@@ -54,11 +56,11 @@ pub(super) fn instance(xml: &mut Xml, instance: &Instance, no_tags: bool) {
     let spec = &instance.spec;
     let ended = instance.state == State::Terminated;
     xml.raw("<item>");
-    xml.text("instanceId", &instance.id);
+    xml.plain("instanceId", &instance.id);
     xml.text("imageId", &spec.image);
     xml.within("instanceState", |xml| {
-        xml.text("code", instance.state.code());
-        xml.text("name", instance.state.name());
+        xml.plain("code", instance.state.code());
+        xml.plain("name", instance.state.name());
     });
     xml.text("reason", &instance.reason);
     xml.optional("keyName", spec.key_name.as_deref());
@@ -75,7 +77,7 @@ pub(super) fn instance(xml: &mut Xml, instance: &Instance, no_tags: bool) {
     }
     if !instance.reason.is_empty() {
         xml.within("stateReason", |xml| {
-            xml.text("code", "Client.UserInitiatedShutdown");
+            xml.plain("code", "Client.UserInitiatedShutdown");
             xml.text("message", "Client.UserInitiatedShutdown: User initiated shutdown");
         });
     }
@@ -107,8 +109,8 @@ pub(super) fn tags<'a>(xml: &mut Xml, tags: impl IntoIterator<Item = (&'a String
 fn placement(xml: &mut Xml, instance: &Instance) {
     let [.., a, b, c] = instance.number.to_be_bytes();
     let address = format!("10.{a}.{b}.{c}");
-    xml.text("privateDnsName", &format!("ip-{}.ec2.internal", address.replace('.', "-")));
-    xml.text("privateIpAddress", &address);
+    xml.plain("privateDnsName", &format!("ip-{}.ec2.internal", address.replace('.', "-")));
+    xml.plain("privateIpAddress", &address);
     xml.raw("<dnsName/>");
     xml.text("subnetId", &instance.spec.subnet);
     xml.text("vpcId", &instance.spec.vpc);
@@ -116,7 +118,7 @@ fn placement(xml: &mut Xml, instance: &Instance) {
 
 fn devices(xml: &mut Xml, instance: &Instance) {
     let spec = &instance.spec;
-    xml.text("rootDeviceType", spec.root_device.name());
+    xml.plain("rootDeviceType", spec.root_device.name());
     if spec.root_device == RootDevice::InstanceStore || instance.state == State::Terminated {
         xml.raw("<blockDeviceMapping/>");
         return;
@@ -124,7 +126,7 @@ fn devices(xml: &mut Xml, instance: &Instance) {
     xml.raw(
         "<rootDeviceName>/dev/xvda</rootDeviceName><blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs>",
     );
-    xml.text("volumeId", &instance.volume());
+    xml.plain("volumeId", &instance.volume());
     xml.raw("<status>attached</status>");
     xml.date("attachTime", instance.launched);
     xml.flag("deleteOnTermination", !spec.keep_volume);

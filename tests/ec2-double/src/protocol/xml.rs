@@ -23,8 +23,15 @@ impl Xml {
         self.tag("</", name);
     }
 
+    /// Text that needs no escaping: ids, states and the like that the double made itself.
+    pub(crate) fn plain(&mut self, name: &str, value: &str) {
+        self.tag("<", name);
+        self.text.push_str(value);
+        self.tag("</", name);
+    }
+
     pub(crate) fn flag(&mut self, name: &str, value: bool) {
-        self.text(name, if value { "true" } else { "false" });
+        self.plain(name, if value { "true" } else { "false" });
     }
 
     pub(crate) fn number(&mut self, name: &str, value: impl std::fmt::Display) {
@@ -42,7 +49,7 @@ impl Xml {
             Some((last, text)) if last == at => text,
             _ => date(at),
         };
-        self.text(name, &text);
+        self.plain(name, &text);
         self.last = Some((at, text));
     }
 

@@ -13,7 +13,7 @@ pub struct Instance {
     /// Such as `i-0c2f8d6a1b3e4f507`.
     pub id: String,
     /// Launched together with others of this reservation.
-    pub reservation: String,
+    pub reservation: Arc<str>,
     /// What it is; shared by those seeded together until one of them is changed.
     pub spec: Arc<Spec>,
     /// Where it is in its life.

@@ -87,7 +87,7 @@ impl Site<'_> {
                 spec.tags.clear();
                 spec.launched = None;
                 let (spec, request) = (Arc::new(spec), Some(request.id.clone()));
-                let reservation = self.numbers.id("r");
+                let reservation = self.numbers.id("r").into();
                 self.launch(Launch { spec, reservation, state: State::Pending, group: None, request });
             }
             State::Terminated => request.state = SpotState::Closed,
@@ -119,7 +119,7 @@ impl Site<'_> {
     }
 
     fn join(&mut self, group: &mut Group, state: State) {
-        let reservation = self.numbers.id("r");
+        let reservation = self.numbers.id("r").into();
         let (spec, name) = (Arc::clone(&group.spec), Some(group.name.clone()));
         let number = self.launch(Launch { spec, reservation, state, group: name, request: None });
         group.members.push(number);

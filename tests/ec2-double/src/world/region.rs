@@ -1,6 +1,7 @@
 //! One account's things in one region.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::{Access, Group, Instances, SpotRequest};
 
@@ -16,12 +17,14 @@ pub(crate) struct Volume {
 pub(crate) struct Region {
     pub(crate) name: String,
     pub(crate) access: Access,
+    /// Where instances are launched that name no zone.
+    pub(crate) zone: Arc<str>,
     pub(crate) instances: Instances,
     pub(crate) requests: BTreeMap<String, SpotRequest>,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     /// RunInstances by client token: the reservation that it made.
-    pub(crate) launches: HashMap<String, String>,
+    pub(crate) launches: HashMap<String, Arc<str>>,
 }
 
 impl Region {
@@ -29,6 +32,7 @@ impl Region {
         Self {
             name: name.to_owned(),
             access,
+            zone: format!("{name}a").into(),
             instances: Instances::default(),
             requests: BTreeMap::new(),
             groups: BTreeMap::new(),

@@ -23,7 +23,7 @@ pub(crate) struct Site<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     pub(crate) spec: Arc<Spec>,
-    pub(crate) reservation: String,
+    pub(crate) reservation: Arc<str>,
     pub(crate) state: State,
     pub(crate) group: Option<String>,
     /// The request that launches it again, when it is not the first.
@@ -48,7 +48,7 @@ impl<'a> Site<'a> {
         let Launch { spec, reservation, state, group, request } = launch;
         let id = self.numbers.id("i");
         let launched = spec.launched.unwrap_or(self.now);
-        let zone = spec.zone.as_deref().map_or_else(|| format!("{}a", self.region.name).into(), Arc::from);
+        let zone = spec.zone.as_deref().map_or_else(|| Arc::clone(&self.region.zone), Arc::from);
         let request = match spec.lifecycle {
             Lifecycle::OnDemand => None,
             _ => Some(request.unwrap_or_else(|| self.request(&spec, launched))),
@@ -79,15 +79,15 @@ impl<'a> Site<'a> {
     /// Seeds `count` instances in reservations of seven, so that pages cut through them.
     pub(crate) fn seed(&mut self, count: usize, mut spec: impl FnMut(usize) -> Arc<Spec>) -> Vec<String> {
         self.region.instances.reserve(count);
-        let mut reservation = String::new();
+        let mut reservation: Arc<str> = "".into();
         let mut ids = Vec::with_capacity(count);
         for index in 0..count {
             if index % 7 == 0 {
-                reservation = self.numbers.id("r");
+                reservation = self.numbers.id("r").into();
             }
             let spec = spec(index);
             let state = spec.state;
-            let launch = Launch { spec, reservation: reservation.clone(), state, group: None, request: None };
+            let launch = Launch { spec, reservation: Arc::clone(&reservation), state, group: None, request: None };
             let number = self.launch(launch);
             ids.extend(self.region.instances.at(number).map(|instance| instance.id.clone()));
         }

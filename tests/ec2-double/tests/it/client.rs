@@ -137,27 +137,22 @@ impl Test {
             .append_pair("Version", "2016-11-15")
             .extend_pairs(parameters)
             .finish();
-        self.signed(self.client.post(self.double.url()), keys, region, service)
+        signed(self.client.post(self.double.url()), keys, region, service)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
     }
+}
 
-    pub fn signed(
-        &self,
-        request: reqwest::RequestBuilder,
-        keys: &Keys,
-        region: &str,
-        service: &str,
-    ) -> reqwest::RequestBuilder {
-        let id = &keys.id;
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={id}/20260102/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-        );
-        let request = request.header("authorization", authorization);
-        match &keys.token {
-            Some(token) => request.header("x-amz-security-token", token),
-            None => request,
-        }
+/// With the header that names the key, and the session's token.
+pub fn signed(request: reqwest::RequestBuilder, keys: &Keys, region: &str, service: &str) -> reqwest::RequestBuilder {
+    let id = &keys.id;
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={id}/20260102/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    );
+    let request = request.header("authorization", authorization);
+    match &keys.token {
+        Some(token) => request.header("x-amz-security-token", token),
+        None => request,
     }
 }
 

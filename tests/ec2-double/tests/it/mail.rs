@@ -4,7 +4,7 @@ use ec2_double::{Fault, Rule, Service};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, REGION, Test, read};
+use crate::client::{Answer, REGION, Test, read, signed};
 
 fn mail(to: &str) -> Value {
     json!({
@@ -20,7 +20,7 @@ fn mail(to: &str) -> Value {
 
 async fn send(test: &Test, mail: &Value) -> Answer {
     let request = test.client.post(format!("{}/v2/email/outbound-emails", test.double.url()));
-    let request = test.signed(request, &test.home(), REGION, "ses").body(mail.to_string());
+    let request = signed(request, &test.home(), REGION, "ses").body(mail.to_string());
     read(request.send().await.expect("an answer")).await
 }
 
@@ -93,7 +93,7 @@ async fn the_account_tells_its_quota_and_what_was_sent() {
     test.aws.limit_mail(Some(5));
     send(&test, &mail("ada@bigdb.example")).await.fine();
     let request = test.client.get(format!("{}/v2/email/account", test.double.url()));
-    let answer = read(test.signed(request, &test.home(), REGION, "ses").send().await.expect("an answer")).await.fine();
+    let answer = read(signed(request, &test.home(), REGION, "ses").send().await.expect("an answer")).await.fine();
     let account: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!(account["SendQuota"]["MaxSendRate"], 5);
     assert_eq!(account["SendQuota"]["SentLast24Hours"], 1);

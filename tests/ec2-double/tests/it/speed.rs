@@ -33,5 +33,4 @@ async fn a_hundred_thousand_instances_are_seeded_and_listed_in_seconds() {
     assert_eq!(count, MANY);
     let report = format!("seeded in {seeded:?}, listed in {listed:?} ({bytes} bytes)");
     assert!(seeded < Duration::from_secs(5) && listed < Duration::from_secs(30), "{report}");
-    assert!(seeded > Duration::ZERO, "{report}");
 }
