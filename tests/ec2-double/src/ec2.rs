@@ -82,7 +82,7 @@ fn dry_run(form: &Form) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The numbers of the instances of those ids; one that is unknown or malformed refuses the whole call.
+/// The numbers of the instances of those ids, each once; one that is unknown or malformed refuses the whole call.
 fn find(region: &Region, ids: &[&str]) -> Result<Vec<u64>, Refusal> {
     if let Some(id) = ids.iter().find(|id| !is_instance_id(id)) {
         return Err(Refusal::bad("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\"")));
@@ -91,6 +91,7 @@ fn find(region: &Region, ids: &[&str]) -> Result<Vec<u64>, Refusal> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for number in numbers {
         match number {
+            Ok(number) if found.contains(&number) => {}
             Ok(number) => found.push(number),
             Err(id) => missing.push(id),
         }

@@ -27,6 +27,21 @@ pub struct Options {
 }
 
 /// A running double.
+///
+/// ```no_run
+/// # async fn test() -> std::io::Result<()> {
+/// use ec2_double::{Double, Fault, Role, Rule, Spec};
+/// let double = Double::start().await?;
+/// let aws = double.handle();
+/// aws.add_role(Role::new("111122223333", "zerocloud").external_id("a-secret"));
+/// let place = aws.at("111122223333", "us-east-1");
+/// let id = place.launch(&Spec::default().tag("owner", "ada@bigdb.example"));
+/// aws.inject(Rule::new(Fault::Throttle).action("DescribeInstances").times(2));
+/// // … the code under test, with double.url() as endpoint and aws.home() as its keys …
+/// assert_eq!(aws.calls().acting().naming(&id).len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Double {
     address: SocketAddr,

@@ -150,6 +150,14 @@ async fn protections_are_read_and_set_in_both_forms() {
 }
 
 #[tokio::test]
+async fn an_id_given_twice_is_answered_once() {
+    let test = Test::start().await;
+    let id = test.place().launch(&Spec::default());
+    assert_eq!(test.ec2_ids("DescribeInstances", &[&id, &id]).await.fine().all("instanceId"), [&id]);
+    assert_eq!(test.ec2_ids("StopInstances", &[&id, &id]).await.fine().all("instanceId"), [&id]);
+}
+
+#[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let test = Test::start().await;
     let id = test.place().launch(&Spec::default());
