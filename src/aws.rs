@@ -10,6 +10,7 @@ mod clients;
 mod credentials;
 mod error;
 mod facts;
+mod held;
 mod mail;
 mod read;
 #[cfg(test)]
@@ -77,12 +78,12 @@ impl Aws {
     /// The regions that are enabled in the account, sorted.
     pub async fn regions(&self, account: &AwsAccount) -> Result<Vec<Region>, AwsError> {
         let region = self.0.home()?;
-        self.ec2(account, &region, async |ec2| ec2.regions().await).await
+        self.ec2(account, &region, |ec2| async move { ec2.regions().await }).await
     }
 
     /// Every instance of a region: all pages, or an error.
     pub async fn scan(&self, account: &AwsAccount, region: &Region) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.scan().await).await
+        self.ec2(account, region, |ec2| async move { ec2.scan().await }).await
     }
 
     /// Those of `ids` that EC2 lists. One that it does not know is absent and no error.
@@ -92,7 +93,7 @@ impl Aws {
         region: &Region,
         ids: &[ResourceId],
     ) -> Result<Vec<(ResourceId, Facts)>, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.describe(ids).await).await
+        self.ec2(account, region, |ec2| async move { ec2.describe(ids).await }).await
     }
 
     /// Stop and termination protection of one instance.
@@ -102,7 +103,7 @@ impl Aws {
         region: &Region,
         id: &ResourceId,
     ) -> Result<Protection, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.protection(id).await).await
+        self.ec2(account, region, |ec2| async move { ec2.protection(id).await }).await
     }
 
     /// `persistent` or `one-time`; `None` when EC2 does not know the request any more.
@@ -112,7 +113,7 @@ impl Aws {
         region: &Region,
         request: &str,
     ) -> Result<Option<String>, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.spot_type(request).await).await
+        self.ec2(account, region, |ec2| async move { ec2.spot_type(request).await }).await
     }
 
     /// Stops one instance. The state that EC2 answers with; after a dry run the present one.
@@ -123,7 +124,7 @@ impl Aws {
         id: &ResourceId,
         mode: Mode,
     ) -> Result<ResourceState, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.stop(id, mode).await).await
+        self.ec2(account, region, |ec2| async move { ec2.stop(id, mode).await }).await
     }
 
     /// Starts one instance; answers as [`Aws::stop`].
@@ -134,7 +135,7 @@ impl Aws {
         id: &ResourceId,
         mode: Mode,
     ) -> Result<ResourceState, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.start(id, mode).await).await
+        self.ec2(account, region, |ec2| async move { ec2.start(id, mode).await }).await
     }
 
     /// Terminates one instance; answers as [`Aws::stop`].
@@ -145,7 +146,7 @@ impl Aws {
         id: &ResourceId,
         mode: Mode,
     ) -> Result<ResourceState, AwsError> {
-        self.ec2(account, region, async |ec2| ec2.terminate(id, mode).await).await
+        self.ec2(account, region, |ec2| async move { ec2.terminate(id, mode).await }).await
     }
 
     /// Cancels one spot request, so that it launches nothing again. Its instance keeps running.
@@ -155,7 +156,7 @@ impl Aws {
         region: &Region,
         request: &str,
     ) -> Result<(), AwsError> {
-        self.ec2(account, region, async |ec2| ec2.cancel_spot_request(request).await).await
+        self.ec2(account, region, |ec2| async move { ec2.cancel_spot_request(request).await }).await
     }
 
     /// Hands one mail to SES and gives SES's message id. Tried once: after an unknown outcome a second try might be a
@@ -171,13 +172,12 @@ impl Aws {
 
     /// Does `work` in a region. EC2 says `AuthFailure` both for wrong keys and for a region that is not enabled; when STS
     /// accepts the same keys it is the region.
-    async fn ec2<T>(
-        &self,
-        account: &AwsAccount,
-        region: &Region,
-        work: impl AsyncFnOnce(Ec2) -> Result<T, AwsError>,
-    ) -> Result<T, AwsError> {
-        match work(self.0.ec2(account, region).await?).await {
+    async fn ec2<T, F>(&self, account: &AwsAccount, region: &Region, work: impl Fn(Ec2) -> F) -> Result<T, AwsError>
+    where
+        F: Future<Output = Result<T, AwsError>>,
+    {
+        let ec2 = self.0.ec2(account, region).await?;
+        match credentials::renewing(ec2.keys(), || work(ec2.clone())).await {
             Err(why) if why.is_auth_failure() && self.caller_identity(Some(account)).await.is_ok() => {
                 Err(why.of_disabled_region())
             }

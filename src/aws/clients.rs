@@ -9,9 +9,10 @@ use super::whole::WholeAnswers;
 use super::{AwsError, Identity};
 use crate::config::AwsSettings;
 use crate::model::{AwsAccount, AwsId, Region};
+use aws_config::identity::IdentityCache;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_ec2::config::retry::RetryPartition;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::retry::RetryConfig;
@@ -45,6 +46,7 @@ struct Known {
 /// An AWS account as it was last asked for; another role or external id makes another entry.
 struct Entry {
     role: (Option<String>, Option<String>),
+    keys: Option<Arc<RoleKeys>>,
     config: SdkConfig,
     regions: HashMap<Region, Ec2>,
 }
@@ -54,6 +56,7 @@ struct Entry {
 pub(super) struct Ec2 {
     client: aws_sdk_ec2::Client,
     bucket: Arc<Bucket>,
+    keys: Option<Arc<RoleKeys>>,
     place: Arc<str>,
     /// Instances on a page.
     pub(super) page_size: i32,
@@ -70,6 +73,11 @@ impl Ec2 {
     pub(super) async fn turn(&self) -> &aws_sdk_ec2::Client {
         self.bucket.take().await;
         &self.client
+    }
+
+    /// Those of the account's role; `None` for zerocloud's own.
+    pub(super) fn keys(&self) -> Option<&RoleKeys> {
+        self.keys.as_deref()
     }
 
     /// Names a call here.
@@ -93,7 +101,7 @@ impl Clients {
             )
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
-            .identity_cache(credentials::cache(settings.timeout));
+            .identity_cache(credentials::own_cache(settings.timeout));
         if let Some((id, secret)) = &settings.keys {
             let keys = Credentials::new(id, secret.expose_secret(), None, None, "config.yml");
             loader = loader.credentials_provider(SharedCredentialsProvider::new(keys));
@@ -122,8 +130,13 @@ impl Clients {
         match account.filter(|account| account.role_arn.is_some()) {
             None => credentials::identity(&self.sts(&self.own), &self.place(None)).await,
             Some(account) => {
-                let config = self.known.lock().await.entry(self, account).config.clone();
-                credentials::identity(&self.sts(&config), &self.place(Some(&account.aws_id))).await
+                let (keys, sts) = {
+                    let mut known = self.known.lock().await;
+                    let entry = known.entry(self, account);
+                    (entry.keys.clone(), self.sts(&entry.config))
+                };
+                let place = self.place(Some(&account.aws_id));
+                credentials::renewing(keys.as_deref(), || credentials::identity(&sts, &place)).await
             }
         }
     }
@@ -159,6 +172,7 @@ impl Clients {
         let ec2 = Ec2 {
             client: self.ec2_client(&entry.config, region),
             bucket,
+            keys: entry.keys.clone(),
             place: format!("AWS account {} ({region})", account.aws_id).into(),
             page_size: self.settings.page_size,
         };
@@ -201,17 +215,20 @@ impl Known {
             self.accounts.remove(&account.aws_id);
         }
         self.accounts.entry(account.aws_id.clone()).or_insert_with(|| {
-            let config = match &account.role_arn {
-                None => clients.own.clone(),
-                Some(arn) => {
-                    let keys =
-                        RoleKeys::new(clients.sts(&clients.own), account, arn, &clients.place(Some(&account.aws_id)));
-                    let cache = credentials::cache(clients.settings.timeout);
-                    let keys = SharedCredentialsProvider::new(keys);
-                    clients.own.clone().into_builder().credentials_provider(keys).identity_cache(cache).build()
-                }
-            };
-            Entry { role, config, regions: HashMap::new() }
+            let place = clients.place(Some(&account.aws_id));
+            let keys = account
+                .role_arn
+                .as_deref()
+                .map(|arn| Arc::new(RoleKeys::new(clients.sts(&clients.own), account, arn, &place)));
+            let config = keys.as_ref().map_or_else(|| clients.own.clone(), |keys| with_keys(&clients.own, keys));
+            Entry { role, keys, config, regions: HashMap::new() }
         })
     }
+}
+
+/// The same settings with the keys of a role, which keep themselves.
+fn with_keys(own: &SdkConfig, keys: &Arc<RoleKeys>) -> SdkConfig {
+    let keys: Arc<dyn ProvideCredentials> = Arc::clone(keys) as Arc<dyn ProvideCredentials>;
+    let config = own.clone().into_builder().credentials_provider(SharedCredentialsProvider::new(keys));
+    config.identity_cache(IdentityCache::no_cache()).build()
 }

@@ -2,6 +2,7 @@
 //! another AWS account, or answers for one, is refused (SAFETY.md, invariant 7).
 
 use super::call::Call;
+use super::held::Held;
 use super::{AwsError, Identity};
 use crate::model::AwsAccount;
 use aws_config::identity::IdentityCache;
@@ -12,23 +13,26 @@ use aws_sdk_ec2::config::SharedIdentityCache;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::types::AssumedRoleUser;
 use secrecy::{ExposeSecret, SecretString};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// What CloudTrail shows as the name of whoever acted (SAFETY.md, "Every call names us").
 pub(super) const SESSION: &str = "zerocloud";
-/// Keys are renewed this long before they expire, or up to half of it later, so that many do not fall due together.
+/// Seconds that keys are asked for: the most that every role allows.
+const LIFE: i32 = 3_600;
+/// Keys are renewed this long before they expire.
 const EARLY: Duration = Duration::from_mins(5);
 const ASSUME: &str = "sts:AssumeRole";
 
-/// A cache for the keys of one AWS account: one renewal at a time, others wait for it. Never shared between accounts; the
-/// SDK's own would forget keys beyond 64 of them.
-pub(super) fn cache(timeout: Duration) -> SharedIdentityCache {
+/// A cache for zerocloud's own keys, which the SDK finds and renews.
+pub(super) fn own_cache(timeout: Duration) -> SharedIdentityCache {
     IdentityCache::lazy().buffer_time(EARLY).load_timeout(timeout).build()
 }
 
-/// The keys of an AWS account's role.
+/// The keys of one AWS account's role. They age by the time that has passed here, not by the hour that AWS names, so that a
+/// wrong clock costs nothing; keys that AWS calls expired all the same are asked for anew ([`renewing`]).
 #[derive(Debug)]
 pub(super) struct RoleKeys {
+    held: Held<Credentials>,
     /// With zerocloud's own keys.
     sts: Client,
     aws_id: String,
@@ -42,13 +46,16 @@ impl ProvideCredentials for RoleKeys {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async { self.assume().await.map_err(CredentialsError::provider_error) })
+        future::ProvideCredentials::new(async {
+            self.held.get(async || self.assume().await).await.map_err(CredentialsError::provider_error)
+        })
     }
 }
 
 impl RoleKeys {
     pub(super) fn new(sts: Client, account: &AwsAccount, role: &str, place: &str) -> RoleKeys {
         RoleKeys {
+            held: Held::new(Duration::from_secs(LIFE.unsigned_abs().into()).saturating_sub(EARLY)),
             sts,
             aws_id: account.aws_id.to_string(),
             role: role.to_owned(),
@@ -67,16 +74,15 @@ impl RoleKeys {
         };
         self.belongs(&self.role)?;
         let request = self.sts.assume_role().role_arn(&self.role).role_session_name(SESSION);
-        let reply = request.external_id(external_id.expose_secret()).send().await.map_err(|why| call.failed(&why))?;
+        let request = request.external_id(external_id.expose_secret()).duration_seconds(LIFE);
+        let reply = request.send().await.map_err(|why| call.failed(&why))?;
         self.belongs(reply.assumed_role_user().map(AssumedRoleUser::arn).unwrap_or_default())?;
         let keys = reply.credentials().filter(|keys| {
             [keys.access_key_id(), keys.secret_access_key(), keys.session_token()].iter().all(|key| !key.is_empty())
         });
         let keys = keys.ok_or_else(|| call.malformed("no keys in it"))?;
-        let expires =
-            SystemTime::try_from(*keys.expiration()).map_err(|_| call.malformed("no end of the keys in it"))?;
         let token = Some(keys.session_token().to_owned());
-        Ok(Credentials::new(keys.access_key_id(), keys.secret_access_key(), token, Some(expires), SESSION))
+        Ok(Credentials::new(keys.access_key_id(), keys.secret_access_key(), token, None, SESSION))
     }
 
     /// An ARN names its AWS account in the fifth place.
@@ -88,6 +94,22 @@ impl RoleKeys {
         let call = Call { action: ASSUME, place: &self.place };
         let reason = format!("the role {arn:?} is not one of AWS account {}", self.aws_id);
         Err(call.refused("correct the AWS account's role_arn: a role of another AWS account is never used", reason))
+    }
+}
+
+/// Does `work`, and once more with new keys when AWS calls those of the role expired. Such a call had no effect.
+pub(super) async fn renewing<T, F>(keys: Option<&RoleKeys>, work: impl Fn() -> F) -> Result<T, AwsError>
+where
+    F: Future<Output = Result<T, AwsError>>,
+{
+    let Some(keys) = keys else { return work().await };
+    let before = keys.held.renewals();
+    match work().await {
+        Err(why) if why.is_of_expired_keys() => {
+            keys.held.forget(before).await;
+            work().await
+        }
+        result => result,
     }
 }
 

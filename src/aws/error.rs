@@ -143,6 +143,15 @@ impl AwsError {
         matches!(self, AwsError::Failed { cause, .. } if cause.code.as_deref() == Some("AuthFailure"))
     }
 
+    /// Keys that were good once. The call had no effect.
+    pub(super) fn is_of_expired_keys(&self) -> bool {
+        let code = match self {
+            AwsError::Failed { cause, .. } => cause.code.as_deref(),
+            _ => None,
+        };
+        matches!(code, Some("RequestExpired" | "ExpiredToken" | "ExpiredTokenException"))
+    }
+
     /// The same failure once it is known that the keys are good: it is the region that is not enabled.
     pub(super) fn of_disabled_region(self) -> AwsError {
         match self {

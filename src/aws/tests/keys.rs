@@ -1,7 +1,8 @@
 //! With whose keys a call goes out, how often they are asked for, and whose are refused.
 
-use super::wire::{HOME, OTHER, SECRET, Wire, is_failure_of, keys, own, page, region, sts_error, with_role};
+use super::wire::{HOME, OTHER, SECRET, Wire, error, is_failure_of, keys, own, page, region, sts_error, with_role};
 use crate::aws::{AwsError, Identity};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::task::JoinSet;
 
 #[tokio::test]
@@ -41,20 +42,43 @@ async fn every_aws_account_is_read_with_its_own_keys_and_a_changed_role_with_new
 }
 
 #[tokio::test]
-async fn keys_are_renewed_before_they_expire() {
-    // Renewed from 300 to 150 seconds before the end: 100 seconds are too few, 310 are enough.
-    for (lifetime, renewals) in [(100, 3), (310, 1)] {
-        let wire = Wire::new(move |asked| match asked.action.as_str() {
-            "AssumeRole" => Some((200, keys(OTHER, lifetime))),
-            "DescribeInstances" => Some(page(&["i-1"], None)),
-            _ => None,
-        });
-        let wire = wire.await;
-        for _ in 0..3 {
-            wire.aws.scan(&with_role(OTHER), &region()).await.unwrap();
-        }
-        assert_eq!(wire.calls("AssumeRole").len(), renewals, "keys for {lifetime} s");
+async fn keys_that_aws_calls_expired_are_renewed_and_the_call_made_again() {
+    let (first, assumed, read) = (format!("ASIA{OTHER}"), AtomicU32::new(0), AtomicU32::new(0));
+    let wire = Wire::new(move |asked| match asked.action.as_str() {
+        // What this machine's clock says of the keys' end does not matter.
+        "AssumeRole" => match assumed.fetch_add(1, Ordering::SeqCst) {
+            0 => Some((200, keys(OTHER, -3_600))),
+            _ => Some((200, keys(OTHER, 3_600).replace(&first, "ASIANEW"))),
+        },
+        "DescribeInstances" if asked.key == "ASIANEW" => Some(page(&["i-1"], None)),
+        "DescribeInstances" => Some(match read.fetch_add(1, Ordering::SeqCst) {
+            0 => page(&["i-1"], None),
+            1 => page(&["i-1", "i-2"], Some("two")),
+            _ => error(400, "RequestExpired", "Request has expired."),
+        }),
+        _ => None,
+    });
+    let wire = wire.await;
+    for _ in 0..3 {
+        // The first page of the try that failed is not mixed into the second try.
+        assert_eq!(wire.aws.scan(&with_role(OTHER), &region()).await.unwrap().len(), 1);
     }
+    assert_eq!(wire.calls("AssumeRole").len(), 2);
+    assert_eq!(wire.calls("DescribeInstances").len(), 1 + 2 + 1 + 1);
+}
+
+#[tokio::test]
+async fn keys_that_are_expired_from_the_start_are_no_endless_loop() {
+    let wire = Wire::new(|asked| match asked.action.as_str() {
+        "DescribeInstances" => Some(error(400, "RequestExpired", "Request has expired.")),
+        _ => None,
+    });
+    let wire = wire.await;
+    for _ in 0..2 {
+        let result = wire.aws.scan(&with_role(OTHER), &region()).await;
+        assert!(is_failure_of("ec2:DescribeInstances", &result), "{result:?}");
+    }
+    assert_eq!(wire.calls("DescribeInstances").len(), 4);
 }
 
 #[tokio::test]
