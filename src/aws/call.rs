@@ -32,7 +32,7 @@ impl Call<'_> {
         let keys = causes(why).find_map(|cause| cause.downcast_ref::<CredentialsError>());
         let kind = match (why, keys) {
             (SdkError::DispatchFailure(_), None | Some(CredentialsError::ProviderTimedOut(_)))
-            | (SdkError::TimeoutError(_), _) => Kind::Unreachable,
+            | (SdkError::TimeoutError(_) | SdkError::ResponseError(_), _) => Kind::Unreachable,
             (SdkError::DispatchFailure(_), Some(_)) => Kind::NoKeys,
             _ => kind(cause.code.as_deref().unwrap_or_default(), &cause.text, status),
         };

@@ -43,7 +43,7 @@ pub enum AwsError {
         #[source]
         cause: Cause,
     },
-    /// No answer, or a fault on AWS's side. Whether the call took effect is unknown.
+    /// No answer, half of one, or a fault on AWS's side. Whether the call took effect is unknown.
     #[error("{place} gave no answer to {action}; it is tried again, check the network, aws.endpoints and aws.timeout")]
     Unreachable {
         /// Such as `ec2:DescribeInstances`.

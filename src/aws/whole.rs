@@ -20,8 +20,9 @@ impl Intercept for WholeAnswers {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let response = context.response();
-        if response.status().is_success() && !is_whole(response.body().bytes().unwrap_or_default()) {
+        // An answer that is an error, or broke off on the way, is one already.
+        let read = context.output_or_error().is_ok();
+        if read && !is_whole(context.response().body().bytes().unwrap_or_default()) {
             return Err("the answer was cut off".into());
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Mail is handed over once, and what SES says against it is told apart.
 
-use super::wire::Wire;
+use super::wire::{BREAKS, Wire};
 use crate::aws::{AwsError, Mail};
 
 const SEND: &str = "/v2/email/outbound-emails";
@@ -42,10 +42,12 @@ async fn a_mail_is_tried_once_whatever_happens() {
 
 #[tokio::test]
 async fn a_mail_without_an_answer_is_unreachable_and_tried_once() {
-    let wire = Wire::new(|_| None).await;
-    let why = wire.aws.send_mail(&mail()).await.unwrap_err();
-    assert!(matches!(why, AwsError::Unreachable { .. }), "{why:?}");
-    assert_eq!(wire.calls(SEND).len(), 1);
+    for answer in [None, Some((BREAKS, r#"{"Mess"#.to_owned()))] {
+        let wire = Wire::new(move |_| answer.clone()).await;
+        let why = wire.aws.send_mail(&mail()).await.unwrap_err();
+        assert!(matches!(why, AwsError::Unreachable { .. }), "{why:?}");
+        assert_eq!(wire.calls(SEND).len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A read is whole or an error.
 
-use super::wire::{HOME, OTHER, Wire, error, id, is_failure_of, own, page, region, with_role, xml};
-use crate::aws::Protection;
+use super::wire::{BREAKS, HOME, OTHER, Wire, error, id, is_failure_of, own, page, region, with_role, xml};
+use crate::aws::{AwsError, Protection};
 use crate::model::ResourceId;
 
 #[tokio::test]
@@ -53,14 +53,12 @@ async fn what_is_not_a_whole_answer_of_ec2_is_an_error() {
         xml("DescribeInstances", &format!("<reservationSet>{items}</reservationSet>"))
     };
     let good = with(&format!("<instanceId>i-1</instanceId>{running}"));
-    let cut = good.find("</instancesSet>").unwrap();
     let broken = [
         String::new(),
         "<html><body>Sign in to the network</body></html>".to_owned(),
         xml("DescribeInstances", ""),
         xml("DescribeInstances", "<reservationSet><item></item></reservationSet>"),
         xml("DescribeRegions", ""),
-        good[..cut].to_owned(),
         with(running),
         with("<instanceId>i-1</instanceId>"),
         with("<instanceId>i-1</instanceId><instanceState><name>melting</name></instanceState>"),
@@ -74,6 +72,20 @@ async fn what_is_not_a_whole_answer_of_ec2_is_an_error() {
     }
     let wire = Wire::ec2(move |_| Some((200, good.clone()))).await;
     assert_eq!(wire.aws.scan(&with_role(OTHER), &region()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn half_an_answer_is_none() {
+    let (_, whole) = page(&["i-1", "i-2"], Some("two"));
+    let half = whole[..whole.find("</item>").unwrap()].to_owned();
+    // A proxy may cut an answer and close it properly; the SDK alone would take it for the last page.
+    for (status, tries) in [(200, 1), (BREAKS, 3)] {
+        let body = half.clone();
+        let wire = Wire::ec2(move |_| Some((status, body.clone()))).await;
+        let result = wire.aws.scan(&with_role(OTHER), &region()).await;
+        assert!(matches!(result, Err(AwsError::Unreachable { .. })), "{result:?}");
+        assert_eq!(wire.calls("DescribeInstances").len(), tries);
+    }
 }
 
 #[tokio::test]

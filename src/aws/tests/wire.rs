@@ -6,10 +6,11 @@ use crate::clock::Clock;
 use crate::config::{AwsSettings, Endpoints};
 use crate::model::{AccountId, AwsAccount, AwsId, Region, ResourceId, Stage};
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use tokio::task::JoinSet;
 pub(super) const HOME: &str = "111122223333";
 pub(super) const OTHER: &str = "444455556666";
 pub(super) const SECRET: &str = "wJalrXUtnFEMIK7MDENG";
+
+/// Instead of a status: the connection breaks after the body, which is only a part.
+pub(super) const BREAKS: u16 = 0;
 
 /// One call as it arrived.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,6 +88,10 @@ async fn answer(State(serving): State<Serving>, uri: Uri, headers: HeaderMap, bo
     let Some((status, body)) = (serving.script)(&asked).or_else(|| sts(&asked)) else {
         return std::future::pending().await;
     };
+    if status == BREAKS {
+        let half = stream::iter([Ok(body), Err(std::io::Error::other("cut"))]);
+        return Body::from_stream(half).into_response();
+    }
     (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
 
