@@ -2,6 +2,7 @@
 //!
 //! The import rule (ARCHITECTURE.md): `model` ← `reactor` ← stages ← `serve`; adapters know `model` only.
 
+pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod model;

@@ -1,0 +1,187 @@
+//! The AWS adapter: EC2, STS and SES through the SDKs, with the role of each AWS account. Says what AWS says and does one
+//! thing to one instance when told; it knows no lease and decides nothing. No SDK type leaves it.
+//!
+//! A read is whole or an error, never a part: what is missing from an answer would look ended (SAFETY.md, invariant 6).
+
+mod act;
+mod bucket;
+mod call;
+mod clients;
+mod credentials;
+mod error;
+mod facts;
+mod held;
+mod mail;
+mod read;
+#[cfg(test)]
+mod tests;
+mod whole;
+
+pub use error::{AwsError, Cause};
+pub use mail::Mail;
+
+use crate::config::AwsSettings;
+use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState};
+use clients::{Clients, Ec2};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// All of AWS that zerocloud needs. Cheap to clone; connections, keys and rates are shared by the clones.
+#[derive(Debug, Clone)]
+pub struct Aws(Arc<Clients>);
+
+/// Whom AWS takes us for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The AWS account's 12 digits.
+    pub account: String,
+    /// The user or role session.
+    pub arn: String,
+}
+
+/// Whether a call takes effect. Both are the same call; a dry run sets `DryRun`, and EC2 checks the permission only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It does.
+    Real,
+    /// It does not.
+    DryRun,
+}
+
+/// What an owner has switched on so that nobody ends an instance by mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// `disableApiStop`.
+    pub stop: bool,
+    /// `disableApiTermination`.
+    pub terminate: bool,
+}
+
+impl Aws {
+    /// Reads keys and settings; makes no call to AWS, so it cannot fail. Missing keys show at the first call.
+    pub async fn connect(settings: &AwsSettings) -> Aws {
+        Aws(Arc::new(Clients::new(settings).await))
+    }
+
+    /// Whom AWS takes us for: with zerocloud's own keys when there is no account, or the account has no role; else with
+    /// the account's role.
+    pub async fn caller_identity(&self, account: Option<&AwsAccount>) -> Result<Identity, AwsError> {
+        self.0.identity(account).await
+    }
+
+    /// Whether the account's role can be assumed without its external id, so that anybody who guesses its name may
+    /// (SAFETY.md, invariant 7). False when there is no role.
+    pub async fn answers_without_external_id(&self, account: &AwsAccount) -> Result<bool, AwsError> {
+        self.0.answers_without_external_id(account).await
+    }
+
+    /// The regions that are enabled in the account, sorted.
+    pub async fn regions(&self, account: &AwsAccount) -> Result<Vec<Region>, AwsError> {
+        let region = self.0.home()?;
+        self.ec2(account, &region, |ec2| async move { ec2.regions().await }).await
+    }
+
+    /// Every instance of a region: all pages, or an error.
+    pub async fn scan(&self, account: &AwsAccount, region: &Region) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.scan().await }).await
+    }
+
+    /// Those of `ids` that EC2 lists. One that it does not know is absent and no error.
+    pub async fn describe(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        ids: &[ResourceId],
+    ) -> Result<Vec<(ResourceId, Facts)>, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.describe(ids).await }).await
+    }
+
+    /// Stop and termination protection of one instance.
+    pub async fn protection(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+    ) -> Result<Protection, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.protection(id).await }).await
+    }
+
+    /// `persistent` or `one-time`; `None` when EC2 does not know the request any more.
+    pub async fn spot_type(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        request: &str,
+    ) -> Result<Option<String>, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.spot_type(request).await }).await
+    }
+
+    /// Stops one instance. The state that EC2 answers with; after a dry run the present one.
+    pub async fn stop(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        mode: Mode,
+    ) -> Result<ResourceState, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.stop(id, mode).await }).await
+    }
+
+    /// Starts one instance; answers as [`Aws::stop`].
+    pub async fn start(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        mode: Mode,
+    ) -> Result<ResourceState, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.start(id, mode).await }).await
+    }
+
+    /// Terminates one instance; answers as [`Aws::stop`].
+    pub async fn terminate(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        mode: Mode,
+    ) -> Result<ResourceState, AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.terminate(id, mode).await }).await
+    }
+
+    /// Cancels one spot request, so that it launches nothing again. Its instance keeps running.
+    pub async fn cancel_spot_request(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        request: &str,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, |ec2| async move { ec2.cancel_spot_request(request).await }).await
+    }
+
+    /// Hands one mail to SES and gives SES's message id. Tried once: after an unknown outcome a second try might be a
+    /// second mail, and only the caller knows whether that is better than none.
+    pub async fn send_mail(&self, mail: &Mail) -> Result<String, AwsError> {
+        self.0.ses().send(mail).await
+    }
+
+    /// A sentence for people: whether SES sends for us, to whom, and how much.
+    pub async fn ses_status(&self) -> Result<String, AwsError> {
+        self.0.ses().status().await
+    }
+
+    /// Does `work` in a region. EC2 says `AuthFailure` both for wrong keys and for a region that is not enabled; when STS
+    /// accepts the same keys it is the region.
+    async fn ec2<T, F>(&self, account: &AwsAccount, region: &Region, work: impl Fn(Ec2) -> F) -> Result<T, AwsError>
+    where
+        F: Future<Output = Result<T, AwsError>>,
+    {
+        let ec2 = self.0.ec2(account, region).await?;
+        match credentials::renewing(ec2.keys(), || work(ec2.clone())).await {
+            Err(why) if why.is_auth_failure() && self.caller_identity(Some(account)).await.is_ok() => {
+                Err(why.of_disabled_region())
+            }
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What is done to an instance: one a call, never a batch (a batch with one protected instance ends some and not others),
+//! never anything but the id that was asked for. EC2's answer is checked to be about that id (SAFETY.md, "Act only on ids
+//! in the plan"). All of it is idempotent.
+
+use super::call::Call;
+use super::clients::Ec2;
+use super::{AwsError, Mode, facts};
+use crate::model::{ResourceId, ResourceState};
+use aws_sdk_ec2::types::{CancelSpotInstanceRequestState, InstanceStateChange};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+impl Ec2 {
+    pub(super) async fn stop(&self, id: &ResourceId, mode: Mode) -> Result<ResourceState, AwsError> {
+        let request = self.turn().await.stop_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
+        let reply = request.send().await.map(|reply| reply.stopping_instances);
+        self.outcome(self.call("ec2:StopInstances"), id, reply).await
+    }
+
+    pub(super) async fn start(&self, id: &ResourceId, mode: Mode) -> Result<ResourceState, AwsError> {
+        let request = self.turn().await.start_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
+        let reply = request.send().await.map(|reply| reply.starting_instances);
+        self.outcome(self.call("ec2:StartInstances"), id, reply).await
+    }
+
+    pub(super) async fn terminate(&self, id: &ResourceId, mode: Mode) -> Result<ResourceState, AwsError> {
+        let request = self.turn().await.terminate_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
+        let reply = request.send().await.map(|reply| reply.terminating_instances);
+        self.outcome(self.call("ec2:TerminateInstances"), id, reply).await
+    }
+
+    /// The state that EC2 answers with. A dry run that would succeed is an error named so, and changes nothing: then the
+    /// state that the instance is in.
+    async fn outcome<E>(
+        &self,
+        call: Call<'_>,
+        id: &ResourceId,
+        reply: Result<Option<Vec<InstanceStateChange>>, SdkError<E, HttpResponse>>,
+    ) -> Result<ResourceState, AwsError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        match reply {
+            Ok(changes) => changed(call, id, &changes.unwrap_or_default()),
+            Err(why) if why.as_service_error().and_then(|why| why.code()) == Some("DryRunOperation") => {
+                self.present(call, id).await
+            }
+            Err(why) => Err(call.failed(&why)),
+        }
+    }
+
+    async fn present(&self, call: Call<'_>, id: &ResourceId) -> Result<ResourceState, AwsError> {
+        let found = self.describe(std::slice::from_ref(id)).await?;
+        let state = found.first().map(|(_, facts)| facts.state);
+        state.ok_or_else(|| call.not_found(format!("EC2 does not list {id}")))
+    }
+
+    pub(super) async fn cancel_spot_request(&self, request: &str) -> Result<(), AwsError> {
+        use CancelSpotInstanceRequestState::{Cancelled, Closed, Completed};
+        let call = self.call("ec2:CancelSpotInstanceRequests");
+        let ask = self.turn().await.cancel_spot_instance_requests().spot_instance_request_ids(request);
+        let reply = ask.send().await.map_err(|why| call.failed(&why))?;
+        let all = reply.cancelled_spot_instance_requests();
+        let found = all.iter().find(|spot| spot.spot_instance_request_id() == Some(request));
+        match found.and_then(|spot| spot.state()) {
+            Some(Cancelled | Closed | Completed) => Ok(()),
+            other => Err(call.malformed(format!("after cancelling {request} its state is {other:?}"))),
+        }
+    }
+}
+
+fn changed(call: Call<'_>, id: &ResourceId, changes: &[InstanceStateChange]) -> Result<ResourceState, AwsError> {
+    match changes {
+        [change] if change.instance_id() == Some(id.as_str()) => {
+            facts::state(change.current_state()).map_err(|why| call.malformed(format!("{id} {why}")))
+        }
+        _ => Err(call.malformed(format!("it is about {} instances, and not about {id} alone", changes.len()))),
+    }
+}

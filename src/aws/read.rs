@@ -1,0 +1,121 @@
+//! What EC2 says. A read is whole or an error: every page, every instance, every field that a decision rests on
+//! (SAFETY.md, invariant 6 and "Everything is paged").
+
+use super::call::Call;
+use super::clients::Ec2;
+use super::{AwsError, Protection, facts};
+use crate::model::{Facts, Region, ResourceId};
+use aws_sdk_ec2::operation::describe_instance_attribute::DescribeInstanceAttributeOutput;
+use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
+use aws_sdk_ec2::types::{Filter, InstanceAttributeName, SpotInstanceType};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The most values that EC2 takes in one filter.
+const FILTER_VALUES: usize = 200;
+
+impl Ec2 {
+    pub(super) async fn regions(&self) -> Result<Vec<Region>, AwsError> {
+        let call = self.call("ec2:DescribeRegions");
+        let reply = self.turn().await.describe_regions().send().await.map_err(|why| call.failed(&why))?;
+        let regions = reply.regions.filter(|all| !all.is_empty()).ok_or_else(|| call.malformed("no regions in it"))?;
+        let enabled = regions.iter().filter(|region| region.opt_in_status() != Some("not-opted-in"));
+        let parsed = enabled.map(|region| Region::parse(region.region_name().unwrap_or_default()));
+        let sorted: Result<BTreeSet<Region>, _> = parsed.collect();
+        Ok(sorted.map_err(|why| call.malformed(why.to_string()))?.into_iter().collect())
+    }
+
+    pub(super) async fn scan(&self) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+        self.pages(None).await
+    }
+
+    pub(super) async fn describe(&self, ids: &[ResourceId]) -> Result<Vec<(ResourceId, Facts)>, AwsError> {
+        let mut found = BTreeMap::new();
+        for some in ids.chunks(FILTER_VALUES) {
+            let values = some.iter().map(ToString::to_string).collect();
+            let filter = Filter::builder().name("instance-id").set_values(Some(values)).build();
+            found.append(&mut self.pages(Some(filter)).await?);
+        }
+        Ok(ids.iter().filter_map(|id| found.remove_entry(id)).collect())
+    }
+
+    /// All pages. The SDK would end without a word when a token comes twice in a row, and go round for ever when two
+    /// take turns; here a token that was seen before is an error.
+    async fn pages(&self, filter: Option<Filter>) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+        let call = self.call("ec2:DescribeInstances");
+        let request = self.turn().await.describe_instances().set_filters(filter.map(|filter| vec![filter]));
+        let pages = request.into_paginator().page_size(self.page_size).stop_on_duplicate_token(false);
+        let mut pages = pages.send();
+        let (mut found, mut tokens) = (BTreeMap::new(), HashSet::new());
+        loop {
+            let page = pages.next().await.ok_or_else(|| call.malformed("the pages end before the last one"))?;
+            let page = page.map_err(|why| call.failed(&why))?;
+            read_page(call, &page, &mut found)?;
+            let Some(token) = page.next_token.filter(|token| !token.is_empty()) else { return Ok(found) };
+            if !tokens.insert(token) {
+                return Err(call.malformed("the pages go round: a page's token came twice"));
+            }
+            self.turn().await;
+        }
+    }
+
+    pub(super) async fn protection(&self, id: &ResourceId) -> Result<Protection, AwsError> {
+        let terminate = self.attribute(id, InstanceAttributeName::DisableApiTermination).await?;
+        let stop = self.attribute(id, InstanceAttributeName::DisableApiStop).await?;
+        let call = self.call("ec2:DescribeInstanceAttribute");
+        let known = |value: Option<bool>| value.ok_or_else(|| call.malformed("the attribute is not in it"));
+        Ok(Protection {
+            stop: known(stop.disable_api_stop.and_then(|flag| flag.value))?,
+            terminate: known(terminate.disable_api_termination.and_then(|flag| flag.value))?,
+        })
+    }
+
+    async fn attribute(
+        &self,
+        id: &ResourceId,
+        name: InstanceAttributeName,
+    ) -> Result<DescribeInstanceAttributeOutput, AwsError> {
+        let call = self.call("ec2:DescribeInstanceAttribute");
+        let request = self.turn().await.describe_instance_attribute().instance_id(id.as_str()).attribute(name);
+        let reply = request.send().await.map_err(|why| call.failed(&why))?;
+        if reply.instance_id() == Some(id.as_str()) {
+            Ok(reply)
+        } else {
+            Err(call.malformed("it is of another instance"))
+        }
+    }
+
+    pub(super) async fn spot_type(&self, request: &str) -> Result<Option<String>, AwsError> {
+        let call = self.call("ec2:DescribeSpotInstanceRequests");
+        let ask = self.turn().await.describe_spot_instance_requests().spot_instance_request_ids(request);
+        let reply = match ask.send().await.map_err(|why| call.failed(&why)) {
+            Err(AwsError::NotFound { .. }) => return Ok(None),
+            reply => reply?,
+        };
+        let all = reply.spot_instance_requests.ok_or_else(|| call.malformed("no list of requests in it"))?;
+        let Some(found) = all.iter().find(|spot| spot.spot_instance_request_id() == Some(request)) else {
+            return Ok(None);
+        };
+        match found.r#type() {
+            Some(kind @ (SpotInstanceType::OneTime | SpotInstanceType::Persistent)) => {
+                Ok(Some(kind.as_str().to_owned()))
+            }
+            other => Err(call.malformed(format!("{request} has the type {other:?}"))),
+        }
+    }
+}
+
+fn read_page(
+    call: Call<'_>,
+    page: &DescribeInstancesOutput,
+    found: &mut BTreeMap<ResourceId, Facts>,
+) -> Result<(), AwsError> {
+    // EC2 sends an empty list when there is nothing; no list at all is not its answer.
+    let reservations = page.reservations.as_ref().ok_or_else(|| call.malformed("no list of instances in it"))?;
+    for reservation in reservations {
+        let instances = reservation.instances.as_ref().ok_or_else(|| call.malformed("a reservation without a list"))?;
+        for instance in instances {
+            found.extend([facts::read(instance).map_err(|why| call.malformed(why))?]);
+        }
+    }
+    Ok(())
+}
