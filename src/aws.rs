@@ -23,7 +23,7 @@ pub use mail::Mail;
 use crate::config::AwsSettings;
 use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState};
 use clients::{Clients, Ec2};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// All of AWS that zerocloud needs. Cheap to clone; connections, keys and rates are shared by the clones.
@@ -55,6 +55,15 @@ pub struct Protection {
     pub stop: bool,
     /// `disableApiTermination`.
     pub terminate: bool,
+}
+
+/// What EC2 says of instances that a scan lacked.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Those that it lists after all.
+    pub found: Vec<(ResourceId, Facts)>,
+    /// Those of which it says, by id, that they do not exist.
+    pub unknown: BTreeSet<ResourceId>,
 }
 
 impl Aws {
@@ -94,6 +103,12 @@ impl Aws {
         ids: &[ResourceId],
     ) -> Result<Vec<(ResourceId, Facts)>, AwsError> {
         self.ec2(account, region, |ec2| async move { ec2.describe(ids).await }).await
+    }
+
+    /// Asks for each of `ids` by name. Other than [`Aws::describe`], where silence would be taken for absence, one counts as
+    /// unknown only when EC2 names it as such (SAFETY.md, invariant 6: missing is not empty).
+    pub async fn ask(&self, account: &AwsAccount, region: &Region, ids: &[ResourceId]) -> Result<Asked, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.ask(ids).await).await
     }
 
     /// Stop and termination protection of one instance.

@@ -8,6 +8,7 @@ mod seeds;
 pub use read::parse_duration;
 pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
 
+use crate::model::Stage;
 use read::{Problems, Section};
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Documents to make when they do not exist yet.
     pub accounts: Vec<AccountSeed>,
+    /// Where a crash test stops the process: `ZEROCLOUD_FAILPOINT`, from the environment only.
+    pub failpoint: Option<String>,
 }
 
 /// The embedded gateway, or a Sync Gateway by URL.
@@ -71,6 +74,8 @@ pub struct AwsSettings {
     pub requests_per_second: u32,
     /// Limit for one call.
     pub timeout: Duration,
+    /// Whether a role that answers without its external id is refused (SAFETY.md, invariant 7).
+    pub check_external_id: bool,
 }
 
 /// Other addresses for AWS services.
@@ -145,8 +150,25 @@ impl Config {
             leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
             public_url: root.parsed("public_url", url, &mut problems),
             accounts: seeds::accounts(&root, &mut problems),
+            failpoint: environment("ZEROCLOUD_FAILPOINT"),
         };
+        logged_mail(&config, &mut problems);
         if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
+    }
+}
+
+/// Mail that is only logged counts as accepted by nobody, so nothing would ever end: not what those stages mean.
+fn logged_mail(config: &Config, problems: &mut Problems) {
+    let aws = config.accounts.iter().flat_map(|account| &account.aws_accounts);
+    let ends = aws.filter(|aws| !config.mail.ses && aws.stage >= Stage::Stop);
+    for aws in ends {
+        problems.add(
+            "mail.send",
+            format!(
+                "log sends nothing, so nothing may end in {}: use ses, or stage observe or notify there",
+                aws.aws_id
+            ),
+        );
     }
 }
 
@@ -186,7 +208,16 @@ fn store(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, proble
 
 fn aws(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> AwsSettings {
     at.only(
-        &["region", "access_key_id", "secret_access_key", "endpoints", "page_size", "requests_per_second", "timeout"],
+        &[
+            "region",
+            "access_key_id",
+            "secret_access_key",
+            "endpoints",
+            "page_size",
+            "requests_per_second",
+            "timeout",
+            "check_external_id",
+        ],
         problems,
     );
     let ends = at.section("endpoints", problems);
@@ -211,6 +242,7 @@ fn aws(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems
         page_size: i32::try_from(page_size).unwrap_or(500),
         requests_per_second: at.count("requests_per_second", problems).unwrap_or(5),
         timeout: Duration::from_secs(at.duration("timeout", problems).unwrap_or(30).unsigned_abs()),
+        check_external_id: at.flag("check_external_id", problems).unwrap_or(true),
     }
 }
 
@@ -254,6 +286,21 @@ fn schedule(at: &Section<'_>, problems: &mut Problems) -> Schedule {
 mod tests {
     use super::{Config, StoreChoice};
     use crate::model::{Policy, Stage};
+
+    #[test]
+    fn mail_that_is_only_logged_is_refused_where_things_end() {
+        let text = |stage: &str| {
+            format!(
+                "mail: {{from: a@b.c, send: log}}\naccounts: [{{id: bigdb, users: [{{id: ada, email: a@b.c, role: admin}}], \
+                 aws_accounts: [{{aws_id: '111122223333', stage: {stage}}}]}}]"
+            )
+        };
+        assert!(Config::parse(&text("notify"), |_| None).is_ok());
+        for stage in ["stop", "terminate"] {
+            let problems = Config::parse(&text(stage), |_| None).unwrap_err();
+            assert!(problems[0].starts_with("mail.send:"), "{problems:?}");
+        }
+    }
 
     const EXAMPLE: &str = include_str!("../config.example.yml");
 

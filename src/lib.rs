@@ -2,9 +2,21 @@
 //!
 //! The import rule (ARCHITECTURE.md): `model` ← `reactor` ← stages ← `serve`; adapters know `model` only.
 
+pub mod audit;
 pub mod aws;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod detector;
+pub mod driver;
+pub mod failpoint;
+pub mod follower;
+pub mod leader;
 pub mod model;
+pub mod notifier;
 pub mod reactor;
+pub mod reaper;
+pub mod scheduler;
+pub mod serve;
 pub mod store;
+pub mod tokens;

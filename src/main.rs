@@ -1,2 +1,9 @@
-//! The program. It has no command yet.
-fn main() {}
+//! The program: one call per command.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    zerocloud::cli::main(zerocloud::cli::Arguments::parse()).await
+}

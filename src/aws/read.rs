@@ -3,7 +3,7 @@
 
 use super::call::Call;
 use super::clients::Ec2;
-use super::{AwsError, Protection, facts};
+use super::{Asked, AwsError, Protection, facts};
 use crate::model::{Facts, Region, ResourceId};
 use aws_sdk_ec2::operation::describe_instance_attribute::DescribeInstanceAttributeOutput;
 use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
@@ -36,6 +36,44 @@ impl Ec2 {
             found.append(&mut self.pages(Some(filter)).await?);
         }
         Ok(ids.iter().filter_map(|id| found.remove_entry(id)).collect())
+    }
+
+    /// By the parameter `InstanceId`, with which EC2 refuses the call and names those that it does not know; they are taken
+    /// out and the rest is asked for again.
+    pub(super) async fn ask(&self, ids: &[ResourceId]) -> Result<Asked, AwsError> {
+        let mut asked = Asked::default();
+        for some in ids.chunks(FILTER_VALUES) {
+            let mut left: BTreeSet<ResourceId> = some.iter().cloned().collect();
+            while !left.is_empty() {
+                match self.named(&left).await {
+                    Ok(found) => {
+                        asked.found.extend(found);
+                        break;
+                    }
+                    Err(AwsError::NotFound { action, place, cause }) => {
+                        let named: BTreeSet<ResourceId> =
+                            left.iter().filter(|id| names(&cause.text, id)).cloned().collect();
+                        if named.is_empty() {
+                            return Err(AwsError::NotFound { action, place, cause });
+                        }
+                        left.retain(|id| !named.contains(id));
+                        asked.unknown.extend(named);
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    async fn named(&self, ids: &BTreeSet<ResourceId>) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+        let call = self.call("ec2:DescribeInstances");
+        let names = ids.iter().map(ToString::to_string).collect();
+        let request = self.turn().await.describe_instances().set_instance_ids(Some(names));
+        let reply = request.send().await.map_err(|why| call.failed(&why))?;
+        let mut found = BTreeMap::new();
+        read_page(call, &reply, &mut found)?;
+        Ok(found)
     }
 
     /// All pages. The SDK would end without a word when a token comes twice in a row, and go round for ever when two
@@ -102,6 +140,11 @@ impl Ec2 {
             other => Err(call.malformed(format!("{request} has the type {other:?}"))),
         }
     }
+}
+
+/// Whether a text names the id itself, and not one that it is the beginning of.
+fn names(text: &str, id: &ResourceId) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == id.as_str())
 }
 
 fn read_page(

@@ -102,6 +102,15 @@ impl<'a> Section<'a> {
         count
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self, name: &str, problems: &mut Problems) -> Option<bool> {
+        let value = self.raw(name)?;
+        if !value.is_bool() {
+            problems.add(&self.key(name), "is neither true nor false");
+        }
+        value.as_bool()
+    }
+
     /// A duration such as `3d`, in seconds.
     pub(super) fn duration(&self, name: &str, problems: &mut Problems) -> Option<i64> {
         let value = self.raw(name)?;

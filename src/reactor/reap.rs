@@ -26,6 +26,18 @@ pub enum ReapOutcome {
     Failed(String),
 }
 
+impl std::fmt::Display for ReapOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ReapOutcome::Stopped => f.write_str("stopped"),
+            ReapOutcome::Terminated => f.write_str("terminated"),
+            ReapOutcome::Protected(why) => write!(f, "protected: {why}"),
+            ReapOutcome::Changed(why) => write!(f, "not ended: {why}"),
+            ReapOutcome::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
 /// The lease with its end claimed; `None` when `due` no longer fits it: renewed, claimed, or another term.
 pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
     let fits = lease.key() == due.key && lease.term == due.term && lease.account == due.account;

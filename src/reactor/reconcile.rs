@@ -21,6 +21,8 @@ pub struct Scan {
     pub found: BTreeMap<ResourceId, Facts>,
     /// Missing ids that were asked for one by one and that EC2 confirmed not to know; needed after a drop.
     pub confirmed_absent: BTreeSet<ResourceId>,
+    /// The scan before said the same, or an admin believes it: no drop pauses it.
+    pub agreed: bool,
 }
 
 /// What follows from a scan.
@@ -69,6 +71,9 @@ pub fn reconcile(known: &[Resource], scan: &Scan, now: Time) -> Reconciled {
 /// A drop of more than max(10, 30 %), in instances or in tags, is no news but a fault until it is confirmed: a proxy
 /// outage once gave empty tags and deleted load balancers (cloud-custodian#4949).
 fn guard(live: &[&Resource], scan: &Scan) -> Option<Reconciled> {
+    if scan.agreed {
+        return None;
+    }
     // What is missing already was counted before; a slow decline must not add up to a drop.
     let fresh: Vec<ResourceId> = live
         .iter()

@@ -33,6 +33,7 @@ fn scan(ids: impl IntoIterator<Item = usize>, facts: &Facts) -> Scan {
         region: Region::parse("us-east-1").unwrap(),
         found: ids.into_iter().map(|id| (name(id), facts.clone())).collect::<BTreeMap<_, _>>(),
         confirmed_absent: BTreeSet::new(),
+        agreed: false,
     }
 }
 

@@ -2,7 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
+mod app;
+mod crash;
+mod detection;
 mod gateway;
+mod lifecycle;
+mod mail;
+mod operation;
+mod program;
 mod rules;
 mod store;
 mod tidy;
+mod views;

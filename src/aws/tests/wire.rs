@@ -65,6 +65,7 @@ impl Wire {
             endpoints,
             page_size: 7,
             requests_per_second: 100,
+            check_external_id: true,
             timeout: Duration::from_secs(5),
         };
         Wire { aws: Aws::connect(&settings).await, calls, _server: server }

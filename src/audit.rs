@@ -1,0 +1,41 @@
+//! The audit: one `event` document for each change of a lease, with cause, decision, reason and outcome. It records what
+//! happened, never what was meant to (SAFETY.md). Its last lines stand on the lease too, so one that could not be written
+//! is logged and not tried again.
+
+use crate::model::{Doc, Lease, Time};
+use crate::store::{Store, StoreError};
+use serde_json::{Value, json};
+
+/// A change that stands.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// The lease as it was saved.
+    pub lease: &'a Lease,
+    /// The revision it got.
+    pub rev: &'a str,
+    /// The event that made zerocloud look, whole; null when there is none.
+    pub cause: &'a Value,
+    /// Why, for people.
+    pub reason: &'a str,
+    /// `saved`, or what EC2 said.
+    pub outcome: &'a str,
+}
+
+/// Writes it; kept for `retention` seconds. The id sorts by time and names the revision, so that nothing is told twice.
+pub async fn record(store: &Store, entry: &Entry<'_>, now: Time, retention: i64) {
+    let lease = entry.lease;
+    let generation = entry.rev.split('-').next().unwrap_or_default();
+    let body = json!({
+        "account": lease.account, "lease": lease.key().lease_id(), "at": now, "cause": entry.cause,
+        "decision": {
+            "state": lease.state, "owner": lease.owner, "expires_at": lease.expires_at, "ends_at": lease.ends_at,
+            "term": lease.term, "hold": lease.hold.as_ref().map(|hold| hold.kind),
+        },
+        "reason": entry.reason, "outcome": entry.outcome, "purge_at": now.plus(retention),
+    });
+    let id = format!("event::{}::{now}::{}::{generation}", lease.account, lease.key());
+    match store.put("event", &Doc { id, rev: None, body }).await {
+        Ok(_) | Err(StoreError::Conflict { .. }) => {}
+        Err(error) => tracing::warn!(lease = %lease.key(), %error, "the audit has a gap here"),
+    }
+}

@@ -1,0 +1,73 @@
+//! AWS as seen from here: who we are, each role, mail.
+
+use super::{Check, Found};
+use crate::aws::Aws;
+use crate::config::Config;
+use crate::model::{AwsAccount, Doc, Stage};
+use serde_json::Value;
+
+/// Who we are in AWS.
+pub(super) async fn identity(aws: &Aws) -> Check {
+    let found = match aws.caller_identity(None).await {
+        Ok(who) => Found::Fine(who.arn),
+        Err(why) => Found::Mend(format!("{why}; give keys in aws.access_key_id or through the default chain")),
+    };
+    Check::new("AWS identity", found)
+}
+
+/// Each AWS account's role: whether it answers, as whom, and whether it asks for the external id.
+pub(super) async fn roles(config: &Config, aws: &Aws, all: &[Doc<Value>]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for doc in all.iter().filter(|doc| doc.id.starts_with("aws_account::")) {
+        let Ok(account) = serde_json::from_value::<AwsAccount>(doc.body.clone()) else { continue };
+        let what = format!("AWS account {} ({})", account.aws_id, account.name);
+        if account.disabled {
+            checks.push(Check::new(what, Found::Note("disabled: neither watched nor acted on".to_owned())));
+            continue;
+        }
+        checks.push(Check::new(what, role(config, aws, &account).await));
+    }
+    checks
+}
+
+async fn role(config: &Config, aws: &Aws, account: &AwsAccount) -> Found {
+    let who = match aws.caller_identity(Some(account)).await {
+        Ok(who) if who.account == account.aws_id.as_str() => who,
+        Ok(who) => return Found::Mend(format!("answers for AWS account {}: correct role_arn", who.account)),
+        Err(why) => return Found::Mend(format!("{why}; check the role's trust policy and the external id")),
+    };
+    match aws.answers_without_external_id(account).await {
+        Ok(true) if config.aws.check_external_id => {
+            return Found::Mend(
+                "can be assumed without its external id: add the condition sts:ExternalId to its trust policy"
+                    .to_owned(),
+            );
+        }
+        Ok(true) => {
+            return Found::Note(format!("{}; answers without its external id, and check_external_id is off", who.arn));
+        }
+        Ok(false) => {}
+        Err(why) => return Found::Mend(format!("whether it asks for its external id is not known: {why}")),
+    }
+    let stage = match account.effective_stage() {
+        Stage::Observe => "observe",
+        Stage::Notify => "notify",
+        Stage::Stop => "stop",
+        Stage::Terminate => "terminate",
+    };
+    Found::Fine(format!("{}, stage {stage}", who.arn))
+}
+
+/// Whether mail can be sent.
+pub(super) async fn mail(config: &Config, aws: &Aws) -> Vec<Check> {
+    if !config.mail.ses {
+        let what = "mail is only logged: nothing counts as accepted, so nothing ends";
+        return vec![Check::new("mail", Found::Note(what.to_owned()))];
+    }
+    let sends = match aws.ses_status().await {
+        Ok(status) => Found::Fine(status),
+        Err(why) => Found::Mend(format!("{why}; {} must be verified in SES", config.mail.from)),
+    };
+    let bounces = "no bounce feed: mail counts as accepted, not as delivered";
+    vec![Check::new("mail", sends), Check::new("bounces", Found::Note(bounces.to_owned()))]
+}

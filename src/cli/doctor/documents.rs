@@ -1,0 +1,71 @@
+//! What is wrong with documents, and where they and config.yml say different things.
+
+use super::{Check, Found};
+use crate::config::{AccountSeed, Config};
+use crate::model::Doc;
+use serde_json::{Value, json};
+
+/// Each document that cannot be read, with what is wrong with it.
+pub(super) fn unreadable(all: &[Doc<Value>]) -> Vec<Check> {
+    let faults = all.iter().filter_map(|doc| {
+        let why = crate::follower::read(&doc.id, doc.rev.as_deref(), &doc.body).err()?;
+        let mend = format!("cannot be read: {why}; it is left alone until an admin corrects or deletes it");
+        Some(Check::new(doc.id.clone(), Found::Mend(mend)))
+    });
+    faults.collect()
+}
+
+/// config.yml makes documents that do not exist; afterwards they win. What differs is told, so that nobody edits the file
+/// and wonders.
+pub(super) fn differences(config: &Config, all: &[Doc<Value>]) -> Vec<Check> {
+    config.accounts.iter().flat_map(|seed| account(seed, all)).collect()
+}
+
+fn account(seed: &AccountSeed, all: &[Doc<Value>]) -> Vec<Check> {
+    let id = &seed.id;
+    let mut checks = compare(all, format!("account::{id}"), &json!({ "name": seed.name }));
+    let policy = serde_json::to_value(&seed.policy).unwrap_or_default();
+    checks.extend(compare_within(all, format!("policy::{id}"), "policy", &policy));
+    for aws in &seed.aws_accounts {
+        let wanted = json!({
+            "name": aws.name, "regions": aws.regions, "stage": aws.stage, "role_arn": aws.role_arn,
+        });
+        checks.extend(compare(all, format!("aws_account::{id}::{}", aws.aws_id), &wanted));
+    }
+    for user in &seed.users {
+        let wanted = json!({
+            "email": user.email, "name": user.name, "role": user.role, "github_login": user.github_login,
+            "key_names": user.key_names, "time_zone": user.time_zone,
+        });
+        checks.extend(compare(all, format!("user::{id}::{}", user.id), &wanted));
+    }
+    checks
+}
+
+fn compare(all: &[Doc<Value>], id: String, wanted: &Value) -> Vec<Check> {
+    let Some(doc) = all.iter().find(|doc| doc.id == id) else {
+        let mend = "is in config.yml and not in the store: `zerocloud serve` makes it, or its log says why it cannot";
+        return vec![Check::new(id, Found::Mend(mend.to_owned()))];
+    };
+    told(id, wanted, &doc.body)
+}
+
+fn compare_within(all: &[Doc<Value>], id: String, field: &str, wanted: &Value) -> Vec<Check> {
+    let doc = all.iter().find(|doc| doc.id == id);
+    doc.map(|doc| told(id, wanted, doc.body.get(field).unwrap_or(&Value::Null))).unwrap_or_default()
+}
+
+/// A note for each field that says something else.
+fn told(id: String, wanted: &Value, there: &Value) -> Vec<Check> {
+    let fields = wanted.as_object().into_iter().flatten();
+    let other = fields.filter(|(name, value)| there.get(*name).unwrap_or(&Value::Null) != *value);
+    let texts: Vec<String> = other
+        .map(|(name, value)| {
+            format!("{name} is {} here and {value} in config.yml", there.get(name).unwrap_or(&Value::Null))
+        })
+        .collect();
+    if texts.is_empty() {
+        return Vec::new();
+    }
+    vec![Check::new(id, Found::Note(format!("{}; the document counts", texts.join(", "))))]
+}

@@ -1,0 +1,85 @@
+//! `leases` and `plan`: tables, or JSON for scripts.
+
+use super::{output, store};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::model::{Lease, Time};
+use crate::reaper::PlanLine;
+
+/// Every lease that the store holds, soonest end first.
+pub(super) async fn list(config: &Config, clock: &Clock, json: bool, all: bool) -> anyhow::Result<()> {
+    let docs = store(config)?.prefix("lease::").await?;
+    let mut leases = Vec::new();
+    for doc in docs {
+        match serde_json::from_value::<Lease>(doc.body) {
+            Ok(lease) => leases.push(lease),
+            Err(why) => tracing::warn!(doc.id, %why, "this lease cannot be read; `zerocloud doctor` says more"),
+        }
+    }
+    leases.retain(|lease| all || !lease.state.is_over());
+    leases.sort_by_key(|lease| (lease.expires_at, lease.key()));
+    if json {
+        return output::json(&leases);
+    }
+    if leases.is_empty() {
+        output::say("No leases. An instance gets one within a poll after it was seen; `zerocloud doctor` checks AWS.");
+        return Ok(());
+    }
+    let now = clock.now();
+    let header = ["INSTANCE", "NAME", "TYPE", "REGION", "OWNER", "STATE", "EXPIRES", "LEFT", "HELD BY"];
+    output::table(&header, leases.iter().map(|lease| row(lease, now)));
+    Ok(())
+}
+
+fn row(lease: &Lease, now: Time) -> Vec<String> {
+    vec![
+        lease.key.resource_id.to_string(),
+        lease.summary.name.clone(),
+        lease.summary.instance_type.clone(),
+        lease.key.region.to_string(),
+        lease.owner.to_string(),
+        lease.state.as_str().to_owned(),
+        lease.expires_at.to_string(),
+        left(lease.expires_at.seconds_since(now)),
+        lease.hold.as_ref().map_or(String::new(), |hold| hold.kind.as_str().to_owned()),
+    ]
+}
+
+/// `2d 3h`, `5m`, `40s`; `-` when nothing is left.
+fn left(seconds: i64) -> String {
+    match seconds {
+        ..=0 => "-".to_owned(),
+        1..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+/// What would be ended now, and why; touches nothing.
+pub(super) async fn plan(config: &Config, clock: &Clock, json: bool) -> anyhow::Result<()> {
+    let lines = crate::serve::plan(config, clock).await?;
+    if json {
+        return output::json(&lines);
+    }
+    if lines.is_empty() {
+        output::say("Nothing would be done now.");
+        return Ok(());
+    }
+    let row = |line: &PlanLine| {
+        let key = &line.lease;
+        let place = [&key.resource_id.to_string(), key.aws_id.as_str(), key.region.as_str(), &line.what, &line.why];
+        place.map(str::to_owned).to_vec()
+    };
+    output::table(&["INSTANCE", "AWS ACCOUNT", "REGION", "WOULD", "WHY"], lines.iter().map(row));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn time_left_is_short_and_never_negative() {
+        let told: Vec<_> = [-5, 0, 59, 61, 3_661, 90_000].map(super::left).into();
+        assert_eq!(told, ["-", "-", "59s", "1m", "1h 1m", "1d 1h"]);
+    }
+}

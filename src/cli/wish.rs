@@ -1,0 +1,86 @@
+//! `renew`, `end`, `not-mine`: a token from a mail becomes a request of its owner, sent through the public port with that
+//! person's own session, so that the same rules judge it as a phone's.
+
+use super::{output, store};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::model::{Outcome, Request, User};
+use crate::tokens::{TokenAction, Tokens};
+use anyhow::{Context, bail};
+use rand::RngCore;
+use serde_json::json;
+use std::time::Duration;
+
+/// What the token is used for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// A later end, so many seconds from now.
+    Renew(Option<i64>),
+    /// The end, now.
+    End,
+    /// Somebody else's.
+    NotMine,
+}
+
+impl Kind {
+    fn token(self) -> TokenAction {
+        match self {
+            Kind::Renew(_) => TokenAction::Renew,
+            Kind::End => TokenAction::End,
+            Kind::NotMine => TokenAction::NotMine,
+        }
+    }
+    fn action(self) -> &'static str {
+        match self {
+            Kind::Renew(_) => "renew",
+            Kind::End => "end",
+            Kind::NotMine => "not_mine",
+        }
+    }
+}
+
+/// Puts the request and waits for its answer.
+pub(super) async fn send(config: &Config, clock: &Clock, token: &str, kind: Kind) -> anyhow::Result<()> {
+    let store = store(config)?;
+    let purpose = Tokens::load(&store).await?.verify(token, clock.now())?;
+    if purpose.action != kind.token() {
+        bail!("this token is for another command; each button in the mail has its own");
+    }
+    let lease = store.get::<crate::model::Lease>(&purpose.lease.lease_id()).await?;
+    let lease = lease.context("this lease does not exist any more; nothing was done")?.body;
+    if lease.owner != purpose.owner {
+        bail!("this lease has another owner now, so the token is void; nothing was done");
+    }
+    let name = User::gateway_name(&lease.account, &lease.owner);
+    let session = store.session(&name, 120).await.with_context(|| format!("signing {name} in"))?;
+    let mut random = [0; 16];
+    rand::rng().fill_bytes(&mut random);
+    let id = format!("request::{}::{}::{}", lease.account, lease.owner, hex::encode(random));
+    let mut body = json!({
+        "type": "request", "account": lease.account, "schema": 1, "user": lease.owner, "updated_by": name,
+        "lease": purpose.lease.lease_id(), "action": kind.action(), "at": clock.now(),
+    });
+    if let Kind::Renew(duration) = kind {
+        let until = duration.map_or(lease.max_expires_at, |seconds| clock.now().plus(seconds));
+        body["until"] = json!(until.max(lease.expires_at));
+    }
+    store.put_as(&session, &id, &body, None).await.context("sending the request")?;
+    answer(&store, &id).await
+}
+
+/// Waits up to 30 s for the service to answer.
+async fn answer(store: &crate::store::Store, id: &str) -> anyhow::Result<()> {
+    for _ in 0..150 {
+        let request = store.get::<Request>(id).await?.context("the request is gone")?.body;
+        match request.answer {
+            Some(answer) if answer.outcome == Outcome::Done => {
+                let until = answer.until.map_or(String::new(), |until| format!(" until {until}"));
+                output::say(format!("Done{until}. {}", answer.reason));
+                return Ok(());
+            }
+            Some(answer) => bail!("refused: {}", answer.reason),
+            None => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+    bail!("the request is stored but not answered yet; is `zerocloud serve` running? It will be answered when it does")
+}

@@ -1,0 +1,135 @@
+//! One region: scan and compare, which only reads; then write what changed and tell it.
+
+use super::{Detector, Polled};
+use crate::aws::AwsError;
+use crate::model::{AwsAccount, Doc, LeaseKey, Region, Resource};
+use crate::reactor::{Change, Reconciled, Scan, reconcile};
+use crate::store::StoreError;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Documents written with one call.
+const BULK: usize = 500;
+
+/// What a scan came to, before anything is written.
+enum Compared {
+    Changes { seen: usize, known: Vec<Doc<Resource>>, changes: Vec<Change> },
+    Paused { scan: Scan, reason: String },
+    Denied(String),
+}
+
+impl Detector {
+    /// Polls one region.
+    pub(super) async fn region(&self, account: &AwsAccount, region: &Region) -> Polled {
+        let polled = self.try_region(account, region).await;
+        polled.unwrap_or_else(|error| Polled::Failed(format!("{error:#}")))
+    }
+
+    /// The instances of a region that would get a lease; reads only.
+    pub(super) async fn unknown_in(&self, account: &AwsAccount, region: &Region) -> anyhow::Result<Vec<LeaseKey>> {
+        let Compared::Changes { known, changes, .. } = self.compare(account, region).await? else {
+            return Ok(Vec::new());
+        };
+        let known: BTreeSet<LeaseKey> = known.iter().map(|doc| doc.body.key.key()).collect();
+        let keys = changes.iter().map(|change| change.resource.key.key());
+        Ok(keys.filter(|key| !known.contains(key)).collect())
+    }
+
+    async fn try_region(&self, account: &AwsAccount, region: &Region) -> anyhow::Result<Polled> {
+        match self.compare(account, region).await? {
+            Compared::Denied(why) => {
+                self.mark_denied(account, region, &why).await?;
+                Ok(Polled::Denied(why))
+            }
+            Compared::Paused { scan, reason } => {
+                self.pause(account, &scan, &reason).await?;
+                Ok(Polled::Paused(reason))
+            }
+            Compared::Changes { seen, known, changes } => {
+                self.mark_ok(account, region).await?;
+                let changed = changes.len();
+                self.write(&known, changes).await?;
+                Ok(Polled::Read { seen, changed })
+            }
+        }
+    }
+
+    async fn compare(&self, account: &AwsAccount, region: &Region) -> anyhow::Result<Compared> {
+        let found = match self.aws.scan(account, region).await {
+            Ok(found) => found,
+            Err(error @ AwsError::DeniedByOrganization { .. }) => return Ok(Compared::Denied(error.to_string())),
+            Err(other) => return Err(other.into()),
+        };
+        let seen = found.len();
+        let known = self.index.resources(&account.aws_id, region);
+        let mut scan = Scan {
+            account: account.account.clone(),
+            aws_id: account.aws_id.clone(),
+            region: region.clone(),
+            found,
+            confirmed_absent: BTreeSet::new(),
+            agreed: false,
+        };
+        let bodies: Vec<Resource> = known.iter().map(|doc| doc.body.clone()).collect();
+        let now = self.clock.now();
+        let mut reconciled = reconcile(&bodies, &scan, now);
+        if let Reconciled::Paused { reason, missing } = &reconciled {
+            if let Err(why) = self.confirm(account, &mut scan, missing).await? {
+                let reason = format!("{reason}, and asking for them failed: {why}");
+                return Ok(Compared::Paused { scan, reason });
+            }
+            reconciled = reconcile(&bodies, &scan, now);
+        }
+        Ok(match reconciled {
+            Reconciled::Paused { reason, .. } => Compared::Paused { scan, reason },
+            Reconciled::Changes(changes) => Compared::Changes { seen, known, changes },
+        })
+    }
+
+    /// Writes the documents, then tells the changes that stand. A conflict is somebody's newer write; the next poll
+    /// compares again.
+    async fn write(&self, known: &[Doc<Resource>], changes: Vec<Change>) -> anyhow::Result<()> {
+        let revs: BTreeMap<&str, Option<&str>> =
+            known.iter().map(|doc| (doc.id.as_str(), doc.rev.as_deref())).collect();
+        let mut waiting = changes.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let some: Vec<Change> = waiting.by_ref().take(BULK).collect();
+            let mut docs = Vec::new();
+            for change in &some {
+                let id = change.resource.key.key().resource_doc_id();
+                let rev = revs.get(id.as_str()).copied().flatten().map(str::to_owned);
+                docs.push(("resource", Doc { id, rev, body: self.body(&change.resource)? }));
+            }
+            let written = self.store.put_many(docs).await?;
+            for (change, row) in some.into_iter().zip(written) {
+                match row {
+                    Ok(_) => self.tell(change).await,
+                    Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => tracing::warn!(%error, "a resource was not written; the next poll tries again"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is gone is kept as long as its lease, then goes.
+    fn body(&self, resource: &Resource) -> serde_json::Result<Value> {
+        let mut body = serde_json::to_value(resource)?;
+        let Some(fields) = body.as_object_mut() else { return Ok(body) };
+        fields.remove("purge_at");
+        if resource.is_gone() {
+            let policy = self.index.directory().policy(&resource.account, &resource.key.aws_id, None);
+            let purge_at = self.clock.now().plus(policy.retention);
+            fields.insert("purge_at".to_owned(), serde_json::to_value(purge_at)?);
+        }
+        Ok(body)
+    }
+
+    async fn tell(&self, change: Change) {
+        let Some(event) = change.event else { return };
+        if self.changes.send(event).await.is_err() {
+            // Only at shutdown; the documents stand, and the next start looks at all of them.
+            tracing::debug!("nobody listens for changes any more");
+        }
+    }
+}

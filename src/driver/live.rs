@@ -1,0 +1,220 @@
+//! The live world: fresh documents from the store, what many share from the follower's index, and hands for effects.
+
+use super::{Loaded, Performed, Saved, Saving, World};
+use crate::audit::{self, Entry};
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::follower::Index;
+use crate::model::{AccountId, Doc, Lease, LeaseKey, Notice, Resource, ResourceChange, UserId, trim_event};
+use crate::reactor::{Effect, View};
+use crate::store::{Store, StoreError};
+use anyhow::Context as _;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Store, index and the way to the reaper.
+#[derive(Debug, Clone)]
+pub struct LiveWorld {
+    store: Store,
+    index: Index,
+    aws: Aws,
+    clock: Clock,
+    errands: Option<mpsc::Sender<Effect>>,
+}
+
+/// Limit for the fresh read of tags: the queue waits meanwhile.
+const FRESH_READ: Duration = Duration::from_secs(5);
+
+/// How often a resource document's owner is tried before the next look takes over.
+const TRIES: u32 = 4;
+
+impl LiveWorld {
+    /// With `errands` it acts; without, as for `plan`, it only reads and refuses effects.
+    pub fn new(store: Store, index: Index, aws: Aws, clock: Clock, errands: Option<mpsc::Sender<Effect>>) -> LiveWorld {
+        LiveWorld { store, index, aws, clock, errands }
+    }
+
+    /// The lease, if there is one. The outer `None`: it cannot be read, is named and left alone; asking again would not
+    /// help.
+    async fn lease(&self, key: &LeaseKey) -> anyhow::Result<Option<Option<Doc<Lease>>>> {
+        match self.store.get::<Lease>(&key.lease_id()).await {
+            Err(error @ StoreError::Malformed { .. }) => {
+                tracing::warn!(lease = %key, %error, "a lease cannot be read; it is left alone");
+                Ok(None)
+            }
+            other => other.map(Some).context("reading the lease"),
+        }
+    }
+
+    /// The resource: what the index has, or, where it has none yet, what stands in the store. A new resource's event may
+    /// be quicker than the feed.
+    async fn resource(&self, key: &LeaseKey) -> anyhow::Result<Option<Resource>> {
+        if let Some(known) = self.index.resource(key) {
+            return Ok(Some(known));
+        }
+        match self.store.get::<Resource>(&key.resource_doc_id()).await {
+            Ok(found) => Ok(found.map(|doc| doc.body)),
+            Err(error @ StoreError::Malformed { .. }) => {
+                tracing::warn!(lease = %key, %error, "a resource cannot be read; its lease ends nothing");
+                Ok(None)
+            }
+            Err(other) => Err(other).context("reading the resource"),
+        }
+    }
+
+    /// Notices of one term. One that cannot be read is named and left alone; its 409 keeps it from being queued again.
+    async fn notices(&self, key: &LeaseKey, term: u32) -> Result<Vec<Notice>, StoreError> {
+        let docs = self.store.prefix(&format!("notice::{key}::{term}::")).await?;
+        let read = docs.into_iter().filter_map(|doc| {
+            serde_json::from_value(doc.body)
+                .inspect_err(|why| tracing::warn!(id = doc.id, %why, "a notice cannot be read"))
+                .ok()
+        });
+        Ok(read.collect())
+    }
+
+    /// Tags as EC2 has them now, for the moment in which an owner is judged. A failed read judges nobody (SAFETY.md,
+    /// invariant 6); a resource that EC2 does not list keeps what was seen last.
+    async fn fresh(&self, mut resource: Resource, account: &AccountId) -> anyhow::Result<Resource> {
+        let key = resource.key.key();
+        let directory = self.index.directory();
+        let Some(aws_account) = directory.aws_accounts.get(&key.aws_id) else {
+            return Ok(resource);
+        };
+        anyhow::ensure!(aws_account.account == *account, "AWS account {} belongs to another Account", key.aws_id);
+        let ids = std::slice::from_ref(&key.resource_id);
+        let read = self.aws.describe(aws_account, &key.region, ids);
+        let found = tokio::time::timeout(FRESH_READ, read)
+            .await
+            .context("EC2 did not answer in time")?
+            .context("reading tags before judging the owner")?;
+        if let Some((_, facts)) = found.into_iter().find(|(id, _)| *id == key.resource_id) {
+            resource.facts = facts;
+        }
+        Ok(resource)
+    }
+
+    /// Gives the resource document the lease's owner, and changes nothing else in it.
+    async fn own(&self, key: &LeaseKey, owner: &UserId) -> anyhow::Result<Performed> {
+        for _ in 0..TRIES {
+            let Some(mut doc) = self.store.get::<Resource>(&key.resource_doc_id()).await? else {
+                return Ok(Performed::Same);
+            };
+            if doc.body.owner == *owner {
+                return Ok(Performed::Same);
+            }
+            doc.body.owner = owner.clone();
+            match self.store.put("resource", &doc).await {
+                Ok(_) => return Ok(Performed::Changed),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        anyhow::bail!("the resource document kept changing")
+    }
+
+    fn hand_on(&self, errand: &Effect) -> anyhow::Result<Performed> {
+        let errands = self.errands.as_ref().context("this world only reads")?;
+        // A full or closed channel loses nothing: the sweep derives the errand again.
+        if let Err(error) = errands.try_send(errand.clone()) {
+            tracing::warn!(%error, "the reaper is busy; the sweep asks again");
+        }
+        Ok(Performed::Same)
+    }
+}
+
+impl World for LiveWorld {
+    async fn view(&self, key: &LeaseKey, trigger: &Value) -> anyhow::Result<Option<Loaded>> {
+        let Some(lease) = self.lease(key).await? else {
+            return Ok(None);
+        };
+        let mut resource = self.resource(key).await?;
+        let directory = self.index.directory();
+        let account = lease
+            .as_ref()
+            .map(|doc| &doc.body.account)
+            .or(resource.as_ref().map(|resource| &resource.account))
+            .cloned();
+        let Some(account) = account else {
+            return Ok(None);
+        };
+        let judged = |lease: &Lease| !lease.owner.is_pending() || self.clock.now() < lease.settle_at;
+        if let Some(seen) = resource.take() {
+            let judging = lease.as_ref().is_some_and(|doc| !judged(&doc.body));
+            resource = Some(if judging { self.fresh(seen, &account).await? } else { seen });
+        }
+        let (rev, lease) = lease.map_or((None, None), |doc| (doc.rev, Some(doc.body)));
+        let notices = match &lease {
+            Some(lease) => self.notices(key, lease.term).await?,
+            None => Vec::new(),
+        };
+        let owner = lease.as_ref().map(|lease| &lease.owner).filter(|owner| !owner.is_pending());
+        let pauses = directory.pauses(&account, key).into_iter().cloned().collect();
+        let region = (key.aws_id.clone(), key.region.clone());
+        let view = View {
+            resource,
+            trigger: trim(trigger),
+            aws_account: directory.aws_accounts.get(&key.aws_id).filter(|found| found.account == account).cloned(),
+            region: directory.regions.get(&region).cloned(),
+            policy: directory.policy(&account, &key.aws_id, owner),
+            account_policy: directory.policy(&account, &key.aws_id, None),
+            users: directory.of(&account).cloned().collect(),
+            pauses,
+            requests: self.index.requests(key),
+            notices,
+            usage: owner.map_or(0, |owner| self.index.rank(&account, owner, key)),
+            lease,
+        };
+        Ok(Some(Loaded { view, rev }))
+    }
+
+    async fn save(&self, saving: &Saving) -> anyhow::Result<Saved> {
+        let lease = &saving.lease;
+        let rev = match self.store.put("lease", lease).await {
+            Ok(rev) => rev,
+            Err(StoreError::Conflict { .. }) => return Ok(Saved::Conflict),
+            Err(other) => return Err(other).context("saving the lease"),
+        };
+        let body = &lease.body;
+        tracing::info!(lease = %body.key(), state = body.state.as_str(), owner = %body.owner, expires = %body.expires_at,
+            reason = saving.reason, "lease saved");
+        let retention = self.index.directory().policy(&body.account, &body.key.aws_id, None).retention;
+        let entry = Entry { lease: body, rev: &rev, cause: &saving.cause, reason: &saving.reason, outcome: "saved" };
+        audit::record(&self.store, &entry, self.clock.now(), retention).await;
+        Ok(Saved::Saved)
+    }
+
+    fn partition(&self, key: &LeaseKey) -> String {
+        let row = self.index.lease(key).filter(|row| !row.owner.is_pending());
+        row.map_or_else(|| key.to_string(), |row| format!("{}.{}", row.account, row.owner))
+    }
+
+    async fn perform(&self, effect: &Effect) -> anyhow::Result<Performed> {
+        let put = match effect {
+            Effect::Queue(notice) => {
+                let (id, body) = (notice.id(), notice.clone());
+                self.store.put("notice", &Doc { id, rev: None, body }).await
+            }
+            Effect::Answer(request) => self.store.put("request", request).await,
+            Effect::SaveResource(resource) => {
+                return self.own(&resource.key.key(), &resource.owner).await;
+            }
+            // It alone calls EC2 to change something.
+            Effect::Due(_) | Effect::Start(_) => return self.hand_on(effect),
+        };
+        match put {
+            Ok(_) => Ok(Performed::Changed),
+            Err(StoreError::Conflict { .. }) => Ok(Performed::Same),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+/// The event as it stands on a lease; the whole is in the audit.
+fn trim(trigger: &Value) -> Value {
+    match serde_json::from_value::<ResourceChange>(trigger.clone()) {
+        Ok(event) => trim_event(&event),
+        Err(_) => trigger.clone(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Stage: the `_changes` feed. Keeps the [`Index`] true to the documents and says which leases a change bears on. Decides
+//! nothing and writes nothing.
+//!
+//! The index lives in memory, so the feed starts at the beginning whenever the process does; wakes begin when it has caught
+//! up, and what they could have said before is said by the first sweep.
+
+mod directory;
+mod document;
+mod index;
+mod views;
+
+pub use document::{Document, read};
+pub use index::{Index, LeaseRow};
+pub use views::{Emitted, VIEWS, View, ViewTable, emitted};
+
+use crate::model::LeaseKey;
+use crate::store::{Feed, Store, StoreError};
+use futures_util::StreamExt as _;
+use std::pin::pin;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// What a change bears on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// These leases may be decided otherwise now.
+    Leases(Vec<LeaseKey>),
+    /// A notice waits to be sent.
+    Outbox,
+    /// An AWS account was added or changed.
+    Accounts,
+}
+
+/// Follows the feed until shutdown.
+pub async fn run(
+    store: Store,
+    index: Index,
+    wakes: mpsc::Sender<Wake>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut feed = pin!(store.changes("0".to_owned()));
+    loop {
+        let item = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            item = feed.next() => item,
+        };
+        match item {
+            None => return Ok(()),
+            Some(Feed::CaughtUp) => index.set_caught_up(),
+            Some(Feed::Change(change)) => {
+                let woken = index.apply(&change.id, change.doc.as_ref());
+                if !index.is_caught_up() {
+                    continue;
+                }
+                for wake in woken {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Ok(()),
+                        sent = wakes.send(wake) => if sent.is_err() { return Ok(()) },
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every document that cannot be read, with what is wrong with it; for `doctor`, which has no index.
+pub async fn unreadable_documents(store: &Store) -> Result<Vec<(String, String)>, StoreError> {
+    let docs = store.prefix("").await?;
+    let found = docs.into_iter().filter_map(|doc| {
+        let why = read(&doc.id, doc.rev.as_deref(), &doc.body).err()?;
+        Some((doc.id, why))
+    });
+    Ok(found.collect())
+}

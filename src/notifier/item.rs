@@ -1,0 +1,405 @@
+//! One notice in words: what, when, why this person, what happens next and what can be done. Pure.
+//!
+//! It says what is true now, not what was when it was queued: a warning that went out late speaks of the grace that runs.
+
+use super::judge::is_hold;
+use super::words::{Zone, clean, cut, short_utc, span, utc};
+use crate::model::{
+    Action, Directory, EvidenceSource, Facts, Lease, Notice, NoticeKind, Policy, Stage, State, Time, User,
+};
+use crate::tokens::{Purpose, TokenAction, Tokens};
+use serde::Serialize;
+
+/// How long after the end that a mail names its tokens stay good, so that a late reader is told what became of the
+/// lease instead of that a token is stale.
+const TOKEN_MARGIN: i64 = 86_400;
+
+/// All that a mail's texts are made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) tokens: &'a Tokens,
+    pub(super) public_url: Option<&'a str>,
+    pub(super) now: Time,
+}
+
+/// A notice with its lease as it stands now.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) notice: Notice,
+    pub(super) lease: Lease,
+    pub(super) facts: Option<Facts>,
+}
+
+/// A notice as the templates print it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Item {
+    pub(super) subject: String,
+    headline: String,
+    lead: String,
+    rows: Vec<Row>,
+    next: Vec<String>,
+    actions: Vec<Choice>,
+    tone: &'static str,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Row {
+    label: String,
+    value: String,
+}
+
+/// One thing the reader can do.
+#[derive(Debug, Clone, Serialize)]
+struct Choice {
+    label: &'static str,
+    command: String,
+    link: Option<String>,
+}
+
+impl Item {
+    /// Whether it offers anything to do.
+    pub(super) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+}
+
+/// What the sentences need, looked up once.
+struct Facets<'a> {
+    told: &'a Told,
+    policy: Policy,
+    stage: Stage,
+    owner: Option<&'a User>,
+    aws: String,
+    title: String,
+    action: Action,
+    now: Time,
+}
+
+/// The notice as it is at this moment: late warnings have become "expired".
+pub(super) fn kind_now(told: &Told, now: Time) -> NoticeKind {
+    match &told.notice.kind {
+        kind if kind.announces_end() && told.lease.expires_at <= now => NoticeKind::Expired,
+        NoticeKind::Expired => NoticeKind::Warning(told.lease.expires_at.seconds_since(now)),
+        kind => kind.clone(),
+    }
+}
+
+/// Puts one notice into words.
+pub(super) fn item(told: &Told, kind: &NoticeKind, context: &Context<'_>, zone: &Zone) -> Item {
+    let facets = Facets::of(told, context);
+    let (subject, headline, lead) = facets.headline(kind);
+    Item {
+        subject,
+        headline,
+        lead,
+        rows: facets.rows(zone),
+        next: facets.next(kind),
+        actions: facets.actions(kind, context),
+        tone: match kind {
+            NoticeKind::First | NoticeKind::Offered | NoticeKind::Ended => "calm",
+            _ => "soon",
+        },
+    }
+}
+
+impl<'a> Facets<'a> {
+    fn of(told: &'a Told, context: &Context<'a>) -> Facets<'a> {
+        let lease = &told.lease;
+        let aws = context.directory.aws_accounts.get(&lease.key.aws_id);
+        let id = &lease.key.resource_id;
+        let name = clean(&lease.summary.name);
+        let cannot_stop = told.facts.as_ref().is_some_and(|facts| !facts.can_stop());
+        Facets {
+            told,
+            policy: context.directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner)),
+            stage: aws.map_or(Stage::Observe, crate::model::AwsAccount::effective_stage),
+            owner: context.directory.user(&lease.account, &lease.owner),
+            aws: match aws.map(|aws| clean(&aws.name)).filter(|name| !name.is_empty()) {
+                Some(name) => format!("{name} ({})", lease.key.aws_id),
+                None => lease.key.aws_id.to_string(),
+            },
+            title: if name.is_empty() { id.to_string() } else { format!("{} ({id})", cut(&name, 60)) },
+            action: if cannot_stop { Action::Terminate } else { lease.end_action },
+            now: context.now,
+        }
+    }
+
+    fn lease(&self) -> &'a Lease {
+        &self.told.lease
+    }
+
+    fn for_owner(&self) -> bool {
+        self.told.notice.user == self.lease().owner
+    }
+
+    fn owner_name(&self) -> String {
+        let known = self.owner.map(|user| clean(&user.name));
+        known.filter(|name| !name.is_empty()).unwrap_or_else(|| self.lease().owner.to_string())
+    }
+
+    /// Subject, headline and first sentence.
+    fn headline(&self, kind: &NoticeKind) -> (String, String, String) {
+        let title = &self.title;
+        let lease = self.lease();
+        let (expires, ends) = (lease.expires_at, lease.ends_at);
+        let verb = past(self.action);
+        match kind {
+            NoticeKind::First => (
+                format!("Yours until {}: {title}", short_utc(expires)),
+                format!("This is yours: {title}"),
+                format!("Its lease ends at {}. Renew it, end it now, or say that it is not yours.", utc(expires)),
+            ),
+            NoticeKind::Warning(_) => (
+                format!("Ends {}: {title}", short_utc(expires)),
+                format!("Ends soon: {title}"),
+                format!("Its lease ends at {}. Renew it, or let it go.", utc(expires)),
+            ),
+            NoticeKind::Expired => (
+                format!("Lease over, still renewable: {title}"),
+                format!("Lease over: {title}"),
+                format!("Its lease ended at {}. It can still be renewed until it is {verb}.", utc(expires)),
+            ),
+            NoticeKind::Stopped => (
+                format!("Stopped: {title}"),
+                format!("Stopped: {title}"),
+                if self.stage >= Stage::Terminate {
+                    format!("Its lease ended and zerocloud stopped it. It is to be terminated at {}.", utc(ends))
+                } else {
+                    "Its lease ended and zerocloud stopped it.".to_owned()
+                },
+            ),
+            NoticeKind::Ended if lease.state == State::Gone => (
+                format!("Gone: {title}"),
+                format!("Gone: {title}"),
+                "AWS no longer has it, so its lease is over.".to_owned(),
+            ),
+            NoticeKind::Ended => (
+                format!("Terminated: {title}"),
+                format!("Terminated: {title}"),
+                "EC2 says that it is terminated, so its lease is over.".to_owned(),
+            ),
+            NoticeKind::Offered => (
+                format!("Offered to you: {title}"),
+                format!("Offered to you: {title}"),
+                format!("{} asks you to take it over. Its lease ends at {}.", self.owner_name(), utc(expires)),
+            ),
+            NoticeKind::Admin(word) => self.admin_headline(word),
+        }
+    }
+
+    fn admin_headline(&self, word: &str) -> (String, String, String) {
+        let title = &self.title;
+        let owner = self.owner_name();
+        let (what, lead) = match word {
+            "unreachable" => {
+                ("Nobody could be told", format!("The mail service refused every mail about it to {owner}."))
+            }
+            "over_quota" => (
+                "Over the limit",
+                format!("{owner} holds more instances than the policy allows, so this one got a short lease."),
+            ),
+            "owner_left" => {
+                ("Owner left", "Its owner has no user document any more; the lease passed to an admin.".to_owned())
+            }
+            _ if is_hold(word) => ("Held", self.hold_text()),
+            _ => ("Needs an admin", format!("zerocloud reports: {}.", clean(&word.replace(['_', '-'], " ")))),
+        };
+        (format!("{what}: {title}"), format!("{what}: {title}"), lead)
+    }
+
+    fn hold_text(&self) -> String {
+        let Some(hold) = &self.lease().hold else {
+            return "Its end was held; it is not any more.".to_owned();
+        };
+        let word = hold.kind.as_str().replace('_', " ");
+        format!(
+            "Its end does not happen ({word}): {}. So since {}; looked at again at {}.",
+            clean(&hold.reason).trim_end_matches('.'),
+            utc(hold.since),
+            utc(hold.review_at)
+        )
+    }
+
+    fn rows(&self, zone: &Zone) -> Vec<Row> {
+        let lease = self.lease();
+        let row = |label: &str, value: String| Row { label: label.to_owned(), value };
+        let name = clean(&lease.summary.name);
+        let kind = clean(&lease.summary.instance_type);
+        let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
+        let mut rows = vec![
+            row("Instance", lease.key.resource_id.to_string()),
+            row("Name", or(name, "no Name tag")),
+            row("Type", or(kind, "unknown")),
+            row("Region", lease.key.region.to_string()),
+            row("AWS account", self.aws.clone()),
+        ];
+        if !lease.state.is_over() {
+            let (label, at) = match lease.state {
+                State::Stopped => ("Terminated", lease.ends_at),
+                _ => ("Lease ends", lease.expires_at),
+            };
+            if lease.state != State::Stopped || self.stage >= Stage::Terminate {
+                rows.push(row(label, utc(at)));
+                rows.extend(zone.local(at).map(|text| row("In your zone", text)));
+            }
+        }
+        let why = if self.for_owner() { "Why you" } else { "Owner" };
+        rows.push(row(why, self.evidence()));
+        rows
+    }
+
+    /// Why the owner is the owner.
+    fn evidence(&self) -> String {
+        let evidence = &self.lease().owner_evidence;
+        let value = clean(&evidence.value);
+        let reason = match evidence.source {
+            EvidenceSource::Request => "you took it over, or an admin gave it".to_owned(),
+            EvidenceSource::Tag => format!("its tag {} says {value}", clean(&self.policy.owner_tag)),
+            EvidenceSource::Launcher => format!("CloudTrail says that {value} launched it"),
+            EvidenceSource::KeyName => format!("it was launched with the SSH key {value}"),
+            EvidenceSource::Admin => "nothing names an owner, so it went to an admin".to_owned(),
+            EvidenceSource::None => "the owner is not known yet".to_owned(),
+        };
+        if self.for_owner() {
+            return reason;
+        }
+        let reason = match evidence.source {
+            EvidenceSource::Request => "took it over".to_owned(),
+            _ => reason,
+        };
+        format!("{}: {reason}", self.owner_name())
+    }
+
+    /// What happens when nobody does anything.
+    fn next(&self, kind: &NoticeKind) -> Vec<String> {
+        let lease = self.lease();
+        let mut next = match kind {
+            NoticeKind::Ended => vec!["Nothing more happens.".to_owned()],
+            NoticeKind::Admin(word) => vec![Facets::admin_next(word)],
+            NoticeKind::Stopped => self.after_stop(),
+            NoticeKind::Offered => {
+                vec![format!("Nothing changes unless you accept; until then it stays with {}.", self.owner_name())]
+            }
+            _ => self.at_the_end(),
+        };
+        if !matches!(kind, NoticeKind::Admin(_) | NoticeKind::Ended) && lease.hold.is_some() {
+            next.push(self.hold_text());
+        }
+        next
+    }
+
+    fn at_the_end(&self) -> Vec<String> {
+        let lease = self.lease();
+        let needed = stage_for(self.action);
+        let mut next = Vec::new();
+        if self.stage < needed {
+            next.push(format!(
+                "If nobody renews it, nothing is {} yet: zerocloud may not do that in this AWS account.",
+                past(self.action)
+            ));
+            return next;
+        }
+        // A deadline that passed while mail was late: the notice rule, not this instant, decides when it ends.
+        let when =
+            if lease.ends_at > self.now { format!("at {}, not before, ", utc(lease.ends_at)) } else { String::new() };
+        let stopped = "Its volumes stay, and it can be started again.";
+        match (self.action, lease.end_action) {
+            (Action::Stop, _) => next.push(format!("If nobody renews it, {when}it is stopped. {stopped}")),
+            (Action::Terminate, Action::Stop) => next.push(format!(
+                "If nobody renews it, {when}it is terminated: an instance of this kind cannot be stopped. It does not come back."
+            )),
+            _ => next.push(format!("If nobody renews it, {when}it is terminated. It does not come back.")),
+        }
+        if self.action == Action::Stop && self.stage >= Stage::Terminate {
+            next.push(format!(
+                "Once stopped, it is terminated after {}, with a mail of its own at least {} before.",
+                span(self.policy.terminate_after),
+                span(self.policy.terminate_notice)
+            ));
+        }
+        next.push(format!("A renewal reaches at most {} from when it is accepted.", span(self.policy.max_lease)));
+        next
+    }
+
+    fn after_stop(&self) -> Vec<String> {
+        let mut next = Vec::new();
+        if self.stage >= Stage::Terminate {
+            next.push(format!(
+                "If nobody starts it, at {}, not before, it is terminated. It does not come back.",
+                utc(self.lease().ends_at)
+            ));
+        }
+        next.push("To keep it, start it in EC2: it gets a new lease from that moment.".to_owned());
+        next
+    }
+
+    fn admin_next(word: &str) -> String {
+        let text = match word {
+            "stage" => "Raise the stage of the AWS account if zerocloud should do this, or renew the lease.",
+            "pause" => "zerocloud resume lifts the pause; what is overdue then gets its notice time first.",
+            "exemption" => "It ends when the exemption does; an admin can lift it on the lease.",
+            "pace" => {
+                "It goes on by itself as the hour passes. If so many ends are right, raise max_reaps_per_hour in the policy; if not, zerocloud pause stops them all."
+            }
+            "region" => {
+                "zerocloud doctor says what it sees in the region; it goes on once two scans agree or an admin resumes it."
+            }
+            "protection" => {
+                "Lift the termination or stop protection in EC2, renew the lease, or exempt it with a reason and an end."
+            }
+            "no_notice" | "unreachable" => {
+                "It does not end before somebody was told. Check the owner's address, and sending with zerocloud doctor."
+            }
+            "managed_elsewhere" => "End it where it is managed: zerocloud does not end single members.",
+            "over_quota" => "It gets its usual lease back when the owner holds fewer.",
+            "owner_left" => "Give it to somebody, or let it end.",
+            _ => "zerocloud leases shows the lease with its story.",
+        };
+        text.to_owned()
+    }
+
+    /// What the owner can do by token. Others act signed in: a token would let them act as somebody else.
+    fn actions(&self, kind: &NoticeKind, context: &Context<'_>) -> Vec<Choice> {
+        let lease = self.lease();
+        if !self.for_owner() || !lease.state.is_renewable() || *kind == NoticeKind::Offered {
+            return Vec::new();
+        }
+        let mut offered = vec![(TokenAction::Renew, "Renew it", "renew")];
+        if self.stage >= stage_for(self.action) {
+            offered.push((TokenAction::End, "End it now", "end"));
+        }
+        offered.push((TokenAction::NotMine, "It is not mine", "not-mine"));
+        let sign = |action| {
+            context.tokens.sign(&Purpose {
+                lease: lease.key(),
+                owner: lease.owner.clone(),
+                action,
+                expires: lease.ends_at.max(context.now).plus(TOKEN_MARGIN),
+            })
+        };
+        let choices = offered.into_iter().map(|(action, label, command)| {
+            let token = sign(action);
+            Choice {
+                label,
+                link: context.public_url.map(|base| format!("{}/t/{token}", base.trim_end_matches('/'))),
+                command: format!("zerocloud {command} {token}"),
+            }
+        });
+        choices.collect()
+    }
+}
+
+fn past(action: Action) -> &'static str {
+    match action {
+        Action::Stop => "stopped",
+        Action::Terminate => "terminated",
+    }
+}
+
+fn stage_for(action: Action) -> Stage {
+    match action {
+        Action::Stop => Stage::Stop,
+        Action::Terminate => Stage::Terminate,
+    }
+}

@@ -1,0 +1,97 @@
+//! Instants, spans and texts of others as a reader sees them. Pure.
+
+use crate::model::Time;
+use jiff::tz::TimeZone;
+
+/// Where the reader is; UTC when nobody knows or the name is not one.
+#[derive(Debug, Clone)]
+pub(super) struct Zone(Option<TimeZone>);
+
+impl Zone {
+    /// By IANA name.
+    pub(super) fn named(name: Option<&str>) -> Zone {
+        let zone = name.and_then(|name| TimeZone::get(name).ok());
+        Zone(zone.filter(|zone| *zone != TimeZone::UTC))
+    }
+
+    /// The instant there, with the zone's name; `None` in UTC, where it would say the same twice.
+    pub(super) fn local(&self, at: Time) -> Option<String> {
+        let zone = self.0.clone()?;
+        let name = zone.iana_name().map(|name| format!(" ({name})"));
+        let there = at.timestamp().to_zoned_datetime(zone);
+        let text = there.strftime("%a %-d %b %Y, %H:%M:%S %Z");
+        Some(format!("{text}{}", name.unwrap_or_default()))
+    }
+}
+
+/// To the second, in UTC.
+pub(super) fn utc(at: Time) -> String {
+    at.timestamp().strftime("%a %-d %b %Y, %H:%M:%S UTC").to_string()
+}
+
+/// For a subject line.
+pub(super) fn short_utc(at: Time) -> String {
+    at.timestamp().strftime("%-d %b %H:%M UTC").to_string()
+}
+
+/// `7 days`, `36 hours`, `90 seconds`: the largest unit that loses nothing, days from two on.
+pub(super) fn span(seconds: i64) -> String {
+    let units = [(86_400, 2, "day"), (3_600, 1, "hour"), (60, 1, "minute"), (1, 0, "second")];
+    let fits = |(size, least, _): &&(i64, i64, &str)| seconds % size == 0 && seconds / size >= *least;
+    let (size, _, unit) = units.iter().find(fits).unwrap_or(&units[3]);
+    let count = seconds / size;
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// A text that others wrote, on one line: no control characters (a line of its own could pose as ours, and a subject
+/// must not hold any) and none that turn the direction of what follows.
+pub(super) fn clean(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+    let spaced: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !turns(*c)).take(500).collect();
+    spaced.trim().to_owned()
+}
+
+/// At most `most` characters, with an ellipsis where it was cut.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_lose_nothing() {
+        let spans = [604_800, 86_400, 129_600, 3_600, 90, 60, 1, 0].map(span);
+        assert_eq!(
+            spans,
+            ["7 days", "24 hours", "36 hours", "1 hour", "90 seconds", "1 minute", "1 second", "0 seconds"]
+        );
+    }
+
+    #[test]
+    fn an_unknown_zone_is_utc_and_daylight_saving_is_right() {
+        let at = Time::parse("2026-10-25T01:30:00Z").unwrap();
+        assert_eq!(Zone::named(Some("Mars/Olympus")).local(at), None);
+        assert_eq!(Zone::named(Some("UTC")).local(at), None);
+        assert_eq!(Zone::named(None).local(at), None);
+        let berlin = Zone::named(Some("Europe/Berlin"));
+        let texts = [at.plus(-3600), at].map(|at| berlin.local(at).unwrap());
+        assert_eq!(texts[0], "Sun 25 Oct 2026, 02:30:00 CEST (Europe/Berlin)");
+        assert_eq!(texts[1], "Sun 25 Oct 2026, 02:30:00 CET (Europe/Berlin)");
+        assert_eq!(utc(at), "Sun 25 Oct 2026, 01:30:00 UTC");
+    }
+
+    #[test]
+    fn names_cannot_write_lines_of_their_own() {
+        assert_eq!(clean("a\r\nBcc: x\u{202e}y\t"), "a  Bcc: xy");
+        assert_eq!(cut("abcdef", 4), "abc…");
+    }
+}

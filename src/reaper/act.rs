@@ -1,0 +1,216 @@
+//! The EC2 side of an end: read the instance again, act on it alone, and believe only what EC2 shows afterwards.
+
+use super::Reaper;
+use crate::aws::{AwsError, Mode};
+use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, Reap, ResourceState, State};
+use crate::reactor::ReapOutcome;
+use std::time::Duration;
+
+/// An instance that may be acted on.
+pub(super) struct Ready {
+    account: AwsAccount,
+    facts: Facts,
+    /// What to do; terminate where it cannot be stopped.
+    pub(super) action: Action,
+}
+
+/// What a fresh read says.
+pub(super) enum Found {
+    /// Go on.
+    Ready(Box<Ready>),
+    /// Nothing to do, or not possible: this is how it ended.
+    Outcome(ReapOutcome),
+    /// Not what was decided upon: it must be judged again.
+    Changed(String),
+}
+
+/// How long EC2 is asked for the new state; afterwards the next sweep goes on.
+const CONFIRM: Duration = Duration::from_mins(1);
+/// Seconds after a claim from which an end that cannot be carried out counts as failed, so that nothing stays claimed.
+const GIVE_UP: i64 = 900;
+
+fn failed(error: impl Into<String>) -> ReapOutcome {
+    ReapOutcome::Failed(error.into())
+}
+
+fn protected(action: Action) -> ReapOutcome {
+    ReapOutcome::Protected(format!(
+        "EC2 protects it: {} is switched off for it",
+        match action {
+            Action::Stop => "stopping by API",
+            Action::Terminate => "termination by API",
+        }
+    ))
+}
+
+impl Reaper {
+    /// Reads instance, tags and protection from EC2 and says what may be done. Changes nothing.
+    pub(super) async fn examine(&self, lease: &Lease, action: Action) -> anyhow::Result<Found> {
+        let key = lease.key();
+        let account = self.account(lease).await?;
+        let Some(facts) = self.facts(&account, &key).await? else {
+            // Whether it is gone is for the detector to say, after more than one look.
+            return Ok(Found::Outcome(failed("EC2 does not list the instance")));
+        };
+        match facts.state {
+            ResourceState::ShuttingDown | ResourceState::Terminated => {
+                return Ok(Found::Outcome(ReapOutcome::Terminated));
+            }
+            ResourceState::Stopping | ResourceState::Stopped if action == Action::Stop => {
+                return Ok(Found::Outcome(ReapOutcome::Stopped));
+            }
+            ResourceState::Pending => anyhow::bail!("the instance is still starting"),
+            ResourceState::Running if lease.stopped_at.is_some() => {
+                return Ok(Found::Changed("somebody started it again".to_owned()));
+            }
+            _ => {}
+        }
+        if let Some(group) = &facts.managed_by {
+            return Ok(Found::Changed(format!("it belongs to {} {}", group.kind, group.name)));
+        }
+        if let Some(tag) = self.changed_tag(lease, &facts) {
+            return Ok(Found::Changed(format!("its tag {tag} changed")));
+        }
+        let facts = self.with_spot_type(&account, &key, facts).await?;
+        let action = if facts.can_stop() { action } else { Action::Terminate };
+        let protection = self.aws.protection(&account, &key.region, &key.resource_id).await?;
+        let is_protected = match action {
+            Action::Stop => protection.stop,
+            Action::Terminate => protection.terminate,
+        };
+        if is_protected {
+            return Ok(Found::Outcome(protected(action)));
+        }
+        Ok(Found::Ready(Box::new(Ready { account, facts, action })))
+    }
+
+    /// Acts on a claimed lease and waits for EC2 to show it. `None`: not finished, the next sweep goes on.
+    pub(super) async fn act(&self, lease: &Lease, reap: &Reap) -> anyhow::Result<Option<ReapOutcome>> {
+        let age = self.clock.now().seconds_since(reap.claimed_at);
+        match self.try_act(lease, reap).await {
+            Err(error) if age > GIVE_UP => Ok(Some(failed(format!("{error:#}")))),
+            other => other,
+        }
+    }
+
+    async fn try_act(&self, lease: &Lease, reap: &Reap) -> anyhow::Result<Option<ReapOutcome>> {
+        let ready = match self.examine(lease, reap.action).await? {
+            Found::Ready(ready) => ready,
+            Found::Outcome(outcome) => return Ok(Some(outcome)),
+            Found::Changed(why) => return Ok(Some(ReapOutcome::Changed(why))),
+        };
+        if let Some(why) = self.gate(lease, ready.action).await? {
+            return Ok(Some(ReapOutcome::Changed(why)));
+        }
+        let key = lease.key();
+        // The last read before the call: the claim must still be this one.
+        let now = self.store.get::<Lease>(&key.lease_id()).await?;
+        let claimed = now.is_some_and(|now| {
+            now.body.state == State::Reaping
+                && now.body.expires_at == lease.expires_at
+                && now.body.reap.is_some_and(|now| now.claimed_at == reap.claimed_at)
+        });
+        if !claimed || !(self.leads)() {
+            return Ok(None);
+        }
+        if let Err(error) = self.call(&ready, &key).await {
+            return match error {
+                AwsError::Protected { .. } => Ok(Some(protected(ready.action))),
+                AwsError::Throttled { .. } | AwsError::Unreachable { .. } => Err(error.into()),
+                other => Ok(Some(failed(other.to_string()))),
+            };
+        }
+        self.fail.pass("act");
+        self.confirm(&ready, &key).await
+    }
+
+    /// The one place that ends anything: one instance, named by the lease.
+    async fn call(&self, ready: &Ready, key: &LeaseKey) -> Result<(), AwsError> {
+        let (account, region, id) = (&ready.account, &key.region, &key.resource_id);
+        let state = match ready.action {
+            Action::Stop => self.aws.stop(account, region, id, Mode::Real).await?,
+            Action::Terminate => {
+                // A persistent request would launch the next one.
+                if let Some(request) = ready.persistent_request() {
+                    self.aws.cancel_spot_request(account, region, request).await?;
+                }
+                self.aws.terminate(account, region, id, Mode::Real).await?
+            }
+        };
+        tracing::info!(lease = %key, action = ready.action.as_str(), ?state, "EC2 was told");
+        Ok(())
+    }
+
+    async fn confirm(&self, ready: &Ready, key: &LeaseKey) -> anyhow::Result<Option<ReapOutcome>> {
+        let asked = async {
+            let mut pause = Duration::from_millis(50);
+            loop {
+                let state = self.facts(&ready.account, key).await?.map(|facts| facts.state);
+                match (ready.action, state) {
+                    (_, Some(ResourceState::ShuttingDown | ResourceState::Terminated)) => {
+                        return anyhow::Ok(ReapOutcome::Terminated);
+                    }
+                    (Action::Stop, Some(ResourceState::Stopping | ResourceState::Stopped)) => {
+                        return Ok(ReapOutcome::Stopped);
+                    }
+                    _ => tokio::time::sleep(pause).await,
+                }
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        };
+        match tokio::time::timeout(CONFIRM, asked).await {
+            Ok(outcome) => outcome.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Starts a stopped instance again, when its lease was revived.
+    pub(super) async fn start(&self, key: &LeaseKey) -> anyhow::Result<()> {
+        let Some(lease) = self.store.get::<Lease>(&key.lease_id()).await? else {
+            return Ok(());
+        };
+        let account = self.account(&lease.body).await?;
+        if lease.body.state != State::Active || account.disabled {
+            return Ok(());
+        }
+        let facts = self.facts(&account, key).await?;
+        let stopped = facts.is_some_and(|facts| facts.state == ResourceState::Stopped);
+        if stopped && (self.leads)() {
+            self.aws.start(&account, &key.region, &key.resource_id, Mode::Real).await?;
+            tracing::info!(lease = %key, "started again");
+        }
+        Ok(())
+    }
+
+    async fn facts(&self, account: &AwsAccount, key: &LeaseKey) -> Result<Option<Facts>, AwsError> {
+        let ids = std::slice::from_ref(&key.resource_id);
+        let found = self.aws.describe(account, &key.region, ids).await?;
+        Ok(found.into_iter().find(|(id, _)| *id == key.resource_id).map(|(_, facts)| facts))
+    }
+
+    async fn with_spot_type(&self, account: &AwsAccount, key: &LeaseKey, mut facts: Facts) -> Result<Facts, AwsError> {
+        if let (None, Some(request)) = (&facts.spot_type, &facts.spot_request) {
+            facts.spot_type = self.aws.spot_type(account, &key.region, request).await?;
+        }
+        Ok(facts)
+    }
+
+    /// A tag that decides about owner or length and is not what the decision saw.
+    fn changed_tag(&self, lease: &Lease, fresh: &Facts) -> Option<String> {
+        let seen = self.index.resource(&lease.key())?;
+        let directory = self.index.directory();
+        let policy = directory.policy(&lease.account, &lease.key.aws_id, None);
+        let value = |facts: &Facts, tag: &str| {
+            let found = facts.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(tag));
+            found.map(|(_, value)| value.clone())
+        };
+        [policy.owner_tag, policy.lease_tag].into_iter().find(|tag| value(&seen.facts, tag) != value(fresh, tag))
+    }
+}
+
+impl Ready {
+    fn persistent_request(&self) -> Option<&str> {
+        let persistent = self.facts.spot_type.as_deref() == Some("persistent");
+        self.facts.spot_request.as_deref().filter(|_| persistent)
+    }
+}

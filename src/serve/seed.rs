@@ -1,0 +1,150 @@
+//! What the store needs before a stage runs: sync function, design documents, and the documents of config.yml that do
+//! not exist yet. Afterwards documents win.
+
+use crate::aws::Aws;
+use crate::config::{AccountSeed, AwsAccountSeed, Config, UserSeed};
+use crate::model::{Account, AccountId, AwsAccount, Doc, Extra, Time, User};
+use crate::store::{Store, StoreError};
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The access rules.
+pub const SYNC_FUNCTION: &str = include_str!("../../sync-gateway/sync.js");
+
+/// The map functions of `views/leases`, by name.
+const LEASES: [(&str, &str); 6] = [
+    ("by_aws_account", include_str!("../../views/leases/by_aws_account.js")),
+    ("by_expiry", include_str!("../../views/leases/by_expiry.js")),
+    ("by_owner", include_str!("../../views/leases/by_owner.js")),
+    ("count_by_owner", include_str!("../../views/leases/count_by_owner.js")),
+    ("expired_unnotified", include_str!("../../views/leases/expired_unnotified.js")),
+    ("past_deadline", include_str!("../../views/leases/past_deadline.js")),
+];
+
+/// The design documents of `views/`. A first line `// reduce: NAME` names the reduce function.
+pub fn design_documents() -> Vec<(String, Value)> {
+    let view = |source: &str| match source.split_once('\n') {
+        Some((first, map)) if first.starts_with("// reduce: ") => {
+            json!({ "map": map, "reduce": first.trim_start_matches("// reduce: ").trim() })
+        }
+        _ => json!({ "map": source }),
+    };
+    let views: serde_json::Map<String, Value> =
+        LEASES.iter().map(|(name, source)| ((*name).to_owned(), view(source))).collect();
+    vec![("leases".to_owned(), json!({ "language": "javascript", "views": views }))]
+}
+
+/// Makes the Accounts, policies and people of the configuration that do not exist yet.
+pub(super) async fn documents(store: &Store, accounts: &[AccountSeed]) -> anyhow::Result<()> {
+    for seed in accounts {
+        let account = Account { account: seed.id.clone(), name: seed.name.clone(), extra: Extra::new() };
+        create(store, "account", format!("account::{}", seed.id), account).await?;
+        let policy = json!({ "account": seed.id, "policy": seed.policy });
+        create(store, "account_policy", format!("policy::{}", seed.id), policy).await?;
+        for user in &seed.users {
+            person(store, &seed.id, user).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A person and their Sync Gateway user. Nobody knows the password: sessions are made by the service.
+async fn person(store: &Store, account: &AccountId, seed: &UserSeed) -> anyhow::Result<()> {
+    let id = format!("user::{account}::{}", seed.id);
+    if store.get::<Value>(&id).await?.is_some() {
+        return Ok(());
+    }
+    let name = User::gateway_name(account, &seed.id);
+    let password = hex::encode(rand::random::<[u8; 32]>());
+    let user = json!({ "name": name, "password": password });
+    let made = store.put_user(&name, &user).await;
+    made.with_context(|| format!("the gateway user {name}"))?;
+    let body = User {
+        account: account.clone(),
+        user: seed.id.clone(),
+        role: seed.role,
+        email: seed.email.clone(),
+        name: seed.name.clone(),
+        github_login: seed.github_login.clone(),
+        aliases: Vec::new(),
+        key_names: seed.key_names.clone(),
+        time_zone: seed.time_zone.clone(),
+        mail_format: None,
+        extra: Extra::new(),
+    };
+    create(store, "user", id, body).await
+}
+
+/// Connects the AWS accounts of the configuration that have no document yet. One that fails is named and tried again at
+/// the next sweep; it never stops the others.
+pub(super) async fn connect(store: &Store, aws: &Aws, config: &Config, now: Time) {
+    for seed in &config.accounts {
+        for one in &seed.aws_accounts {
+            if let Err(error) = connect_one(store, aws, &seed.id, one, now, config.aws.check_external_id).await {
+                let error = format!("{error:#}");
+                tracing::warn!(aws_account = %one.aws_id, error, "an AWS account is not connected yet");
+            }
+        }
+    }
+}
+
+/// An AWS account belongs to one Account: the claim, whose id is the AWS id alone, is made before its document, and only
+/// when AWS answers with that id (SAFETY.md, invariant 7).
+async fn connect_one(
+    store: &Store,
+    aws: &Aws,
+    account: &AccountId,
+    seed: &AwsAccountSeed,
+    now: Time,
+    check_external_id: bool,
+) -> anyhow::Result<()> {
+    let id = format!("aws_account::{account}::{}", seed.aws_id);
+    if store.get::<Value>(&id).await?.is_some() {
+        return Ok(());
+    }
+    let body = AwsAccount {
+        account: account.clone(),
+        aws_id: seed.aws_id.clone(),
+        name: seed.name.clone(),
+        regions: seed.regions.clone(),
+        stage: seed.stage,
+        stage_accepted: None,
+        disabled: false,
+        role_arn: seed.role_arn.clone(),
+        external_id: seed.external_id.clone(),
+        connected_at: Some(now),
+        extra: Extra::new(),
+    };
+    let identity = aws.caller_identity(Some(&body)).await.context("asking AWS who we are there")?;
+    anyhow::ensure!(identity.account == seed.aws_id.as_str(), "AWS answers as {} instead", identity.account);
+    if check_external_id && aws.answers_without_external_id(&body).await? {
+        anyhow::bail!(
+            "its role can be assumed without the external id, so by anybody who knows its name: add \
+            the condition sts:ExternalId to its trust policy"
+        );
+    }
+    let claim_id = format!("aws_claim::{}", seed.aws_id);
+    let claim = json!({ "account": account, "aws_id": seed.aws_id, "claimed_at": now });
+    create(store, "aws_claim", claim_id.clone(), claim).await?;
+    let claim = store.get::<Value>(&claim_id).await?;
+    let holder = claim.and_then(|doc| doc.body["account"].as_str().map(str::to_owned));
+    anyhow::ensure!(
+        holder.as_deref() == Some(account.as_str()),
+        "it belongs to the Account {}",
+        holder.unwrap_or_default()
+    );
+    create(store, "aws_account", id, body).await
+}
+
+async fn create<T: Serialize>(store: &Store, kind: &str, id: String, body: T) -> anyhow::Result<()> {
+    let doc = Doc { id, rev: None, body };
+    match store.put(kind, &doc).await {
+        Ok(_) => {
+            tracing::info!(id = doc.id, "made from config.yml");
+            Ok(())
+        }
+        Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(other) => Err(other).with_context(|| format!("making {}", doc.id)),
+    }
+}

@@ -1,0 +1,243 @@
+//! The stages and the channels between them: what serve.rs starts once this process leads.
+
+use super::seed;
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::detector::{self, Detector};
+use crate::driver::{self, LiveWorld, Look};
+use crate::failpoint::Failpoint;
+use crate::follower::{self, Index, View, Wake};
+use crate::leader::Leadership;
+use crate::model::{LeaseKey, ResourceChange, Time};
+use crate::notifier::{Mailer, Notifier, NotifierConfig};
+use crate::reaper::{self, Reaper};
+use crate::scheduler::{self, Deadlines, Ticks};
+use crate::store::Store;
+use crate::tokens::Tokens;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What the stages are made of.
+pub(super) struct Stages {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) fail: Failpoint,
+    pub(super) store: Store,
+    pub(super) aws: Aws,
+    pub(super) leadership: Leadership,
+    pub(super) index: Index,
+    pub(super) ticks: Ticks,
+    pub(super) stop: CancellationToken,
+}
+
+/// What waits in a channel; the driver takes its own into a queue at once.
+const WAITING: usize = 1024;
+/// Errands that wait for the reaper; more are asked for again by the sweep.
+const ERRANDS: usize = 10_000;
+
+type Tasks = JoinSet<anyhow::Result<()>>;
+
+impl Stages {
+    /// Starts every stage.
+    pub(super) async fn start(self, tasks: &mut Tasks) -> anyhow::Result<()> {
+        let tokens = Tokens::load(&self.store).await?;
+        let (looks, looking) = mpsc::channel(WAITING);
+        let (again, keys) = mpsc::channel(WAITING);
+        self.feeds(tasks, &looks);
+        self.judges(tasks, looking, &again);
+        tasks.spawn(due(keys, looks, self.index.clone(), self.clock.clone()));
+        self.mail(tasks, tokens);
+        self.jobs(tasks);
+        tasks.spawn(self.leadership.clone().keep(self.stop.clone()));
+        tasks.spawn(self.sweeps(again));
+        Ok(())
+    }
+
+    /// What brings news: the feed and the detector.
+    fn feeds(&self, tasks: &mut Tasks, looks: &mpsc::Sender<Look>) {
+        let (wakes, waking) = mpsc::channel(WAITING);
+        let (changes, changing) = mpsc::channel(WAITING);
+        let (store, index) = (self.store.clone(), self.index.clone());
+        tasks.spawn(follower::run(store.clone(), index.clone(), wakes, self.stop.clone()));
+        let (ticks, clock) = (self.ticks.clone(), self.clock.clone());
+        tasks.spawn(woken(waking, looks.clone(), ticks, store, index, clock));
+        let detector = Detector {
+            aws: self.aws.clone(),
+            store: self.store.clone(),
+            index: self.index.clone(),
+            clock: self.clock.clone(),
+            changes,
+            reports: watch::Sender::new(detector::Report::default()),
+        };
+        tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));
+        tasks.spawn(changed(changing, looks.clone()));
+    }
+
+    /// What decides and acts: driver, deadlines, reaper.
+    fn judges(&self, tasks: &mut Tasks, looking: mpsc::Receiver<Look>, again: &mpsc::Sender<LeaseKey>) {
+        let (errands, errand) = mpsc::channel(ERRANDS);
+        let deadlines = Deadlines::default();
+        let (clock, stop) = (self.clock.clone(), self.stop.clone());
+        tasks.spawn(scheduler::run(deadlines.clone(), clock, again.clone(), stop));
+        let world =
+            LiveWorld::new(self.store.clone(), self.index.clone(), self.aws.clone(), self.clock.clone(), Some(errands));
+        let index = self.index.clone();
+        tasks.spawn(driver::run(
+            world,
+            looking,
+            async move { index.caught_up().await },
+            move |key: &LeaseKey, at| deadlines.set(key, at),
+            self.clock.clone(),
+            self.fail.clone(),
+            self.stop.clone(),
+        ));
+        let leadership = self.leadership.clone();
+        let reaper = Reaper {
+            store: self.store.clone(),
+            index: self.index.clone(),
+            aws: self.aws.clone(),
+            clock: self.clock.clone(),
+            leads: Arc::new(move || leadership.is_leader()),
+            fail: self.fail.clone(),
+        };
+        let resume = Arc::clone(&self.ticks.resume);
+        tasks.spawn(reaper::run(reaper, errand, resume, self.stop.clone()));
+    }
+
+    /// What tells people.
+    fn mail(&self, tasks: &mut Tasks, tokens: Tokens) {
+        let mail = &self.config.mail;
+        let mailer = if mail.ses { Mailer::Ses(self.aws.clone()) } else { Mailer::Log };
+        let config = NotifierConfig {
+            from: mail.from.clone(),
+            public_url: self.config.public_url.clone(),
+            per_second: f64::from(mail.per_second),
+        };
+        let (store, index) = (self.store.clone(), self.index.clone());
+        let notifier = Notifier::new(store, index, mailer, self.clock.clone(), tokens, config, self.fail.clone());
+        tasks.spawn(notifier.run(Arc::clone(&self.ticks.outbox), self.stop.clone()));
+    }
+
+    /// The recurring jobs; the first run of every stage comes when the index is complete.
+    fn jobs(&self, tasks: &mut Tasks) {
+        let (schedule, ticks) = (self.config.schedule.clone(), self.ticks.clone());
+        let (index, stop) = (self.index.clone(), self.stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = index.caught_up() => scheduler::jobs(schedule, ticks, stop).await,
+                () = stop.cancelled() => Ok(()),
+            }
+        });
+    }
+
+    /// What a sweep looks at: by the views, or by the index where there is no view service.
+    async fn overdue(&self, now: Time) -> BTreeSet<LeaseKey> {
+        let mut keys = self.index.overdue(now);
+        for view in [View::PastDeadline, View::ExpiredUnnotified] {
+            let until = ("endkey", json!(now).to_string());
+            match self.store.view("leases", view.name(), &[until]).await {
+                Ok(rows) => keys.extend(rows.iter().filter_map(|row| LeaseKey::parse(&row.id).ok())),
+                Err(error) => tracing::debug!(%error, view = view.name(), "the index answers instead"),
+            }
+        }
+        keys
+    }
+
+    /// Each sweep: AWS accounts and stages, everything overdue, claims that were not finished. The first one looks at
+    /// everything, which rebuilds the deadlines. Each clean-up names the documents that cannot be read.
+    async fn sweeps(self, again: mpsc::Sender<LeaseKey>) -> anyhow::Result<()> {
+        let mut first = true;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                () = self.ticks.cleanup.notified() => {
+                    for (id, why) in self.index.unreadable() {
+                        tracing::warn!(id, why, "a document cannot be read; it is left alone");
+                    }
+                }
+                () = self.ticks.sweep.notified() => {
+                    let now = self.clock.now();
+                    seed::connect(&self.store, &self.aws, &self.config, now).await;
+                    driver::accept_stages(&self.store, &self.index, &self.clock).await;
+                    self.ticks.resume.notify_one();
+                    let keys = if first { self.index.keys() } else { self.overdue(now).await };
+                    first = false;
+                    for key in keys {
+                        if again.send(key).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// From the feed to the driver, and to the outbox.
+async fn woken(
+    mut wakes: mpsc::Receiver<Wake>,
+    looks: mpsc::Sender<Look>,
+    ticks: Ticks,
+    store: Store,
+    index: Index,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    while let Some(wake) = wakes.recv().await {
+        let keys = match wake {
+            Wake::Leases(keys) => keys,
+            Wake::Outbox => {
+                ticks.outbox.notify_one();
+                vec![]
+            }
+            Wake::Accounts => {
+                driver::accept_stages(&store, &index, &clock).await;
+                ticks.poll.notify_one();
+                vec![]
+            }
+        };
+        for key in keys {
+            if looks.send(Look::at(key)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From the detector to the driver: the event is recorded as the cause of a new lease.
+async fn changed(mut changes: mpsc::Receiver<ResourceChange>, looks: mpsc::Sender<Look>) -> anyhow::Result<()> {
+    while let Some(change) = changes.recv().await {
+        let trigger = serde_json::to_value(&change)?;
+        for key in change.keys() {
+            let trigger = trigger.clone();
+            if looks.send(Look { key, trigger }).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From deadlines, reaper and sweep to the driver, as `LeaseExpiringSoon` or `LeaseExpired`.
+async fn due(
+    mut keys: mpsc::Receiver<LeaseKey>,
+    looks: mpsc::Sender<Look>,
+    index: Index,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    while let Some(key) = keys.recv().await {
+        let now = clock.now();
+        let expired = index.lease(&key).is_some_and(|row| row.expires_at <= now);
+        let name = if expired { "LeaseExpired" } else { "LeaseExpiringSoon" };
+        let trigger = json!({ "source": "zerocloud.scheduler", "detail-type": name, "time": now });
+        if looks.send(Look { key, trigger }).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

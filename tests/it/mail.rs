@@ -1,0 +1,89 @@
+//! Mail: refused, throttled, down, repeated; and what may not end while nobody was told.
+
+use crate::app::{DEV, EAST, Setup, TestApp, after, owned_by};
+use ec2_double::{Fault, Rule, Service, State as Ec2};
+use zerocloud::model::{HoldKind, State};
+
+const HOUR: i64 = 3_600;
+
+#[tokio::test]
+async fn an_owner_whose_mail_is_refused_is_told_of_to_admins_and_the_end_counts_from_there() {
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.refuse_mail("lin@bigdb.example");
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
+    app.lease_where(&id, "leased", |_| true).await;
+    app.advance(130);
+    app.owned(&id, "lin").await;
+    app.until("the admin is told", || async { (!app.mails("ada@bigdb.example", &id).is_empty()).then_some(()) }).await;
+    let lease = app.lease(&id).await.unwrap();
+    app.clock.set(after(lease.ends_at, 5));
+    app.state(&id, State::Stopped).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_ends_while_the_mail_service_takes_nothing_and_the_end_moves_afterwards() {
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.pause_mail(true);
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
+    let lease = app.lease_where(&id, "leased", |_| true).await;
+    app.advance(130);
+    app.owned(&id, "lin").await;
+    app.clock.set(after(lease.ends_at, 10 * HOUR));
+    app.lease_where(&id, "held: nobody was told", |lease| {
+        lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::NoNotice)
+    })
+    .await;
+    assert!(app.aws.calls().acting().is_empty());
+    app.aws.pause_mail(false);
+    app.advance(HOUR);
+    let told = app.lease_where(&id, "told", |lease| lease.notified.is_some()).await.notified.unwrap().at;
+    app.clock.set(after(told, HOUR - 2));
+    app.polled(DEV, EAST, 2).await;
+    assert_eq!(app.aws.instance(&id).unwrap().state, Ec2::Running, "ended less than min_notice after the first word");
+    app.advance(10);
+    app.state(&id, State::Stopped).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_throttled_or_broken_mail_service_is_asked_again_and_nothing_is_told_twice() {
+    let app = TestApp::start(Setup::default()).await;
+    let rules = [Fault::Throttle, Fault::Server(500)]
+        .map(|fault| app.aws.inject(Rule::new(fault).service(Service::Ses).action("SendEmail").times(2)));
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
+    app.lease_where(&id, "leased", |_| true).await;
+    app.advance(130);
+    app.owned(&id, "lin").await;
+    app.until("told after all", || async {
+        app.advance(1);
+        app.lease(&id).await.filter(|lease| lease.notified.is_some())
+    })
+    .await;
+    assert!(rules.iter().any(|rule| app.aws.struck(*rule) >= 2));
+    app.polled(DEV, EAST, 2).await;
+    assert_eq!(app.mails("lin@bigdb.example", &id).len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn notices_due_together_are_one_mail() {
+    let app = TestApp::with(Setup::default(), |aws| {
+        aws.at(DEV, EAST).seed(12, &owned_by("lin"));
+    })
+    .await;
+    app.until("12 leases", || async { (app.leases().await.len() == 12).then_some(()) }).await;
+    app.advance(130);
+    app.until("told", || async { app.leases().await.iter().all(|lease| lease.notified.is_some()).then_some(()) }).await;
+    let end = app.leases().await.iter().map(|lease| lease.expires_at).max().unwrap();
+    app.aws.forget_mails();
+    app.clock.set(after(end, -HOUR));
+    app.until("every instance is warned of", || async {
+        let mails = app.aws.mails();
+        let warned = |id: &str| mails.iter().any(|mail| mail.text.contains(id));
+        app.leases().await.iter().all(|lease| warned(lease.key.resource_id.as_str())).then_some(())
+    })
+    .await;
+    assert!(app.aws.mails().len() <= 4, "{} mails", app.aws.mails().len());
+    app.stop().await;
+}
