@@ -37,6 +37,10 @@ use tokio_util::sync::CancellationToken;
 const FAILURES_IN_A_ROW: u32 = 3;
 /// Seconds until what waits or could not be read is looked at again, when nothing wakes the stage before.
 const LOOK_AGAIN: i64 = 30;
+/// How long nothing more may come before what came is sent.
+const QUIET: Duration = Duration::from_millis(300);
+/// How long it is waited for at most.
+const GATHER: Duration = Duration::from_secs(3);
 /// How often a lost race is run again before it is an error.
 const TRIES: u32 = 5;
 
@@ -171,7 +175,7 @@ impl Notifier {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                () = wake.notified() => {}
+                () = wake.notified() => gather(&wake).await,
                 () = self.clock.sleep_until(next) => {}
             }
         }
@@ -395,6 +399,12 @@ impl Mailer {
             Err(error) => Answer::Failed(chain(&error)),
         }
     }
+}
+
+/// Notices that become due together come one after another: waits until no more come, so that they are one mail.
+async fn gather(wake: &Notify) {
+    let end = Instant::now() + GATHER;
+    while tokio::time::timeout(QUIET, wake.notified()).await.is_ok() && Instant::now() < end {}
 }
 
 fn log(report: &Report) {

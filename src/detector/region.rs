@@ -2,7 +2,7 @@
 
 use super::{Detector, Polled};
 use crate::aws::AwsError;
-use crate::model::{AwsAccount, Doc, LeaseKey, Region, Resource};
+use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId};
 use crate::reactor::{Change, Reconciled, Scan, reconcile};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -55,13 +55,14 @@ impl Detector {
     }
 
     async fn compare(&self, account: &AwsAccount, region: &Region) -> anyhow::Result<Compared> {
-        let found = match self.aws.scan(account, region).await {
+        let mut found = match self.aws.scan(account, region).await {
             Ok(found) => found,
             Err(error @ AwsError::DeniedByOrganization { .. }) => return Ok(Compared::Denied(error.to_string())),
             Err(other) => return Err(other.into()),
         };
         let seen = found.len();
         let known = self.index.resources(&account.aws_id, region);
+        self.spot_types(account, region, &mut found, &known).await;
         let mut scan = Scan {
             account: account.account.clone(),
             aws_id: account.aws_id.clone(),
@@ -86,6 +87,29 @@ impl Detector {
         })
     }
 
+    /// Whether a spot instance can be stopped, its request says. Each is asked for once; one that could not be asked for is
+    /// asked for again by the next poll.
+    async fn spot_types(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        found: &mut BTreeMap<ResourceId, Facts>,
+        known: &[Doc<Resource>],
+    ) {
+        let known: BTreeMap<&ResourceId, &Facts> =
+            known.iter().map(|doc| (&doc.body.key.resource_id, &doc.body.facts)).collect();
+        for (id, facts) in found {
+            if let Some(known) = known.get(id) {
+                facts.keep_spot_type(known);
+            }
+            let Some(request) = facts.spot_request.as_deref().filter(|_| facts.spot_type.is_none()) else { continue };
+            match self.aws.spot_type(account, region, request).await {
+                Ok(kind) => facts.spot_type = kind,
+                Err(error) => tracing::warn!(%error, instance = %id, "whether it can be stopped is not known"),
+            }
+        }
+    }
+
     /// Writes the documents, then tells the changes that stand. A conflict is somebody's newer write; the next poll
     /// compares again.
     async fn write(&self, known: &[Doc<Resource>], changes: Vec<Change>) -> anyhow::Result<()> {
@@ -98,7 +122,14 @@ impl Detector {
             for change in &some {
                 let id = change.resource.key.key().resource_doc_id();
                 let rev = revs.get(id.as_str()).copied().flatten().map(str::to_owned);
-                docs.push(("resource", Doc { id, rev, body: self.body(&change.resource)? }));
+                let mut body = self.body(&change.resource)?;
+                if rev.is_none()
+                    && let (Some(fields), Some(event)) = (body.as_object_mut(), &change.event)
+                {
+                    // The cause of the lease stands with what it is about: the event itself may get lost.
+                    fields.insert("event".to_owned(), serde_json::to_value(event)?);
+                }
+                docs.push(("resource", Doc { id, rev, body }));
             }
             let written = self.store.put_many(docs).await?;
             for (change, row) in some.into_iter().zip(written) {

@@ -5,7 +5,7 @@ use crate::audit::{self, Entry};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::follower::Index;
-use crate::model::{AccountId, Doc, Lease, LeaseKey, Notice, Resource, ResourceChange, UserId, trim_event};
+use crate::model::{AccountId, Doc, Lease, LeaseKey, Notice, Resource, ResourceChange, State, UserId, trim_event};
 use crate::reactor::{Effect, View};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
@@ -22,6 +22,9 @@ pub struct LiveWorld {
     clock: Clock,
     errands: Option<mpsc::Sender<Effect>>,
 }
+
+/// The field of a resource that holds the event which told of it first.
+const EVENT: &str = "event";
 
 /// Limit for the fresh read of tags: the queue waits meanwhile.
 const FRESH_READ: Duration = Duration::from_secs(5);
@@ -74,7 +77,14 @@ impl LiveWorld {
         Ok(read.collect())
     }
 
-    /// Tags as EC2 has them now, for the moment in which an owner is judged. A failed read judges nobody (SAFETY.md,
+    /// Whether what was seen last must be read again before it is judged: tags when the owner is, and whether it runs when
+    /// its lease says that it is stopped. A poll before our own stop must not pass for somebody's start.
+    fn is_doubtful(&self, lease: &Lease, seen: &Resource) -> bool {
+        let settled = lease.owner.is_pending() && self.clock.now() >= lease.settle_at;
+        settled || (lease.state == State::Stopped && seen.facts.state.is_up())
+    }
+
+    /// The resource as EC2 has it now. A failed read judges nobody (SAFETY.md,
     /// invariant 6); a resource that EC2 does not list keeps what was seen last.
     async fn fresh(&self, mut resource: Resource, account: &AccountId) -> anyhow::Result<Resource> {
         let key = resource.key.key();
@@ -88,8 +98,9 @@ impl LiveWorld {
         let found = tokio::time::timeout(FRESH_READ, read)
             .await
             .context("EC2 did not answer in time")?
-            .context("reading tags before judging the owner")?;
-        if let Some((_, facts)) = found.into_iter().find(|(id, _)| *id == key.resource_id) {
+            .context("reading the instance before judging it")?;
+        if let Some((_, mut facts)) = found.into_iter().find(|(id, _)| *id == key.resource_id) {
+            facts.keep_spot_type(&resource.facts);
             resource.facts = facts;
         }
         Ok(resource)
@@ -139,10 +150,9 @@ impl World for LiveWorld {
         let Some(account) = account else {
             return Ok(None);
         };
-        let judged = |lease: &Lease| !lease.owner.is_pending() || self.clock.now() < lease.settle_at;
         if let Some(seen) = resource.take() {
-            let judging = lease.as_ref().is_some_and(|doc| !judged(&doc.body));
-            resource = Some(if judging { self.fresh(seen, &account).await? } else { seen });
+            let doubtful = lease.as_ref().is_some_and(|doc| self.is_doubtful(&doc.body, &seen));
+            resource = Some(if doubtful { self.fresh(seen, &account).await? } else { seen });
         }
         let (rev, lease) = lease.map_or((None, None), |doc| (doc.rev, Some(doc.body)));
         let notices = match &lease {
@@ -153,8 +163,8 @@ impl World for LiveWorld {
         let pauses = directory.pauses(&account, key).into_iter().cloned().collect();
         let region = (key.aws_id.clone(), key.region.clone());
         let view = View {
+            trigger: trim(known_cause(trigger, resource.as_ref())),
             resource,
-            trigger: trim(trigger),
             aws_account: directory.aws_accounts.get(&key.aws_id).filter(|found| found.account == account).cloned(),
             region: directory.regions.get(&region).cloned(),
             policy: directory.policy(&account, &key.aws_id, owner),
@@ -209,6 +219,13 @@ impl World for LiveWorld {
             Err(other) => Err(other.into()),
         }
     }
+}
+
+/// The event that told of it, else the one that the detector left with the resource: an event may come after the feed.
+fn known_cause<'a>(trigger: &'a Value, resource: Option<&'a Resource>) -> &'a Value {
+    let is_change = trigger.get("detail").is_some();
+    let left = resource.and_then(|resource| resource.extra.get(EVENT));
+    left.filter(|_| !is_change).unwrap_or(trigger)
 }
 
 /// The event as it stands on a lease; the whole is in the audit.

@@ -97,11 +97,18 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// One-time spot and instance-store instances cannot be stopped (EC2 User Guide): for them `stop` means terminate.
+    /// One-time spot and instance-store instances cannot be stopped (EC2 User Guide): for them `stop` means terminate. While
+    /// the kind of a spot request is not known, the gentler end is assumed: EC2 refuses it where it is not possible.
     pub fn can_stop(&self) -> bool {
-        let one_time_spot =
-            self.lifecycle.as_deref() == Some("spot") && self.spot_type.as_deref() != Some("persistent");
+        let one_time_spot = self.lifecycle.as_deref() == Some("spot") && self.spot_type.as_deref() == Some("one-time");
         self.root_device != "instance-store" && !one_time_spot
+    }
+
+    /// DescribeInstances does not tell the kind of a spot request: takes it over from what is known of the same request.
+    pub fn keep_spot_type(&mut self, known: &Facts) {
+        if self.spot_type.is_none() && self.spot_request.is_some() && self.spot_request == known.spot_request {
+            self.spot_type.clone_from(&known.spot_type);
+        }
     }
 }
 

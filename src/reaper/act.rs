@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(super) struct Ready {
     account: AwsAccount,
     facts: Facts,
-    /// What to do; terminate where it cannot be stopped.
+    /// What to do.
     pub(super) action: Action,
 }
 
@@ -72,7 +72,10 @@ impl Reaper {
             return Ok(Found::Changed(format!("its tag {tag} changed")));
         }
         let facts = self.with_spot_type(&account, &key, facts).await?;
-        let action = if facts.can_stop() { action } else { Action::Terminate };
+        if action == Action::Stop && !facts.can_stop() {
+            // Its notice spoke of a stop: what is harder has to be announced first.
+            return Ok(Found::Changed("it cannot be stopped, only terminated".to_owned()));
+        }
         let protection = self.aws.protection(&account, &key.region, &key.resource_id).await?;
         let is_protected = match action {
             Action::Stop => protection.stop,

@@ -67,11 +67,12 @@ async fn a_renewal_before_and_in_grace_counts_and_after_the_end_it_does_not() {
     assert_eq!(app.answer(&request).await.0, "done");
     let lease = app.state(&id, State::Active).await;
     assert_eq!(lease.expires_at, app.clock.now().plus(3 * DAY));
-    app.lease_where(&id, "told in its new term", |lease| {
-        lease.notified.as_ref().is_some_and(|told| told.term == lease.term)
+    app.clock.set(after(lease.ends_at, 2 * HOUR));
+    app.lease_where(&id, "told that it is over, in its new term", |now| {
+        now.notified.as_ref().is_some_and(|told| told.term == lease.term)
     })
     .await;
-    app.clock.set(after(lease.ends_at, 2 * HOUR));
+    app.advance(HOUR + 5);
     let lease = app.state(&id, State::Stopped).await;
     let late = app.ask("lin", &lease, "renew", json!({})).await;
     let (outcome, reason) = app.answer(&late).await;
