@@ -1,6 +1,9 @@
-//! Tests of the decision about one lease: a whole world in memory, and tables.
+//! Tests of the decision about one lease: tables of scenes, properties, and a whole world in memory.
 
+mod decide;
 mod life;
 mod owner;
 mod renewal;
+mod requests;
+mod scene;
 mod world;
