@@ -64,6 +64,7 @@ impl Work<'_> {
     /// The effects, and whether the rest must wait for a fresh view.
     fn run(&mut self) -> (Vec<Effect>, bool) {
         self.observe();
+        self.free_edited();
         let mut again = false;
         let mut due = None;
         if !self.lease.state.is_over() && self.lease.state != State::Reaping {

@@ -239,6 +239,16 @@ impl Work<'_> {
         self.lease.reap.as_ref().is_none_or(|reap| self.passed(reap.claimed_at, CLAIM_LASTS))
     }
 
+    /// A claim that nobody goes on with gives way to an edit of end or owner, however that came to be written.
+    pub(super) fn free_edited(&mut self) {
+        let granted = self.marks.granted_owner.as_ref();
+        let edited =
+            self.lease.expires_at > self.lease.granted_until || granted.is_some_and(|owner| *owner != self.lease.owner);
+        if edited {
+            self.unclaim();
+        }
+    }
+
     /// An unfinished claim that may not go on: back to where it was claimed from.
     fn unclaim(&mut self) {
         if self.lease.state == State::Reaping && self.abandoned() {

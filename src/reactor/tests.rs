@@ -3,6 +3,7 @@
 mod decide;
 mod life;
 mod owner;
+mod reap;
 mod renewal;
 mod requests;
 mod scene;

@@ -486,6 +486,14 @@ fn a_claimed_lease() {
                 },
                 "expired, hold managed_elsewhere |",
             ),
+            (
+                "edited meanwhile, past the rules, the reaper died",
+                |s| {
+                    claimed(s, -120);
+                    s.lease().expires_at = noon().plus(DAY);
+                },
+                "active, term 3, ends +1d1h | lin warning-86400",
+            ),
             ("a wish waits for the reaper", |s| s.ask("lin", Wish::Renew, json!({})), "|"),
             ("gone meanwhile", |s| s.resource().facts.state = ResourceState::Terminated, "gone, purge +90d |"),
             (
