@@ -64,7 +64,7 @@ impl Work<'_> {
     /// The effects, and whether the rest must wait for a fresh view.
     fn run(&mut self) -> (Vec<Effect>, bool) {
         self.observe();
-        self.free_edited();
+        self.free_void_claim();
         let mut again = false;
         let mut due = None;
         if !self.lease.state.is_over() && self.lease.state != State::Reaping {
@@ -135,7 +135,8 @@ impl Work<'_> {
         let lease = &self.lease;
         let soon = self.now.plus(LOOK_AGAIN);
         // What is overdue and neither held nor due waits for what passes soon: a stop under way, a scan.
-        let end = if lease.ends_at > self.now || lease.hold.is_some() { lease.ends_at } else { soon };
+        let held = lease.hold.as_ref().is_some_and(|hold| super::ends::under_review(hold, self.now));
+        let end = if lease.ends_at > self.now || held { lease.ends_at } else { soon };
         match lease.state {
             State::Active => {
                 let mut at = vec![lease.expires_at];

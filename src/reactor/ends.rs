@@ -232,19 +232,22 @@ impl Work<'_> {
 
     /// Protection is asked for again at the review, not before.
     fn rests(&self) -> bool {
-        self.lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Protection && self.now < hold.review_at)
+        self.lease.hold.as_ref().is_some_and(|hold| rests(hold, self.now))
     }
 
     fn abandoned(&self) -> bool {
         self.lease.reap.as_ref().is_none_or(|reap| self.passed(reap.claimed_at, CLAIM_LASTS))
     }
 
-    /// A claim that nobody goes on with gives way to an edit of end or owner, however that came to be written.
-    pub(super) fn free_edited(&mut self) {
+    /// A claim that nobody goes on with gives way to an edit of end or owner, however that came to be written; to a stage
+    /// raised or a pause lifted since; and one of what somebody else stopped holds only while a person asks for it.
+    pub(super) fn free_void_claim(&mut self) {
         let granted = self.marks.granted_owner.as_ref();
         let edited =
             self.lease.expires_at > self.lease.granted_until || granted.is_some_and(|owner| *owner != self.lease.owner);
-        if edited {
+        let theirs = self.lease.stopped_at.is_some() && self.lease.stopped_by != Some(StoppedBy::Zerocloud);
+        let claimed = self.lease.reap.as_ref().map_or(Time::MIN, |reap| reap.claimed_at);
+        if edited || (theirs && self.marks.wish.is_none()) || self.floor_since(claimed) > self.now {
             self.unclaim();
         }
     }
@@ -289,6 +292,16 @@ pub(super) fn passing(kind: HoldKind) -> bool {
     matches!(kind, HoldKind::Pace | HoldKind::Protection)
 }
 
+/// Whether protection is taken for granted: it is asked for again at the review, not before.
+pub(super) fn rests(hold: &Hold, now: Time) -> bool {
+    hold.kind == HoldKind::Protection && under_review(hold, now)
+}
+
+/// Whether the review is to come. One more than a day off was set by a clock that was set back since.
+pub(super) fn under_review(hold: &Hold, now: Time) -> bool {
+    (1..=REVIEW).contains(&hold.review_at.seconds_since(now))
+}
+
 /// The state that a claimed lease was in.
 pub(super) fn before_claim(lease: &crate::model::Lease) -> State {
     if lease.stopped_at.is_some() { State::Stopped } else { State::Expired }
@@ -306,7 +319,7 @@ pub(super) fn set_hold(
     match &mut lease.hold {
         Some(hold) if hold.kind == kind => {
             hold.reason = reason;
-            if hold.review_at <= now {
+            if !under_review(hold, now) {
                 hold.review_at = review_at;
             }
         }

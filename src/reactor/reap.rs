@@ -1,7 +1,7 @@
 //! The steps of an end on the lease itself: claimed, held back by the pace, carried out or failed. The caller saves each by
 //! compare-and-swap, so that a renewal that lands first wins (SAFETY.md, invariant 1).
 
-use super::ends::{CLAIM_LASTS, before_claim, passing, set_hold};
+use super::ends::{CLAIM_LASTS, before_claim, passing, rests, set_hold};
 use super::marks::Marks;
 use super::view::DueEnd;
 use super::work::passed;
@@ -66,10 +66,8 @@ fn spoken_for(lease: &Lease, now: Time) -> bool {
     let edited =
         lease.expires_at > lease.granted_until || marks.granted_owner.is_some_and(|owner| owner != lease.owner);
     let exempt = lease.exemption.as_ref().is_some_and(|exemption| exemption.until > now && marks.wish.is_none());
-    let held = lease.hold.as_ref().is_some_and(|hold| {
-        let rests = hold.kind == HoldKind::Protection && now < hold.review_at;
-        !passing(hold.kind) || rests
-    });
+    let hold = lease.hold.as_ref().filter(|_| lease.state != State::Reaping);
+    let held = hold.is_some_and(|hold| !passing(hold.kind) || rests(hold, now));
     edited || exempt || held
 }
 

@@ -279,7 +279,8 @@ impl<'a> Work<'a> {
         }
         let limit = renewal_limit(&self.lease, self.policy(), self.now);
         let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
-        let end = asked.min(limit);
+        // What was granted before stands: stopping and reviving shortens nothing.
+        let end = asked.min(limit).max(self.lease.granted_until);
         if end <= self.now {
             return Err("the policy allows no later end".to_owned());
         }

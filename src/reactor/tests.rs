@@ -3,8 +3,10 @@
 mod decide;
 mod life;
 mod owner;
+mod properties;
 mod reap;
 mod renewal;
 mod requests;
 mod scene;
+mod table;
 mod world;

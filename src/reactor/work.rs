@@ -59,10 +59,11 @@ impl<'a> Work<'a> {
         self.resource().map(|resource| &resource.facts)
     }
 
-    /// The pause in force, if any. One that is to be lifted later is in force until then.
+    /// The pause in force, if any; of several the one that lasts longest. One that is to be lifted later is in force until
+    /// then.
     pub(super) fn pause(&self) -> Option<&'a Pause> {
-        let now = self.now;
-        self.view.pauses.iter().find(|pause| pause.resumed_at.is_none_or(|at| at > now))
+        let end = |pause: &&Pause| pause.resumed_at.unwrap_or(Time::MAX);
+        self.view.pauses.iter().filter(|pause| end(pause) > self.now).max_by_key(end)
     }
 
     /// When the AWS account's stage was last raised; a time to come, by a clock that was set back, is now.

@@ -5,15 +5,37 @@ use crate::model::{
 };
 use crate::reactor::{Decision, Effect, View, decide};
 use serde_json::{Value, json};
+use std::fmt;
 
 pub(super) const HOUR: i64 = 3_600;
 pub(super) const DAY: i64 = 24 * HOUR;
 
 /// A view and the moment it is decided at.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Scene {
     pub view: View,
     pub now: Time,
+}
+
+/// As documents, one a line: a failing property shows many.
+impl fmt::Debug for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = &self.view;
+        let requests: Vec<_> = view.requests.iter().map(|doc| &doc.body).collect();
+        let documents = [
+            ("lease", json!(view.lease)),
+            ("resource", json!(view.resource)),
+            ("aws account", json!(view.aws_account)),
+            ("region", json!(view.region)),
+            ("policy", json!(view.policy)),
+            ("users", json!(view.users.iter().map(|user| &user.user).collect::<Vec<_>>())),
+            ("pauses", json!(view.pauses)),
+            ("requests", json!(requests)),
+            ("notices", json!(view.notices)),
+        ];
+        writeln!(f, "at {} with rank {}", self.now, view.usage)?;
+        documents.into_iter().try_for_each(|(name, document)| writeln!(f, "{name}: {document}"))
+    }
 }
 
 /// The moment of every scene.
