@@ -70,8 +70,7 @@ fn change_lease(scene: &mut Scene, (field, pick, span): Change) {
         6 => lease.first_seen = at,
         7 => lease.stopped_at = (pick % 3 > 0).then_some(at),
         8 => {
-            lease.stopped_by =
-                serde_json::from_value([json!(null), json!("other"), json!("zerocloud")][pick % 3].clone()).unwrap()
+            lease.stopped_by = [None, Some(StoppedBy::Other), Some(StoppedBy::Zerocloud)][pick % 3];
         }
         9 => {
             let hold = json!({"kind": HOLDS[pick % 8], "reason": "", "since": at, "review_at": at.plus(HOUR)});
@@ -105,7 +104,7 @@ fn change_lease(scene: &mut Scene, (field, pick, span): Change) {
         17 => {
             let status = ["queued", "accepted", "refused", "bounced", "obsolete"][pick % 5];
             let more = json!({"status": status, "due_at": at, "accepted_at": (pick % 5 == 1).then_some(at)});
-            scene.notice(KINDS[pick % 6], PEOPLE[pick % 3], more);
+            scene.notice(KINDS[pick % 6], PEOPLE[pick % 3], &more);
         }
         18 => scene.view.notices.clear(),
         19 => lease.term = if pick == 0 { u32::MAX } else { u32::try_from(pick).unwrap() },
@@ -133,7 +132,7 @@ fn change_view(scene: &mut Scene, (field, pick, span): Change) {
             }
         }
         24 => stage(scene, STAGES[pick % 4], span.min(0)),
-        25 => pause(scene, if pick % 2 == 0 { json!({}) } else { json!({"resumed_at": at}) }),
+        25 => pause(scene, &if pick % 2 == 0 { json!({}) } else { json!({"resumed_at": at}) }),
         26 => {
             let state = ["ok", "paused", "denied"][pick % 3];
             let region = json!({"account": "bigdb", "state": state, "since": at});
@@ -151,7 +150,7 @@ fn change_view(scene: &mut Scene, (field, pick, span): Change) {
         29 => scene.view.usage = u32::try_from(pick % 4).unwrap(),
         30 | 31 => {
             let more = json!({"until": (pick % 2 == 0).then_some(at), "to": PEOPLE[pick % 4], "at": (pick % 3 > 0).then_some(at)});
-            scene.ask(PEOPLE[pick % 4], WISHES[pick % 7], more);
+            scene.ask(PEOPLE[pick % 4], WISHES[pick % 7], &more);
         }
         _ => {}
     }

@@ -5,6 +5,9 @@ use crate::model::{Action, Lease, Policy, State, StoppedBy, UserId};
 use crate::reactor::{DueEnd, Effect, ReapOutcome, claim, paced, reaped};
 use serde_json::json;
 
+/// A name, what changes between the decision and the claim, and whether it is claimed.
+type Row = (&'static str, fn(&mut Lease, &mut DueEnd), bool);
+
 /// The end that a decision about the scene asks for.
 fn due(scene: &Scene) -> DueEnd {
     let effects = scene.decide().effects;
@@ -24,7 +27,7 @@ fn hold(kind: &str, review: i64) -> Option<crate::model::Hold> {
 
 #[test]
 fn what_changed_since_the_decision_is_not_claimed() {
-    let rows: &[(&str, fn(&mut Lease, &mut DueEnd), bool)] = &[
+    let rows: &[Row] = &[
         ("nothing", |_, _| {}, true),
         (
             "renewed",

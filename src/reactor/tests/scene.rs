@@ -161,15 +161,12 @@ impl Scene {
 
     /// A notice of the present term that the mail service took `at` seconds from noon.
     pub(super) fn told(&mut self, kind: &str, user: &str, at: i64) -> &mut Notice {
-        self.notice(
-            kind,
-            user,
-            json!({"status": "accepted", "due_at": noon().plus(at), "accepted_at": noon().plus(at)}),
-        )
+        let at = noon().plus(at);
+        self.notice(kind, user, &json!({"status": "accepted", "due_at": at, "accepted_at": at}))
     }
 
     /// A notice of the present term.
-    pub(super) fn notice(&mut self, kind: &str, user: &str, more: Value) -> &mut Notice {
+    pub(super) fn notice(&mut self, kind: &str, user: &str, more: &Value) -> &mut Notice {
         let lease = self.lease();
         let mut notice = json!({
             "account": "bigdb", "lease": lease.key().lease_id(), "term": lease.term, "kind": kind, "user": user,
@@ -181,7 +178,7 @@ impl Scene {
     }
 
     /// A request that `user` made at noon; its id is made of the user and how many there are.
-    pub(super) fn ask(&mut self, user: &str, action: Wish, more: Value) {
+    pub(super) fn ask(&mut self, user: &str, action: Wish, more: &Value) {
         let mut body = json!({
             "account": "bigdb", "user": user, "lease": "lease::111122223333::us-east-1::i-0abc", "action": action,
             "at": noon(),
@@ -278,7 +275,8 @@ pub(super) fn span(at: Time) -> String {
     let mut text = String::from(if seconds < 0 { "-" } else { "+" });
     for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
         if rest >= length {
-            text.push_str(&format!("{}{unit}", rest / length));
+            text.push_str(&(rest / length).to_string());
+            text.push_str(unit);
             rest %= length;
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn check(scene: fn() -> Scene, rows: &[Row]) {
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-pub(super) fn pause(scene: &mut Scene, more: serde_json::Value) {
+pub(super) fn pause(scene: &mut Scene, more: &serde_json::Value) {
     let mut pause = json!({"reason": "release week", "by": "bigdb.ada", "since": noon().plus(-DAY)});
     pause.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     scene.view.pauses.push(serde_json::from_value(pause).unwrap());
@@ -56,7 +56,7 @@ pub(super) fn tag(scene: &mut Scene, key: &str, value: &str) {
     scene.resource().facts.tags.insert(key.to_owned(), value.to_owned());
 }
 
-pub(super) fn user(scene: &mut Scene, id: &str, more: serde_json::Value) {
+pub(super) fn user(scene: &mut Scene, id: &str, more: &serde_json::Value) {
     let mut user = json!({"account": "bigdb", "user": id, "role": "dev", "email": format!("{id}@bigdb.com")});
     user.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     scene.view.users.push(serde_json::from_value(user).unwrap());
