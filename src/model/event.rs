@@ -3,7 +3,7 @@
 
 use super::{LeaseKey, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The EventBridge envelope (EventBridge User Guide, "AWS service event metadata").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,17 +62,122 @@ impl ResourceChange {
     }
 }
 
-/// The event as it stands on a lease: at most 4 KB of JSON. A larger one keeps its envelope and says that it was cut;
-/// the whole stands in the audit.
+/// Bytes of JSON that an event takes on a lease.
+const LIMIT: usize = 4096;
+/// Bytes that are kept of a text in an event that is cut.
+const TEXT: usize = 200;
+
+/// The event as it stands on a lease: at most 4 KB of JSON. A larger one keeps its envelope, who did it and to what, as far
+/// as there is room, and says that it was cut; the whole stands in the audit.
 pub fn trim_event(event: &ResourceChange) -> Value {
-    const LIMIT: usize = 4096;
     let whole = serde_json::to_value(event).unwrap_or(Value::Null);
     if whole.to_string().len() <= LIMIT {
         return whole;
     }
-    serde_json::json!({
-        "version": event.version, "id": event.id, "detail-type": event.detail_type, "source": event.source,
-        "account": event.account, "time": event.time, "region": event.region, "trimmed": true,
-        "detail": { "eventName": event.detail.event_name, "eventTime": event.detail.event_time },
-    })
+    let mut cut = json!({
+        "version": short(&event.version), "id": short(&event.id), "detail-type": short(&event.detail_type),
+        "source": short(&event.source), "account": event.account, "time": event.time, "region": event.region,
+        "trimmed": true, "detail": {
+            "eventName": short(&event.detail.event_name), "eventTime": event.detail.event_time,
+            "userIdentity": identity(event.detail.user_identity.as_ref()),
+        },
+    });
+    let mut room = LIMIT.saturating_sub(cut.to_string().len() + 100);
+    let mut items = Vec::new();
+    for key in event.keys() {
+        let item = json!({ "instanceId": key.resource_id });
+        let size = item.to_string().len() + 1;
+        if size > room {
+            break;
+        }
+        room -= size;
+        items.push(item);
+    }
+    cut["detail"]["responseElements"] = json!({ "instancesSet": { "items": items } });
+    cut
+}
+
+/// What tells of a person in CloudTrail's `userIdentity`.
+fn identity(identity: Option<&Value>) -> Option<Value> {
+    let known = |name: &&str| identity.and_then(|identity| identity.get(*name)).is_some_and(Value::is_string);
+    let fields = ["type", "arn", "userName", "principalId", "accountId"].into_iter().filter(known);
+    let texts = fields.map(|name| (name.to_owned(), json!(identity.and_then(|all| all[name].as_str()).map(short))));
+    identity.map(|_| Value::Object(texts.collect()))
+}
+
+fn short(text: &str) -> String {
+    let mut size = 0;
+    let fits = |c: &char| {
+        size += c.len_utf8() + usize::from(matches!(c, '"' | '\\'));
+        size <= TEXT
+    };
+    text.chars().filter(|c| !c.is_control()).take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ResourceChange, trim_event};
+    use serde_json::{Value, json};
+
+    /// CloudTrail's record of a launch of so many instances by a role.
+    fn launch(count: usize) -> ResourceChange {
+        let items: Vec<Value> = (0..count)
+            .map(|number| {
+                json!({
+                    "instanceId": format!("i-{number:017x}"), "imageId": "ami-0123456789abcdef0",
+                    "instanceType": "t3.large", "privateDnsName": format!("ip-10-0-0-{number}.ec2.internal"),
+                    "networkInterfaceSet": {"items": [{"macAddress": "02:00:00:00:00:01", "note": "x".repeat(400)}]},
+                })
+            })
+            .collect();
+        let event = json!({
+            "version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "source": "aws.ec2",
+            "detail-type": "AWS API Call via CloudTrail", "account": "111122223333", "region": "us-east-1",
+            "time": "2026-11-24T12:00:00Z", "resources": [], "detail": {
+                "eventName": "RunInstances", "eventSource": "ec2.amazonaws.com", "awsRegion": "us-east-1",
+                "eventTime": "2026-11-24T12:00:00Z", "responseElements": {"instancesSet": {"items": items}},
+                "userIdentity": {
+                    "type": "AssumedRole", "principalId": "AROAEXAMPLE:lin@bigdb.com", "accountId": "111122223333",
+                    "arn": "arn:aws:sts::111122223333:assumed-role/dev/lin@bigdb.com",
+                    "sessionContext": {"attributes": {"note": "y".repeat(3_000)}},
+                },
+            },
+        });
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn a_small_event_stays_whole() {
+        let mut event = launch(1);
+        event.detail.user_identity = None;
+        assert_eq!(trim_event(&event), serde_json::to_value(&event).unwrap());
+    }
+
+    #[test]
+    fn a_large_event_keeps_who_did_it_and_to_what_within_4_kb() {
+        for count in [1, 20, 1_000] {
+            let event = launch(count);
+            let cut = trim_event(&event);
+            assert!(cut.to_string().len() <= 4_096, "{count}: {}", cut.to_string().len());
+            assert_eq!(cut["trimmed"], true);
+            assert_eq!(cut["detail"]["eventName"], "RunInstances");
+            assert_eq!(
+                cut["detail"]["userIdentity"]["arn"],
+                "arn:aws:sts::111122223333:assumed-role/dev/lin@bigdb.com"
+            );
+            let kept = cut["detail"]["responseElements"]["instancesSet"]["items"].as_array().unwrap();
+            assert_eq!(kept[0], json!({"instanceId": "i-00000000000000000"}));
+            assert!(kept.len() == count.min(kept.len()) && kept.len() >= count.min(20), "{count}: {}", kept.len());
+        }
+    }
+
+    #[test]
+    fn an_event_of_absurd_texts_is_cut_all_the_same() {
+        let mut event = launch(1);
+        event.id = "é".repeat(9_000);
+        event.detail_type = "\u{1}\"\\".repeat(9_000);
+        event.detail.user_identity = Some(json!({"type": "IAMUser", "userName": "\u{1F680}".repeat(90_000)}));
+        let cut = trim_event(&event);
+        assert!(cut.to_string().len() <= 4_096, "{}", cut.to_string().len());
+    }
 }

@@ -3,6 +3,9 @@
 use crate::model::{AccountId, Doc, Notice, NoticeStatus, Time};
 use std::collections::BTreeMap;
 
+/// Nothing waits longer than this; a time further off was written by a clock that was set back since.
+const LONGEST_WAIT: i64 = 7_200;
+
 /// One mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
@@ -19,7 +22,8 @@ pub fn batch(notices: &[Doc<Notice>], now: Time) -> Vec<Batch> {
     let mut mails: BTreeMap<(AccountId, String), Vec<Doc<Notice>>> = BTreeMap::new();
     for doc in notices {
         let notice = &doc.body;
-        let due = notice.due_at <= now && notice.retry_at.is_none_or(|at| at <= now);
+        let waits = |at: Time| (1..=LONGEST_WAIT).contains(&at.seconds_since(now));
+        let due = !waits(notice.due_at) && !notice.retry_at.is_some_and(waits);
         if notice.status == NoticeStatus::Queued && due {
             let to = (notice.account.clone(), notice.address.trim().to_lowercase());
             mails.entry(to).or_default().push(doc.clone());
@@ -89,6 +93,15 @@ mod tests {
         assert_eq!(told(&all, 99), []);
         assert_eq!(told(&all, 100), [("a".into(), "x@x.io".into(), 1)]);
         assert_eq!(told(&all, 200), [("a".into(), "x@x.io".into(), 2)]);
+    }
+
+    #[test]
+    fn a_time_far_in_the_future_by_a_clock_that_was_set_back_keeps_nothing_unsent() {
+        let mut all = [notice("a", 1, "x@x.io"), notice("a", 2, "x@x.io"), notice("a", 3, "x@x.io")];
+        all[0].body.due_at = Time::from_unix(100 + 365 * 86_400);
+        all[1].body.retry_at = Some(Time::from_unix(100 + 365 * 86_400));
+        all[2].body.retry_at = Some(Time::from_unix(100 + 3_600));
+        assert_eq!(told(&all, 100), [("a".into(), "x@x.io".into(), 2)]);
     }
 
     #[test]

@@ -6,8 +6,10 @@ use super::view::{Decision, Effect, View};
 use super::work::Work;
 use crate::model::{Lease, State, StoppedBy, Time};
 
-/// How soon to look again at an end that is due, should its effect get lost.
+/// How soon to look again at an end that is due, should its effect get lost, and at what waits for others.
 const LOOK_AGAIN: i64 = 60;
+/// How soon to look again at a lease that nobody could be found for.
+const LOOK_FOR_OWNER: i64 = 300;
 
 /// What to do about the lease of `view` at `now`. Idempotent: on its own result it changes nothing and has the same
 /// effects or fewer. A decision that changed the owner asks to be looked at again at once (`next` is `now`).
@@ -16,9 +18,9 @@ pub fn decide(view: &View, now: Time) -> Decision {
         (Some(lease), _) => lease.clone(),
         (None, Some(resource)) => match new_lease(view, resource, now) {
             Some(lease) => lease,
-            None => return nothing("the resource is gone and never had a lease"),
+            None => return nothing(view, now, "the resource is gone and never had a lease"),
         },
-        (None, None) => return nothing("there is neither a lease nor a resource"),
+        (None, None) => return nothing(view, now, "there is neither a lease nor a resource"),
     };
     let mut work = Work::new(view, lease, now);
     let (effects, again) = work.run();
@@ -30,22 +32,21 @@ pub fn decide(view: &View, now: Time) -> Decision {
     finish(work, effects, next)
 }
 
-fn nothing(reason: &str) -> Decision {
-    Decision { reason: reason.to_owned(), ..Decision::default() }
+fn nothing(view: &View, now: Time, reason: &str) -> Decision {
+    let effects = super::requests::refuse_all(view, now).into_iter().map(Effect::Answer).collect();
+    Decision { effects, reason: reason.to_owned(), ..Decision::default() }
 }
 
 /// The lease is written only when something changed; the limit for edits is stamped with it.
 fn finish(work: Work<'_>, effects: Vec<Effect>, next: Option<Time>) -> Decision {
     let limit = work.limit();
+    let over_quota = work.over_quota() || work.marks.over_quota.is_some();
     let Work { view, mut lease, marks, .. } = work;
     marks.put(&mut lease);
     let changed = view.lease.as_ref() != Some(&lease);
     if changed {
-        lease.max_expires_at = if marks.over_quota.is_some() || !lease.state.is_renewable() {
-            lease.expires_at
-        } else {
-            limit.max(lease.expires_at)
-        };
+        lease.max_expires_at =
+            if over_quota || !lease.state.is_renewable() { lease.expires_at } else { limit.max(lease.expires_at) };
     }
     let reason = reason(&lease);
     Decision { lease: changed.then_some(lease), effects, next, reason }
@@ -63,6 +64,7 @@ impl Work<'_> {
     /// The effects, and whether the rest must wait for a fresh view.
     fn run(&mut self) -> (Vec<Effect>, bool) {
         self.observe();
+        self.free_void_claim();
         let mut again = false;
         let mut due = None;
         if !self.lease.state.is_over() && self.lease.state != State::Reaping {
@@ -71,8 +73,9 @@ impl Work<'_> {
         if !again {
             self.note_acceptance();
             if self.lease.state != State::Reaping && !self.lease.state.is_over() {
-                self.judge_stage_raise();
+                self.judge_length();
                 self.judge_edit();
+                self.judge_stage_raise();
             }
             again = self.answer_requests();
         }
@@ -88,7 +91,7 @@ impl Work<'_> {
         if !again && ranked {
             effects.extend(self.due_notices().into_iter().map(Effect::Queue));
         }
-        let start = self.marks.reviving.is_some() && self.facts().is_some_and(|facts| !facts.state.is_up());
+        let start = self.marks.reviving.is_some() && self.facts().is_some();
         if start && self.lease.state.is_renewable() {
             effects.push(Effect::Start(self.lease.key()));
         }
@@ -98,7 +101,7 @@ impl Work<'_> {
 
     /// The resource document follows the lease's owner.
     fn resource_owner(&self) -> Option<crate::model::Resource> {
-        let resource = self.view.resource.as_ref()?;
+        let resource = self.resource()?;
         (resource.owner != self.lease.owner).then(|| {
             let mut resource = resource.clone();
             resource.owner = self.lease.owner.clone();
@@ -109,33 +112,48 @@ impl Work<'_> {
     /// The next instant at which the outcome could change by itself.
     fn next(&self) -> Option<Time> {
         let lease = &self.lease;
-        let mut at: Vec<Time> = Vec::new();
+        let mut at: Vec<Time> = self.next_of_state();
         if lease.owner.is_pending() {
             at.push(lease.settle_at);
         }
-        match lease.state {
-            State::Active => {
-                at.push(lease.expires_at);
-                at.extend(self.next_warning());
-            }
-            State::Expired => at.push(lease.ends_at),
-            State::Stopped => {
-                if lease.stopped_by == Some(StoppedBy::Zerocloud) || self.marks.wish.is_some() {
-                    at.push(lease.ends_at);
-                }
-                at.extend(lease.stopped_at.map(|stopped| stopped.plus(super::life::LAG)));
-            }
-            State::Reaping => {
-                at.extend(lease.reap.as_ref().map(|reap| reap.claimed_at.plus(super::ends::CLAIM_LASTS)));
-            }
-            State::Terminated | State::Gone => {}
+        if (lease.owner.is_pending() || self.owner_left()) && !lease.state.is_over() {
+            at.push(self.now.plus(LOOK_FOR_OWNER));
+        }
+        if self.marks.quota_due.is_some() {
+            at.push(self.now.plus(LOOK_AGAIN));
         }
         at.extend(lease.hold.as_ref().map(|hold| hold.review_at));
         at.extend(self.marks.reviving.as_ref().map(|start| start.since.plus(super::life::START_TAKES)));
-        let missing = self.view.resource.as_ref().and_then(|resource| resource.missing);
+        let missing = self.resource().and_then(|resource| resource.missing);
         if let (false, Some(missing)) = (lease.state.is_over(), missing) {
             at.push(missing.since.plus(600));
         }
         at.into_iter().filter(|at| *at > self.now).min()
+    }
+
+    fn next_of_state(&self) -> Vec<Time> {
+        let lease = &self.lease;
+        let soon = self.now.plus(LOOK_AGAIN);
+        // What is overdue and neither held nor due waits for what passes soon: a stop under way, a scan.
+        let held = lease.hold.as_ref().is_some_and(|hold| super::ends::under_review(hold, self.now));
+        let end = if lease.ends_at > self.now || held { lease.ends_at } else { soon };
+        match lease.state {
+            State::Active => {
+                let mut at = vec![lease.expires_at];
+                at.extend(self.next_warning());
+                at
+            }
+            State::Expired => vec![end, lease.expires_at],
+            State::Stopped => {
+                let ends = lease.stopped_by == Some(StoppedBy::Zerocloud) || self.marks.wish.is_some();
+                let seen = lease.stopped_at.map(|stopped| stopped.plus(super::life::LAG));
+                ends.then_some(end).into_iter().chain(seen).collect()
+            }
+            State::Reaping => {
+                let claimed = lease.reap.as_ref().map(|reap| reap.claimed_at.plus(super::ends::CLAIM_LASTS));
+                claimed.filter(|at| *at > self.now).into_iter().chain([soon]).collect()
+            }
+            State::Terminated | State::Gone => Vec::new(),
+        }
     }
 }

@@ -10,8 +10,16 @@ pub(super) const REVIEW: i64 = 86_400;
 /// A claim that was not finished within this is taken up again.
 pub(super) const CLAIM_LASTS: i64 = 120;
 
+/// How long something must be out of sight before its end is held for it, in seconds; until then the end just waits.
+const OUT_OF_SIGHT: i64 = 600;
+
 /// Something in the way of an end.
-type Obstacle = (HoldKind, String, Option<Time>);
+enum Obstacle {
+    /// It passes by itself, soon.
+    Wait,
+    /// It is shown as a hold: kind, reason, and until when.
+    Hold(HoldKind, String, Option<Time>),
+}
 
 impl Work<'_> {
     /// Past its end it is expired.
@@ -29,23 +37,18 @@ impl Work<'_> {
             self.clear_hold();
             return None;
         };
-        if let Some(managed) = self.facts().and_then(|facts| facts.managed_by.as_ref()) {
-            self.hold((
-                HoldKind::ManagedElsewhere,
-                format!("{} {} decides about it", managed.kind, managed.name),
-                None,
-            ));
-            return None;
-        }
-        let idle = self.lease.state == State::Active || self.now < self.lease.ends_at;
-        if idle && self.lease.state != State::Reaping {
+        if self.managed().is_none() && self.idle() {
             self.clear_hold();
             return None;
         }
-        if let Some(obstacle) = self.obstacle(action) {
-            self.unclaim();
-            self.hold(obstacle);
-            return None;
+        match self.obstacle(action) {
+            Some(Obstacle::Wait) => return None,
+            Some(Obstacle::Hold(kind, reason, until)) => {
+                self.unclaim();
+                self.hold(kind, reason, until);
+                return None;
+            }
+            None => {}
         }
         if self.lease.state == State::Reaping {
             return self.abandoned().then(|| self.due(action, true));
@@ -53,11 +56,21 @@ impl Work<'_> {
         if !self.resource_fits() || self.moved(action) || self.rests() {
             return None;
         }
-        let passing = |kind| matches!(kind, HoldKind::Pace | HoldKind::Protection);
         if !self.lease.hold.as_ref().is_some_and(|hold| passing(hold.kind)) {
             self.clear_hold();
         }
         Some(self.due(action, false))
+    }
+
+    /// Whether no end is due yet, whatever stands in its way.
+    fn idle(&self) -> bool {
+        match self.lease.state {
+            State::Reaping => false,
+            // By a clock that was set back, or a document that contradicts itself, a valid lease may be called expired.
+            State::Expired => self.now < self.lease.ends_at.max(self.lease.expires_at),
+            State::Active => true,
+            _ => self.now < self.lease.ends_at,
+        }
     }
 
     /// What the next end does, if there is one: what somebody else stopped has none, unless a person asked.
@@ -74,11 +87,21 @@ impl Work<'_> {
     }
 
     fn obstacle(&self, action: Action) -> Option<Obstacle> {
-        self.stage_obstacle(action).or_else(|| self.paused()).or_else(|| self.exempt()).or_else(|| self.unseen())
+        self.managed()
+            .or_else(|| self.stage_obstacle(action))
+            .or_else(|| self.paused())
+            .or_else(|| self.exempt())
+            .or_else(|| self.unseen())
+    }
+
+    fn managed(&self) -> Option<Obstacle> {
+        let managed = self.facts()?.managed_by.as_ref()?;
+        let reason = format!("{} {} decides about it", managed.kind, managed.name);
+        Some(Obstacle::Hold(HoldKind::ManagedElsewhere, reason, None))
     }
 
     fn stage_obstacle(&self, action: Action) -> Option<Obstacle> {
-        let say = |reason: &str| Some((HoldKind::Stage, reason.to_owned(), None));
+        let say = |reason: &str| Some(Obstacle::Hold(HoldKind::Stage, reason.to_owned(), None));
         let Some(aws) = &self.view.aws_account else {
             return say("the document of its AWS account is missing or cannot be read");
         };
@@ -98,31 +121,32 @@ impl Work<'_> {
     }
 
     fn paused(&self) -> Option<Obstacle> {
-        let pause = self.view.pauses.iter().find(|pause| pause.resumed_at.is_none())?;
-        Some((HoldKind::Pause, format!("paused: {}", pause.reason), None))
+        let pause = self.pause()?;
+        Some(Obstacle::Hold(HoldKind::Pause, format!("paused: {}", pause.reason), pause.resumed_at))
     }
 
     /// A person who asks for the end of this very lease overrides its exemption.
     fn exempt(&self) -> Option<Obstacle> {
         let exemption = self.lease.exemption.as_ref()?;
         let in_force = self.marks.wish.is_none() && exemption.until > self.now;
-        in_force.then(|| (HoldKind::Exemption, format!("exempted: {}", exemption.reason), Some(exemption.until)))
+        let reason = format!("exempted: {}", exemption.reason);
+        in_force.then_some(Obstacle::Hold(HoldKind::Exemption, reason, Some(exemption.until)))
     }
 
     /// What was not seen in the last scan is not ended: unknown is not gone.
     fn unseen(&self) -> Option<Obstacle> {
-        let say = |reason: String| Some((HoldKind::Region, reason, None));
+        let say = |reason: String| Some(Obstacle::Hold(HoldKind::Region, reason, None));
         if let Some(region) = self.view.region.as_ref().filter(|region| region.state != "ok") {
             return say(format!("its region is {}: {}", region.state, region.reason));
         }
-        match &self.view.resource {
-            None => say("nothing is known of the resource".to_owned()),
-            Some(resource) if resource.missing.is_some() => say("the last scan did not see it".to_owned()),
-            Some(resource) if resource.key != self.lease.key || resource.account != self.lease.account => {
-                say("its resource document is another's".to_owned())
-            }
-            Some(_) => None,
+        let Some(resource) = self.resource() else {
+            return say("nothing is known of the resource".to_owned());
+        };
+        let missing = resource.missing?;
+        if self.passed(missing.since, OUT_OF_SIGHT) {
+            return say("scans do not see it".to_owned());
         }
+        Some(Obstacle::Wait)
     }
 
     /// The first end needs it running, the second one stopped; anything between is waited out.
@@ -135,29 +159,18 @@ impl Work<'_> {
 
     /// Moves the end to where every rule is kept. `true` when it does not happen now.
     fn moved(&mut self, action: Action) -> bool {
-        if self.marks.wish.is_some() {
-            // They asked for it themselves: no notice is due, and no time to react.
-            return false;
-        }
-        let second = self.lease.state == State::Stopped;
-        let policy = self.policy();
-        let notice = if second { policy.terminate_notice } else { policy.min_notice };
-        let told = self.told_at(|kind| if second { *kind == NoticeKind::Stopped } else { kind.announces_end() });
-        let Some(told) = told else {
-            self.hold((HoldKind::NoNotice, "no notice of this end was accepted by the mail service".to_owned(), None));
+        let floor = if let Some(wish) = &self.marks.wish {
+            // They asked for it themselves: only what came in its way since gives time again.
+            self.floor_since(wish.at)
+        } else if self.was_held() {
+            return self.announce_again(action);
+        } else if let Some(told) = self.told_of_end() {
+            self.floor_since(Time::MIN).max(told.plus(self.notice_time()))
+        } else {
+            let reason = "no notice of this end was accepted by the mail service".to_owned();
+            self.hold(HoldKind::NoNotice, reason, None);
             return true;
         };
-        let floors = [
-            Some(told.plus(notice)),
-            self.view
-                .aws_account
-                .as_ref()
-                .and_then(|aws| aws.stage_accepted)
-                .map(|raised| raised.since.plus(policy.stage_notice)),
-            self.resumed().map(|at| at.plus(policy.min_notice)),
-            self.was_held().then(|| self.now.plus(policy.min_notice)),
-        ];
-        let floor = floors.into_iter().flatten().max().unwrap_or(self.now);
         if floor <= self.now {
             return false;
         }
@@ -167,30 +180,76 @@ impl Work<'_> {
         true
     }
 
-    /// When the last pause was lifted that this end was overdue in.
-    fn resumed(&self) -> Option<Time> {
-        self.view
-            .pauses
-            .iter()
-            .filter_map(|pause| pause.resumed_at)
-            .filter(|resumed| self.lease.ends_at <= *resumed)
-            .max()
+    /// What kept the end from happening is over. Whoever counted on it is told of the new end, in a new term, in time to
+    /// react.
+    fn announce_again(&mut self, action: Action) -> bool {
+        let soonest = self.now.plus(self.notice_time().max(1));
+        let floor = self.floor_since(Time::MIN).max(soonest);
+        self.lease.hold = None;
+        self.lease.ends_at = floor;
+        self.next_term(format!("nothing holds the end ({}) any more; it happens at {floor}", action.as_str()));
+        true
     }
 
-    /// What kept the end from happening is over: whoever counted on it gets time to react.
+    /// When an end may happen after what changed later than `since`: the stage was raised, a pause was lifted in which it
+    /// was overdue.
+    fn floor_since(&self, since: Time) -> Time {
+        let policy = self.policy();
+        let raised = self.raised().filter(|at| *at > since).map(|at| at.plus(policy.stage_notice));
+        let resumed = self.resumed().filter(|at| *at > since).map(|at| at.plus(policy.min_notice));
+        raised.into_iter().chain(resumed).max().unwrap_or(Time::MIN)
+    }
+
+    fn is_second(&self) -> bool {
+        self.lease.state == State::Stopped
+    }
+
+    /// How long before the coming end its notice must have been accepted.
+    fn notice_time(&self) -> i64 {
+        if self.is_second() { self.policy().terminate_notice } else { self.policy().min_notice }
+    }
+
+    fn told_of_end(&self) -> Option<Time> {
+        let second = self.is_second();
+        self.told_at(|kind| if second { *kind == NoticeKind::Stopped } else { kind.announces_end() })
+    }
+
+    /// When the last pause was lifted that this end was overdue in.
+    fn resumed(&self) -> Option<Time> {
+        let lifted = self.view.pauses.iter().filter_map(|pause| pause.resumed_at);
+        lifted.filter(|resumed| *resumed <= self.now && self.lease.ends_at <= *resumed).max()
+    }
+
+    /// Whether somebody may have counted on what held the end.
     fn was_held(&self) -> bool {
         self.lease.hold.as_ref().is_some_and(|hold| {
-            matches!(hold.kind, HoldKind::Exemption | HoldKind::Region | HoldKind::ManagedElsewhere | HoldKind::Pause)
+            matches!(
+                hold.kind,
+                HoldKind::Stage | HoldKind::Exemption | HoldKind::Region | HoldKind::ManagedElsewhere | HoldKind::Pause
+            )
         })
     }
 
     /// Protection is asked for again at the review, not before.
     fn rests(&self) -> bool {
-        self.lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Protection && self.now < hold.review_at)
+        self.lease.hold.as_ref().is_some_and(|hold| rests(hold, self.now))
     }
 
     fn abandoned(&self) -> bool {
-        self.lease.reap.as_ref().is_none_or(|reap| self.now.seconds_since(reap.claimed_at) >= CLAIM_LASTS)
+        self.lease.reap.as_ref().is_none_or(|reap| self.passed(reap.claimed_at, CLAIM_LASTS))
+    }
+
+    /// A claim that nobody goes on with gives way to an edit of end or owner, however that came to be written; to a stage
+    /// raised or a pause lifted since; and one of what somebody else stopped holds only while a person asks for it.
+    pub(super) fn free_void_claim(&mut self) {
+        let granted = self.marks.granted_owner.as_ref();
+        let edited =
+            self.lease.expires_at > self.lease.granted_until || granted.is_some_and(|owner| *owner != self.lease.owner);
+        let theirs = self.lease.stopped_at.is_some() && self.lease.stopped_by != Some(StoppedBy::Zerocloud);
+        let claimed = self.lease.reap.as_ref().map_or(Time::MIN, |reap| reap.claimed_at);
+        if edited || (theirs && self.marks.wish.is_none()) || self.floor_since(claimed) > self.now {
+            self.unclaim();
+        }
     }
 
     /// An unfinished claim that may not go on: back to where it was claimed from.
@@ -201,7 +260,7 @@ impl Work<'_> {
         }
     }
 
-    fn hold(&mut self, (kind, reason, until): Obstacle) {
+    fn hold(&mut self, kind: HoldKind, reason: String, until: Option<Time>) {
         if self.lease.state == State::Reaping {
             return;
         }
@@ -214,16 +273,33 @@ impl Work<'_> {
         }
     }
 
+    /// What was protected comes behind those that were not tried yet, however old it is.
     fn due(&self, action: Action, resumes: bool) -> DueEnd {
+        let tried = self.lease.hold.as_ref().filter(|hold| hold.kind == HoldKind::Protection);
         DueEnd {
             account: self.lease.account.clone(),
             key: self.lease.key(),
             action,
-            deadline: self.lease.ends_at,
+            deadline: tried.map_or(self.lease.ends_at, |hold| hold.review_at.max(self.lease.ends_at)),
             term: self.lease.term,
             resumes,
         }
     }
+}
+
+/// Holds that do not keep an end from being tried.
+pub(super) fn passing(kind: HoldKind) -> bool {
+    matches!(kind, HoldKind::Pace | HoldKind::Protection)
+}
+
+/// Whether protection is taken for granted: it is asked for again at the review, not before.
+pub(super) fn rests(hold: &Hold, now: Time) -> bool {
+    hold.kind == HoldKind::Protection && under_review(hold, now)
+}
+
+/// Whether the review is to come. One more than a day off was set by a clock that was set back since.
+pub(super) fn under_review(hold: &Hold, now: Time) -> bool {
+    (1..=REVIEW).contains(&hold.review_at.seconds_since(now))
 }
 
 /// The state that a claimed lease was in.
@@ -243,7 +319,7 @@ pub(super) fn set_hold(
     match &mut lease.hold {
         Some(hold) if hold.kind == kind => {
             hold.reason = reason;
-            if hold.review_at <= now {
+            if !under_review(hold, now) {
                 hold.review_at = review_at;
             }
         }

@@ -4,13 +4,16 @@ use super::renewal::first_length;
 use super::view::View;
 use super::work::{Work, end_action};
 use crate::model::{
-    Action, Evidence, EvidenceSource, Extra, Lease, Resource, ResourceState, State, StoppedBy, Summary, Time, UserId,
+    Action, Evidence, EvidenceSource, Extra, Facts, Lease, Resource, ResourceState, State, StoppedBy, Summary, Time,
+    UserId,
 };
 
 /// How long a start may take before the resource counts as stopped still.
 pub(super) const START_TAKES: i64 = 900;
 /// How long what the detector wrote may lag behind a stop of our own.
 pub(super) const LAG: i64 = 600;
+/// How long what was launched before our stop may seem to run, until the stop counts as one that did nothing.
+const STOP_FAILED: i64 = 7_200;
 
 /// The lease of a resource that has none: a full default lease from now, never from launch.
 pub(super) fn new_lease(view: &View, resource: &Resource, now: Time) -> Option<Lease> {
@@ -18,7 +21,8 @@ pub(super) fn new_lease(view: &View, resource: &Resource, now: Time) -> Option<L
         return None;
     }
     let policy = &view.account_policy;
-    let until = now.plus(first_length(policy, Some(&resource.facts)));
+    let connected = view.aws_account.as_ref().and_then(|aws| aws.connected_at);
+    let until = now.plus(first_length(policy, Some(&resource.facts), connected));
     let stopped = resource.facts.state == ResourceState::Stopped;
     let mut lease = Lease {
         account: resource.account.clone(),
@@ -57,29 +61,59 @@ pub(super) fn new_lease(view: &View, resource: &Resource, now: Time) -> Option<L
 impl Work<'_> {
     /// Brings the lease in line with what AWS says of the resource.
     pub(super) fn observe(&mut self) {
-        let Some(resource) = &self.view.resource else {
+        let Some(resource) = self.resource() else {
             return;
         };
         let facts = &resource.facts;
-        if !self.lease.state.is_over() && resource.is_gone() {
-            self.gone(resource);
-        } else if facts.state.is_up() && resource.missing.is_none() {
+        // What the last scan lacked says nothing of its state.
+        let seen = resource.missing.is_none();
+        if resource.is_gone() {
+            if !self.lease.state.is_over() {
+                self.gone(resource);
+            }
+        } else if seen && facts.state.is_up() {
             self.up();
-        } else if facts.state == ResourceState::Stopped {
+        } else if seen && facts.state == ResourceState::Stopped {
             self.down();
         }
-        let seen = Summary {
+        self.note_facts(facts, seen);
+        self.note_action(facts);
+    }
+
+    fn note_facts(&mut self, facts: &Facts, seen: bool) {
+        let summary = Summary {
             name: facts.name.clone(),
             instance_type: facts.instance_type.clone(),
             state: facts.state.as_str().to_owned(),
         };
-        if self.lease.summary != seen {
-            self.lease.summary = seen;
+        if self.lease.summary != summary {
+            self.lease.summary = summary;
         }
-        let unstoppable = self.lease.end_action == Action::Stop && !facts.can_stop();
-        if unstoppable && self.lease.state.is_renewable() {
+        let ours = self.lease.state == State::Stopped && self.lease.stopped_by == Some(StoppedBy::Zerocloud);
+        if seen && !ours && self.marks.reviving.is_none() && facts.launch_time.is_some() {
+            self.marks.launched = facts.launch_time;
+        }
+    }
+
+    /// What cannot be stopped is terminated, and told so in a new term; whether spot can be may come to be known late.
+    fn note_action(&mut self, facts: &Facts) {
+        if !self.lease.state.is_renewable() {
+            return;
+        }
+        let asked = self.marks.wish.as_ref().map(|wish| wish.action);
+        if self.lease.end_action == Action::Stop && !facts.can_stop() {
             self.lease.end_action = Action::Terminate;
+            // Who asked for a stop did not ask for this.
+            self.marks.wish = None;
             self.next_term("it cannot be stopped, so its end terminates it");
+        } else if self.lease.end_action == Action::Terminate
+            && facts.lifecycle.is_some()
+            && facts.can_stop()
+            && self.policy().expiry_action == Action::Stop
+            && asked.is_none()
+        {
+            self.lease.end_action = Action::Stop;
+            self.lease.log(self.now, "it can be stopped, so its end stops it");
         }
     }
 
@@ -87,22 +121,33 @@ impl Work<'_> {
         let ours = self.lease.reap.as_ref().is_some_and(|reap| reap.action == Action::Terminate)
             && self.lease.state == State::Reaping
             && resource.facts.state == ResourceState::Terminated;
-        self.lease.state = if ours { State::Terminated } else { State::Gone };
-        self.lease.purge_at = Some(self.now.plus(self.policy().retention));
-        self.lease.hold = None;
-        self.lease.offered_to = None;
-        self.marks.wish = None;
-        self.marks.reviving = None;
+        self.close(if ours { State::Terminated } else { State::Gone });
         self.lease.log(self.now, if ours { "terminated" } else { "the resource is gone" });
     }
 
+    /// Ends the lease without an end: there is nothing left to end.
+    pub(super) fn close(&mut self, state: State) {
+        self.lease.state = state;
+        self.lease.purge_at = Some(self.now.plus(self.policy().retention));
+        self.lease.hold = None;
+        self.lease.reap = None;
+        self.lease.offered_to = None;
+        self.marks.wish = None;
+        self.marks.reviving = None;
+        self.marks.over_quota = None;
+        self.marks.quota_due = None;
+    }
+
     fn up(&mut self) {
-        if self.marks.reviving.is_some() && self.lease.state.is_renewable() {
+        if let Some(start) = &self.marks.reviving
+            && self.lease.state.is_renewable()
+            && (self.started_since(start.since) || self.passed(start.since, START_TAKES))
+        {
             self.marks.reviving = None;
             self.lease.log(self.now, "it runs again");
         }
         let again = match self.lease.state {
-            State::Stopped => self.started_since_stop(),
+            State::Stopped => self.lease.stopped_at.is_none_or(|at| self.started_since(at)),
             // It had only been out of sight.
             State::Gone => true,
             _ => false,
@@ -112,23 +157,26 @@ impl Work<'_> {
             self.grant(until, format!("started again: a lease until {until}"));
             self.lease.notified = None;
             self.marks.over_quota = None;
-            self.marks.quota_due = true;
+            self.marks.quota_due = Some(self.now);
+            self.marks.wished_at = Some(self.now);
         }
     }
 
-    /// Whether it runs because somebody started it, and not because the detector has not seen our stop yet.
-    fn started_since_stop(&self) -> bool {
-        let Some(stopped_at) = self.lease.stopped_at else {
-            return true;
-        };
-        let launched = self.facts().and_then(|facts| facts.launch_time);
+    /// Whether it runs because somebody started it since `at`, and not because the detector has not looked since.
+    fn started_since(&self, at: Time) -> bool {
         let seen_down = self.lease.summary.state == ResourceState::Stopped.as_str();
-        seen_down || launched.is_some_and(|at| at > stopped_at) || self.now.seconds_since(stopped_at) >= LAG
+        let blind = self.view.region.as_ref().is_some_and(|region| region.state != "ok");
+        let launched = self.facts().and_then(|facts| facts.launch_time);
+        let (since, doubt) = match (launched, self.marks.launched) {
+            (Some(launched), Some(known)) => (launched > known, STOP_FAILED),
+            (launched, _) => (launched.is_some_and(|launched| launched > at), LAG),
+        };
+        seen_down || since || (!blind && self.passed(at, doubt))
     }
 
     fn down(&mut self) {
         if let Some(start) = &self.marks.reviving {
-            if self.now.seconds_since(start.since) < START_TAKES {
+            if !self.passed(start.since, START_TAKES) {
                 return;
             }
             let by = start.stopped_by.unwrap_or(StoppedBy::Other);
@@ -139,7 +187,20 @@ impl Work<'_> {
         } else if self.lease.state == State::Gone {
             self.lease.purge_at = None;
             self.stopped(StoppedBy::Other, "seen again, stopped");
+        } else if self.lease.state == State::Stopped
+            && self.lease.stopped_by == Some(StoppedBy::Zerocloud)
+            && self.launched_since_stop()
+        {
+            self.stopped(StoppedBy::Other, "started and stopped by somebody else since; no end runs");
         }
+    }
+
+    /// Whether somebody started what zerocloud stopped, though it stands stopped again (DESIGN.md: zerocloud terminates
+    /// only what nobody has started since).
+    fn launched_since_stop(&self) -> bool {
+        let known = self.marks.launched.or(self.lease.stopped_at);
+        let launched = self.facts().and_then(|facts| facts.launch_time);
+        matches!((launched, known), (Some(launched), Some(known)) if launched > known)
     }
 
     fn stopped(&mut self, by: StoppedBy, why: &str) {

@@ -14,9 +14,12 @@ pub(super) struct Marks {
     /// The owner that the service accepted last; another one on the lease is an admin's edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub granted_owner: Option<UserId>,
-    /// The rank is still to be judged, with a view of the present owner.
+    /// Since when the rank is to be judged, with a view of the present owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_due: Option<Time>,
+    /// The first length is to be judged, with a view of the present owner.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub quota_due: bool,
+    pub length_due: bool,
     /// The lease is short because its owner holds too many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_quota: Option<OverQuota>,
@@ -29,6 +32,12 @@ pub(super) struct Marks {
     /// The term that began because the owner left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_left: Option<u32>,
+    /// When the resource was launched, as known while its lease ran: a later launch is a start since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launched: Option<Time>,
+    /// When a person last asked for what the lease has now, by their own clock; an older wish for its end is out of date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wished_at: Option<Time>,
 }
 
 /// A lease over `max_instances`.
@@ -45,6 +54,8 @@ pub(super) struct EndWish {
     pub by: UserId,
     /// What.
     pub action: Action,
+    /// When it was accepted; what came in its way later gives time again.
+    pub at: Time,
 }
 
 /// A start that is under way.

@@ -3,7 +3,7 @@
 
 use super::work::Work;
 use crate::model::{
-    Extra, Hold, HoldKind, Notice, NoticeKind, NoticeStatus, Notified, Stage, State, StoppedBy, Time, User,
+    Extra, HoldKind, Notice, NoticeKind, NoticeStatus, Notified, Stage, State, StoppedBy, Time, User, UserId,
 };
 
 impl Work<'_> {
@@ -64,11 +64,13 @@ impl Work<'_> {
     }
 
     fn for_owner(&self, due: &mut Vec<Notice>) {
-        let unreachable = self.owner_unreachable();
+        // While nobody was told of an end that is due, admins are told in the owner's place.
+        let untold = self.lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::NoNotice);
+        let to_admins = untold || self.owner_unreachable();
         let owner = self.user(&self.lease.owner);
         for kind in self.kinds() {
             due.extend(owner.map(|owner| self.notice(kind.clone(), owner)));
-            if unreachable {
+            if to_admins {
                 due.extend(self.other_admins().map(|admin| self.notice(kind.clone(), admin)));
             }
         }
@@ -109,16 +111,23 @@ impl Work<'_> {
                     kinds.push(NoticeKind::First);
                 }
                 kinds.extend(self.warning(first));
-                // A person who asked for the end needs no word that it comes.
-                if self.lease.state == State::Expired && self.marks.wish.is_none() {
+                // A person who asked for the end needs no word that it comes, unless it comes later.
+                let moved = |at: Time| self.lease.ends_at > at;
+                if self.lease.state == State::Expired && self.marks.wish.as_ref().is_none_or(|wish| moved(wish.at)) {
                     kinds.push(NoticeKind::Expired);
                 }
             }
             State::Stopped if self.lease.stopped_by == Some(StoppedBy::Zerocloud) => kinds.push(NoticeKind::Stopped),
-            State::Terminated => kinds.push(NoticeKind::Ended),
+            State::Terminated if !self.knows_of_end() => kinds.push(NoticeKind::Ended),
             _ => {}
         }
         kinds
+    }
+
+    /// The ledger may be purged before the lease.
+    fn knows_of_end(&self) -> bool {
+        let term = self.lease.term;
+        self.lease.notified.as_ref().is_some_and(|known| known.term == term && known.kind == NoticeKind::Ended)
     }
 
     /// The nearest warning that is due; those further off are overtaken by it, and by a first notice made since.
@@ -133,8 +142,9 @@ impl Work<'_> {
             .min()
             .or(first_due.then_some(self.now));
         let warnings = &self.policy().warnings;
-        let lead = warnings.iter().copied().filter(|lead| self.lease.expires_at.plus(-lead) <= self.now).min()?;
-        let since = self.lease.expires_at.plus(-lead);
+        let at = |lead: i64| self.lease.expires_at.plus(lead.saturating_neg());
+        let lead = warnings.iter().copied().filter(|lead| at(*lead) <= self.now).min()?;
+        let since = at(lead);
         first_at.is_none_or(|at| at < since).then_some(NoticeKind::Warning(lead))
     }
 
@@ -145,7 +155,7 @@ impl Work<'_> {
         };
         let failed = self.of_term().any(|notice| {
             notice.user == owner.user
-                && notice.address == owner.email
+                && notice.address.trim().eq_ignore_ascii_case(owner.email.trim())
                 && matches!(notice.status, NoticeStatus::Refused | NoticeStatus::Bounced)
         });
         failed || !owner.email.contains('@')
@@ -175,23 +185,30 @@ impl Work<'_> {
         }
     }
 
-    /// Notes on a hold whom the outbox tells of it.
+    /// Notes on a hold who was told of it: the mail service took the notice.
     pub(super) fn note_told(&mut self) {
-        let mails = self.stage() >= Stage::Notify && !self.lease.owner.is_pending();
-        let admins: Vec<_> =
-            self.admins().filter(|admin| admin.email.contains('@')).map(|admin| admin.user.clone()).collect();
-        if let Some(Hold { kind, told, .. }) = &mut self.lease.hold
-            && mails
-            && is_told(*kind)
-        {
-            let new: Vec<_> = admins.into_iter().filter(|admin| !told.contains(admin)).collect();
-            told.extend(new);
+        let Some(kind) = self.lease.hold.as_ref().map(|hold| hold.kind).filter(|kind| is_told(*kind)) else {
+            return;
+        };
+        let word = NoticeKind::Admin(kind.as_str().to_owned());
+        let told: Vec<UserId> = self
+            .of_term()
+            .filter(|notice| notice.status == NoticeStatus::Accepted && notice.kind == word)
+            .map(|notice| notice.user.clone())
+            .collect();
+        if let Some(hold) = &mut self.lease.hold {
+            for user in told {
+                if !hold.told.contains(&user) {
+                    hold.told.push(user);
+                }
+            }
         }
     }
 
     /// When the next warning is due.
     pub(super) fn next_warning(&self) -> Option<Time> {
-        self.policy().warnings.iter().map(|lead| self.lease.expires_at.plus(-lead)).filter(|at| *at > self.now).min()
+        let warnings = self.policy().warnings.iter();
+        warnings.map(|lead| self.lease.expires_at.plus(lead.saturating_neg())).filter(|at| *at > self.now).min()
     }
 }
 

@@ -1,10 +1,10 @@
 //! Who owns a lease, and why: owner tag, launcher, SSH key, an admin. Evidence that somebody refused never counts, and
 //! later evidence never takes a lease from a person.
 
-use super::renewal::{first_length, tag};
+use super::renewal::tag;
 use super::view::View;
-use super::work::{Work, people};
-use crate::model::{EvidenceSource, Lease, Role, User, UserId};
+use super::work::{VALUE, Work, people, resource};
+use crate::model::{Evidence, EvidenceSource, Lease, Role, User, UserId};
 use serde_json::Value;
 
 /// An owner with the reason.
@@ -20,7 +20,7 @@ pub struct Found {
 
 /// The strongest evidence that names a known person and was not refused.
 pub fn evidence(view: &View, lease: &Lease) -> Option<Found> {
-    let facts = view.resource.as_ref().map(|resource| &resource.facts)?;
+    let facts = &resource(view, lease)?.facts;
     // The owner is not known yet, so the tag's name comes from the policy without a user layer.
     let by_tag = tag(facts, &view.account_policy.owner_tag)
         .and_then(|value| Some((EvidenceSource::Tag, value, named(view, lease, value)?)));
@@ -42,10 +42,18 @@ pub fn evidence(view: &View, lease: &Lease) -> Option<Found> {
 
 /// The admin who gets what nobody else owns: the first who did not refuse it, else the first.
 pub(super) fn fallback(view: &View, lease: &Lease) -> Option<Found> {
-    let admins = || people(view, lease).filter(|user| user.role == Role::Admin);
-    let free = |user: &&User| !lease.refused.iter().any(|no| no.user == user.user);
-    let admin = admins().find(free).or_else(|| admins().next())?;
-    Some(Found { user: admin.user.clone(), source: EvidenceSource::Admin, value: admin.user.to_string() })
+    let any = || people(view, lease).find(|user| user.role == Role::Admin).map(by_default);
+    willing_admin(view, lease).or_else(any)
+}
+
+/// The first admin who did not refuse it.
+pub(super) fn willing_admin(view: &View, lease: &Lease) -> Option<Found> {
+    let mut admins = people(view, lease).filter(|user| user.role == Role::Admin);
+    admins.find(|user| !lease.refused.iter().any(|no| no.user == user.user)).map(by_default)
+}
+
+fn by_default(admin: &User) -> Found {
+    Found { user: admin.user.clone(), source: EvidenceSource::Admin, value: admin.user.to_string() }
 }
 
 /// The one person whom a text means: by address, login, id, alias, then name. `None` when nobody or several fit.
@@ -108,34 +116,56 @@ impl Work<'_> {
         if self.edited_by_admin() {
             return true;
         }
-        let pending = self.lease.owner.is_pending();
-        if (pending && self.now < self.lease.settle_at) || self.view.resource.is_none() {
+        let left = self.owner_left();
+        if self.lease.owner.is_pending() && !self.settled() {
             return false;
         }
-        let source = self.lease.owner_evidence.source;
-        let open = pending || matches!(source, EvidenceSource::Admin | EvidenceSource::None);
-        // No people at all is a directory that could not be read, not an Account that everybody left.
-        let left = !pending && self.user(&self.lease.owner).is_none() && self.admins().next().is_some();
-        if !open && !left {
+        let Some(found) = self.find_owner(left) else {
+            return false;
+        };
+        if found.user == self.lease.owner {
+            self.confirm(&found);
             return false;
         }
-        let by_evidence = evidence(self.view, &self.lease);
-        let found = if left {
-            fallback(self.view, &self.lease)
-        } else if pending {
-            by_evidence.or_else(|| fallback(self.view, &self.lease))
-        } else {
-            by_evidence
-        };
-        let Some(found) = found.filter(|found| found.user != self.lease.owner) else {
-            return false;
-        };
-        self.take(&found, pending, left);
+        self.take(&found, left);
         true
     }
 
-    fn take(&mut self, found: &Found, pending: bool, left: bool) {
-        let untouched = pending && self.lease.term == 1;
+    fn find_owner(&self, left: bool) -> Option<Found> {
+        if left {
+            return fallback(self.view, &self.lease);
+        }
+        let pending = self.lease.owner.is_pending();
+        let open = pending || matches!(self.lease.owner_evidence.source, EvidenceSource::Admin | EvidenceSource::None);
+        if !open || self.resource().is_none() {
+            return None;
+        }
+        let by_default = || fallback(self.view, &self.lease).filter(|_| pending);
+        evidence(self.view, &self.lease).or_else(by_default)
+    }
+
+    /// No people at all is a directory that could not be read, not an Account that everybody left.
+    pub(super) fn owner_left(&self) -> bool {
+        !self.lease.owner.is_pending() && self.user(&self.lease.owner).is_none() && !self.view.users.is_empty()
+    }
+
+    /// Whether tags have had time to settle. A settle time that lies further off than the policy's, by a clock that was
+    /// set back, is brought near.
+    fn settled(&mut self) -> bool {
+        self.lease.settle_at = self.lease.settle_at.min(self.now.plus(self.policy().settle));
+        self.now >= self.lease.settle_at
+    }
+
+    /// Evidence names the admin who had it by default: it is theirs, and no later evidence takes it away.
+    fn confirm(&mut self, found: &Found) {
+        if self.lease.owner_evidence.source != found.source {
+            let value = found.value.chars().take(VALUE).collect();
+            self.lease.owner_evidence = Evidence { source: found.source, value, at: self.now };
+            self.lease.log(self.now, format!("owner: {} ({})", found.user, source_word(found.source)));
+        }
+    }
+
+    fn take(&mut self, found: &Found, left: bool) {
         let before = self.lease.owner.clone();
         let why = if left {
             format!("{before} is no longer here; it passes to {}", found.user)
@@ -146,31 +176,6 @@ impl Work<'_> {
         if left {
             self.marks.owner_left = Some(self.lease.term);
         }
-        if pending {
-            self.marks.quota_due = true;
-        }
-        if untouched && self.lease.state.is_renewable() {
-            self.apply_lease_tag();
-        }
-    }
-
-    /// The lease tag, read again once tags have settled. Only for a lease whose end nobody has changed.
-    fn apply_lease_tag(&mut self) {
-        let policy = &self.view.account_policy;
-        let asked = self.facts().and_then(|facts| tag(facts, &policy.lease_tag));
-        if asked.and_then(super::renewal::lease_length).is_none() {
-            return;
-        }
-        let length = first_length(policy, self.facts());
-        let made = self.lease.settle_at.plus(-policy.settle);
-        let end = made.plus(length).max(self.now.plus(length.min(policy.min_notice)));
-        if end == self.lease.granted_until {
-            return;
-        }
-        self.lease.expires_at = end;
-        self.lease.granted_until = end;
-        self.lease.ends_at = end.plus(policy.grace);
-        self.lease.log(self.now, format!("the lease tag asks for {length} s: until {end}"));
     }
 
     /// The record of the launch may come after polling made the lease.
@@ -180,10 +185,11 @@ impl Work<'_> {
         }
         let items = self.view.trigger.pointer("/detail/responseElements/instancesSet/items");
         let id = self.lease.key.resource_id.as_str();
-        let ours = items
+        let named = items
             .and_then(Value::as_array)
             .is_some_and(|items| items.iter().any(|item| item.get("instanceId").and_then(Value::as_str) == Some(id)));
-        if ours {
+        // One that launched too many to name them all in 4 KB was cut; it is here because it named this one.
+        if named || self.view.trigger.get("trimmed").is_some() {
             self.lease.trigger = self.view.trigger.clone();
         }
     }
@@ -197,6 +203,7 @@ impl Work<'_> {
                 self.marks.granted_owner = Some(owner);
                 false
             }
+            Some(_) if self.view.users.is_empty() => false,
             Some(granted) if self.user(&owner).is_none() => {
                 // Nobody by that name: the edit is put back.
                 self.lease.owner = granted.clone();

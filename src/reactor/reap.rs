@@ -1,9 +1,10 @@
 //! The steps of an end on the lease itself: claimed, held back by the pace, carried out or failed. The caller saves each by
 //! compare-and-swap, so that a renewal that lands first wins (SAFETY.md, invariant 1).
 
-use super::ends::{CLAIM_LASTS, before_claim, set_hold};
+use super::ends::{CLAIM_LASTS, before_claim, passing, rests, set_hold};
 use super::marks::Marks;
 use super::view::DueEnd;
+use super::work::passed;
 use crate::model::{Action, HoldKind, Lease, Policy, Reap, State, StoppedBy, Time};
 
 /// How long an end waits when too many were claimed.
@@ -38,23 +39,29 @@ impl std::fmt::Display for ReapOutcome {
     }
 }
 
-/// The lease with its end claimed; `None` when `due` no longer fits it: renewed, claimed, or another term.
+/// How long an end that failed waits, at first and at most; the wait doubles.
+const RETRY: (i64, i64) = (60, 21_600);
+/// How often in a row an instance may be other than decided upon before admins are told.
+const PATIENCE: u32 = 3;
+
+/// The lease with its end claimed; `None` when `due` no longer fits it: renewed, claimed, exempted, held, of another
+/// owner or term.
 pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
     let fits = lease.key() == due.key && lease.term == due.term && lease.account == due.account;
     let before = lease.reap.as_ref();
     let ready = match lease.state {
-        State::Expired | State::Stopped => {
-            !due.resumes && now >= lease.ends_at && lease.expires_at <= lease.granted_until
-        }
-        State::Reaping => due.resumes && before.is_none_or(|reap| now.seconds_since(reap.claimed_at) >= CLAIM_LASTS),
+        State::Expired => !due.resumes && now >= lease.expires_at.max(lease.ends_at) && due.action == lease.end_action,
+        State::Stopped => !due.resumes && now >= lease.ends_at && due.action == Action::Terminate,
+        State::Reaping => due.resumes && before.is_none_or(|reap| passed(reap.claimed_at, CLAIM_LASTS, now)),
         _ => false,
     };
-    if !fits || !ready {
+    if !fits || !ready || spoken_for(lease, now) {
         return None;
     }
     let mut claimed = lease.clone();
     claimed.state = State::Reaping;
-    claimed.hold = None;
+    // Protection is most likely still there: how long it has been is not forgotten.
+    claimed.hold = claimed.hold.filter(|hold| hold.kind == HoldKind::Protection);
     claimed.reap = Some(Reap {
         action: due.action,
         claimed_at: now,
@@ -65,10 +72,24 @@ pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
     Some(claimed)
 }
 
-/// The lease after its end was tried.
+/// Whether something was written on the lease since that `decide` has not judged, or that forbids the end.
+fn spoken_for(lease: &Lease, now: Time) -> bool {
+    let marks = Marks::of(lease);
+    let edited =
+        lease.expires_at > lease.granted_until || marks.granted_owner.is_some_and(|owner| owner != lease.owner);
+    let exempt = lease.exemption.as_ref().is_some_and(|exemption| exemption.until > now && marks.wish.is_none());
+    let hold = lease.hold.as_ref().filter(|_| lease.state != State::Reaping);
+    let held = hold.is_some_and(|hold| !passing(hold.kind) || rests(hold, now));
+    edited || exempt || held
+}
+
+/// The lease after its end was tried. One that is not claimed any more and runs, or is over, stays as it is.
 #[must_use]
 pub fn reaped(lease: &Lease, outcome: &ReapOutcome, now: Time, policy: &Policy) -> Lease {
     let mut lease = lease.clone();
+    if lease.state == State::Active || lease.state.is_over() {
+        return lease;
+    }
     match outcome {
         ReapOutcome::Stopped => {
             lease.state = State::Stopped;
@@ -85,32 +106,34 @@ pub fn reaped(lease: &Lease, outcome: &ReapOutcome, now: Time, policy: &Policy) 
             over(&mut lease, now, "terminated");
         }
         ReapOutcome::Protected(reason) => {
-            back(&mut lease, reason, now);
+            lease.state = before_claim(&lease);
             set_hold(&mut lease, HoldKind::Protection, reason.clone(), Some(now.plus(PROTECTED)), now);
             // Not a failure: the hold says all.
             lease.reap = None;
         }
         ReapOutcome::Changed(reason) => {
-            lease.state = before_claim(&lease);
-            lease.reap = None;
-            lease.ends_at = now.plus(60);
-            lease.log(now, format!("not ended: {reason}"));
+            let again = back(&mut lease, reason, now);
+            if let Some(reap) = lease.reap.as_mut().filter(|_| again < PATIENCE) {
+                reap.error = None;
+            }
         }
         ReapOutcome::Failed(reason) => {
             back(&mut lease, reason, now);
-            let attempts = lease.reap.as_ref().map_or(1, |reap| reap.attempts);
-            lease.ends_at = now.plus((60_i64 << attempts.min(10)).min(21_600));
         }
     }
     lease
 }
 
-/// The lease held because too many ends were claimed within the hour.
+/// The lease held because too many ends were claimed within the hour. One whose end is not due, or that is held for
+/// another reason, stays as it is.
 #[must_use]
 pub fn paced(lease: &Lease, now: Time) -> Lease {
     let mut lease = lease.clone();
-    let reason = "more ends are due than may happen within an hour".to_owned();
-    set_hold(&mut lease, HoldKind::Pace, reason, Some(now.plus(PACE)), now);
+    let due = matches!(lease.state, State::Expired | State::Stopped) && now >= lease.ends_at;
+    if due && lease.hold.as_ref().is_none_or(|hold| hold.kind == HoldKind::Pace) {
+        let reason = "more ends are due than may happen within an hour".to_owned();
+        set_hold(&mut lease, HoldKind::Pace, reason, Some(now.plus(PACE)), now);
+    }
     lease
 }
 
@@ -126,11 +149,15 @@ fn over(lease: &mut Lease, now: Time, what: &str) {
     lease.log(now, what);
 }
 
-fn back(lease: &mut Lease, error: &str, now: Time) {
+/// Back to where it was claimed from, to be tried again later; how often that has been.
+fn back(lease: &mut Lease, error: &str, now: Time) -> u32 {
     lease.state = before_claim(lease);
-    if let Some(reap) = &mut lease.reap {
-        reap.attempts = reap.attempts.saturating_add(1);
-        reap.error = Some(error.chars().take(500).collect());
-    }
+    lease.hold = None;
+    let reap = lease.reap.get_or_insert(Reap { action: lease.end_action, claimed_at: now, attempts: 0, error: None });
+    reap.attempts = reap.attempts.saturating_add(1);
+    reap.error = Some(error.chars().take(500).collect());
+    let attempts = reap.attempts;
+    lease.ends_at = now.plus((RETRY.0 << attempts.min(10)).min(RETRY.1));
     lease.log(now, format!("the end did not happen: {error}"));
+    attempts
 }

@@ -134,7 +134,8 @@ fn updated(scan: &Scan, known: &Resource, facts: &Facts, now: Time) -> Option<Ch
 
 fn missed(scan: &Scan, known: &Resource, now: Time) -> Change {
     let before = known.missing.unwrap_or(Missing { since: now, last: now, scans: 0 });
-    let missing = Missing { last: now, scans: before.scans.saturating_add(1), ..before };
+    // Since a time to come, by a clock that was set back, is since now.
+    let missing = Missing { since: before.since.min(now), last: now, scans: before.scans.saturating_add(1) };
     let resource = Resource { missing: Some(missing), ..known.clone() };
     let event = resource.is_gone().then(|| event(scan, &resource, "InstanceGone", now));
     Change { resource, event }

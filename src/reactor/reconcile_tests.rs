@@ -109,6 +109,18 @@ fn two_scans_far_apart_are_not_enough() {
 }
 
 #[test]
+fn missing_since_a_time_to_come_by_a_clock_that_was_set_back_is_missing_since_now() {
+    let mut known = BTreeMap::new();
+    let year = 365 * 86_400;
+    apply(&mut known, &scan([1, 2], &running()), year).unwrap();
+    assert_eq!(apply(&mut known, &scan([2], &running()), year), Ok(vec![]));
+    for at in [60, 120] {
+        assert_eq!(apply(&mut known, &scan([2], &running()), at), Ok(vec![]), "at {at}");
+    }
+    assert_eq!(apply(&mut known, &scan([2], &running()), 660), Ok(vec!["i-0001 InstanceGone".to_owned()]));
+}
+
+#[test]
 fn one_that_comes_back_starts_anew() {
     let mut known = BTreeMap::new();
     apply(&mut known, &scan([1, 2], &running()), 0).unwrap();

@@ -5,6 +5,9 @@ use super::marks::OverQuota;
 use super::work::Work;
 use crate::model::{Facts, Lease, Policy, Stage, Time};
 
+/// How long a rank may take to be known, in seconds.
+pub(super) const RANK_TAKES: i64 = 600;
+
 /// Reads a duration such as `2d`, `12h`, `90m` or `3600s`. `None` for anything else, and for zero.
 pub fn lease_length(text: &str) -> Option<i64> {
     let text = text.trim();
@@ -23,26 +26,22 @@ pub fn lease_length(text: &str) -> Option<i64> {
     (seconds > 0).then_some(seconds)
 }
 
-/// The value of a tag whose key is `key` in any case; the exact key wins, then the first in order.
+/// The value of a tag whose key is `key` in any case and that says something; the exact key wins, then the first in order.
 pub(super) fn tag<'a>(facts: &'a Facts, key: &str) -> Option<&'a str> {
-    let any_case = || {
-        facts
-            .tags
-            .iter()
-            .find(|(name, _)| name.trim().to_lowercase() == key.trim().to_lowercase())
-            .map(|(_, value)| value)
-    };
-    facts.tags.get(key).or_else(any_case).map(|value| value.trim()).filter(|value| !value.is_empty())
+    let wanted = key.trim().to_lowercase();
+    let any_case = facts.tags.iter().filter(|(name, _)| name.trim().to_lowercase() == wanted).map(|(_, value)| value);
+    facts.tags.get(key).into_iter().chain(any_case).map(|value| value.trim()).find(|value| !value.is_empty())
 }
 
-/// How long a new lease is: what the lease tag asks for within policy, else the default.
-pub(super) fn first_length(policy: &Policy, facts: Option<&Facts>) -> i64 {
+/// How long a new lease is: what the lease tag asks for within policy, else the default. What ran before its AWS account
+/// was `connected` gets a full default lease at least: its tag was no wish to us.
+pub(super) fn first_length(policy: &Policy, facts: Option<&Facts>, connected: Option<Time>) -> i64 {
     let most = policy.max_total.map_or(policy.max_lease, |total| policy.max_lease.min(total.max(1)));
-    facts
-        .and_then(|facts| tag(facts, &policy.lease_tag))
-        .and_then(lease_length)
-        .map_or(policy.default_lease, |asked| asked.min(most))
-        .max(1)
+    let asked = facts.and_then(|facts| tag(facts, &policy.lease_tag)).and_then(lease_length);
+    let length = asked.map_or(policy.default_lease, |asked| asked.min(most)).max(1);
+    let launched = facts.and_then(|facts| facts.launch_time);
+    let found = matches!((launched, connected), (Some(launched), Some(connected)) if launched < connected);
+    if found { length.max(policy.default_lease) } else { length }
 }
 
 /// The furthest end that a renewal accepted at `now` may reach.
@@ -81,15 +80,43 @@ impl Work<'_> {
         if self.over_quota() { limit.min(self.now.plus(self.policy().over_quota_lease)) } else { limit }
     }
 
-    /// Grants a later end if the policy allows it. Who is over `max_instances` gets a short one, and the rest is owed.
+    /// Grants a later end if the policy allows it; never one that has passed. Who is over `max_instances` gets a short
+    /// one, and the rest is owed.
     pub(super) fn renew_to(&mut self, wanted: Time, why: &str) -> Renewal {
+        if wanted <= self.now {
+            return Renewal::AlreadyThere;
+        }
         let outcome = renew(self.lease.granted_until, wanted, self.limit());
         if let Renewal::Granted(end) = outcome {
+            if end <= self.now {
+                return Renewal::AtLimit;
+            }
             let owed = wanted.min(renewal_limit(&self.lease, self.policy(), self.now));
             self.marks.over_quota = self.over_quota().then_some(OverQuota { was: owed });
             self.grant(end, format!("{why}: until {end}"));
         }
         outcome
+    }
+
+    /// Judges the first length once the owner is known, by the owner's own policy and by tags that have settled. Only for
+    /// a lease whose end nobody has changed, and never so short that its owner cannot react.
+    pub(super) fn judge_length(&mut self) {
+        if !std::mem::take(&mut self.marks.length_due) || !self.lease.state.is_renewable() {
+            return;
+        }
+        let policy = self.policy();
+        let connected = self.view.aws_account.as_ref().and_then(|aws| aws.connected_at);
+        let length = first_length(policy, self.facts(), connected);
+        let made = self.lease.first_seen.min(self.now);
+        let end = made.plus(length).max(self.now.plus(length.min(policy.min_notice)));
+        let edited = self.lease.expires_at != self.lease.granted_until;
+        if self.facts().is_none() || edited || end == self.lease.granted_until {
+            return;
+        }
+        self.lease.expires_at = end;
+        self.lease.granted_until = end;
+        self.lease.ends_at = end.plus(policy.grace);
+        self.lease.log(self.now, format!("its first lease is {length} s: until {end}"));
     }
 
     /// An edit of `expires_at`: later is a wish to renew, earlier is none and is put back.
@@ -100,6 +127,7 @@ impl Work<'_> {
         }
         let renewable = self.lease.state.is_renewable() && wanted > self.lease.granted_until;
         if renewable && matches!(self.renew_to(wanted, "renewed by edit"), Renewal::Granted(_)) {
+            self.marks.wished_at = Some(self.now);
             return;
         }
         self.lease.expires_at = self.lease.granted_until;
@@ -111,11 +139,13 @@ impl Work<'_> {
     /// when the rank is not known yet, so that nothing may be said about the end.
     pub(super) fn judge_quota(&mut self) -> bool {
         let live = self.lease.state.is_renewable() && !self.lease.owner.is_pending();
-        if self.marks.quota_due && live {
-            if self.policy().max_instances.is_some() && self.view.usage == 0 {
+        if let (true, Some(since)) = (live, self.marks.quota_due) {
+            // A rank that never comes holds up no notice and no end for long.
+            let unranked = self.policy().max_instances.is_some() && self.view.usage == 0;
+            if unranked && !self.passed(since, RANK_TAKES) {
                 return false;
             }
-            self.marks.quota_due = false;
+            self.marks.quota_due = None;
             let short = self.now.plus(self.policy().over_quota_lease);
             let was = self.lease.granted_until;
             if self.over_quota() && short < was {
@@ -138,9 +168,10 @@ impl Work<'_> {
         let Some(accepted) = self.view.aws_account.as_ref().and_then(|aws| aws.stage_accepted) else {
             return;
         };
-        let untold = self.lease.notified.is_none() && self.lease.state.is_renewable();
+        let untold = self.lease.notified.is_none() && self.lease.state.is_renewable() && !self.lease.owner.is_pending();
         let end = accepted.since.plus(self.policy().default_lease);
-        let raised = accepted.since > self.lease.first_seen && self.stage() >= Stage::Notify;
+        let past = self.lease.first_seen < accepted.since && accepted.since <= self.now;
+        let raised = past && self.stage() >= Stage::Notify;
         if untold && raised && self.marks.wish.is_none() && end > self.lease.granted_until {
             self.marks.over_quota = None;
             self.grant(end, format!("mail begins here; a full lease from then: until {end}"));

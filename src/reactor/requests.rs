@@ -3,13 +3,33 @@
 
 use super::marks::{EndWish, Reviving};
 use super::renewal::{Renewal, renewal_limit};
+use super::view::View;
 use super::work::Work;
-use crate::model::{Action, Answer, Answered, Doc, EvidenceSource, Outcome, Refusal, Request, Stage, State, Wish};
+use crate::model::{
+    Action, Answer, Answered, Doc, EvidenceSource, Outcome, Refusal, Request, Stage, State, Time, Wish,
+};
 
 /// How many answers a lease remembers.
 const REMEMBERED: usize = 20;
+/// How long after tags should have settled a wish still waits for an owner, in seconds.
+const SETTLED: i64 = 600;
+
+const MANAGED: &str = "a group, cluster or fleet decides about it";
 
 type Verdict = Result<String, String>;
+
+/// The answers to wishes about what there is no lease of.
+pub(super) fn refuse_all(view: &View, now: Time) -> Vec<Doc<Request>> {
+    let purge_at = now.plus(view.account_policy.retention);
+    let open = view.requests.iter().filter(|doc| doc.body.answer.is_none());
+    let refused = open.cloned().map(|mut doc| {
+        let reason = "there is no such lease".to_owned();
+        doc.body.answer = Some(Answer { outcome: Outcome::Refused, reason, until: None, at: now });
+        doc.body.purge_at = Some(purge_at);
+        doc
+    });
+    refused.collect()
+}
 
 impl<'a> Work<'a> {
     /// Answers what can be answered. `true` when the owner changed: the rest waits for a fresh view.
@@ -54,13 +74,19 @@ impl<'a> Work<'a> {
         self.view.requests.iter().filter(move |doc| doc.body.answer.is_none() && doc.body.lease == key)
     }
 
+    /// The wish's own time, by the person's clock; one to come is now.
+    fn wished_at(&self, request: &Request) -> Time {
+        request.at.map_or(self.now, |at| at.min(self.now))
+    }
+
     fn answered(&self, id: &str) -> Option<&Answered> {
         self.lease.answered.iter().find(|said| said.request == id)
     }
 
     /// While the reaper acts, and before the owner is known, a wish keeps.
     fn waits(&self, request: &Request) -> bool {
-        let settling = self.lease.owner.is_pending() && !self.is_admin(&request.user);
+        let unsettled = self.now < self.lease.settle_at.plus(SETTLED);
+        let settling = self.lease.owner.is_pending() && unsettled && !self.is_admin(&request.user);
         let unread = self.view.users.is_empty();
         self.lease.state == State::Reaping || (settling && !self.lease.state.is_over()) || unread
     }
@@ -78,8 +104,18 @@ impl<'a> Work<'a> {
             until: self.lease.state.is_renewable().then_some(self.lease.granted_until),
             at: self.now,
         });
-        let surplus = self.lease.answered.len().saturating_sub(REMEMBERED);
-        self.lease.answered.drain(..surplus);
+        self.forget_answers();
+    }
+
+    /// The oldest answers go, but none whose request still lacks it: it would be judged again.
+    fn forget_answers(&mut self) {
+        let mut surplus = self.lease.answered.len().saturating_sub(REMEMBERED);
+        let open: Vec<String> = self.mine().map(|doc| doc.id.clone()).collect();
+        self.lease.answered.retain(|said| {
+            let goes = surplus > 0 && !open.contains(&said.request);
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 
     fn judge(&mut self, request: &Request) -> Verdict {
@@ -112,7 +148,11 @@ impl<'a> Work<'a> {
             return Err("it ended already; revive it instead".to_owned());
         }
         let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
-        match self.renew_to(asked, "renewed") {
+        let outcome = self.renew_to(asked, "renewed");
+        if matches!(outcome, Renewal::Granted(_)) || (outcome == Renewal::AlreadyThere && asked > self.now) {
+            self.marks.wished_at = self.marks.wished_at.max(Some(self.wished_at(request)));
+        }
+        match outcome {
             Renewal::Granted(end) if end < asked => Ok(format!("renewed until {end}, as far as the policy allows")),
             Renewal::Granted(end) => Ok(format!("renewed until {end}")),
             Renewal::AlreadyThere if asked > self.now => Ok("it reaches that far already".to_owned()),
@@ -129,6 +169,10 @@ impl<'a> Work<'a> {
     }
 
     fn end_by(&mut self, request: &Request, action: Action) -> Verdict {
+        self.timely(request)?;
+        if self.resource().is_none() {
+            return self.let_go(request);
+        }
         let needed = match action {
             Action::Stop => Stage::Stop,
             Action::Terminate => Stage::Terminate,
@@ -136,11 +180,14 @@ impl<'a> Work<'a> {
         if self.stage() < needed {
             return Err(format!("this AWS account's stage does not allow to {}", action.as_str()));
         }
-        if let Some(pause) = self.view.pauses.iter().find(|pause| pause.resumed_at.is_none()) {
+        if let Some(pause) = self.pause() {
             return Err(format!("no end starts while zerocloud is paused: {}", pause.reason));
         }
         if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
-            return Err("a group, cluster or fleet decides about it".to_owned());
+            return Err(MANAGED.to_owned());
+        }
+        if self.marks.wish.as_ref().is_some_and(|wish| wish.action == action) {
+            return Ok("it is being ended already".to_owned());
         }
         let now = self.now;
         let lease = &mut self.lease;
@@ -154,9 +201,29 @@ impl<'a> Work<'a> {
         lease.hold = None;
         self.marks.over_quota = None;
         self.marks.reviving = None;
-        self.marks.wish = Some(EndWish { by: request.user.clone(), action });
+        self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
         self.next_term(format!("{} asked for its end", request.user));
         Ok(format!("it will be {} now", if action == Action::Stop { "stopped" } else { "terminated" }))
+    }
+
+    /// A wish for the end that is older than what was asked for since is out of date: it may have waited in a phone.
+    fn timely(&self, request: &Request) -> Result<(), String> {
+        let asked = self.wished_at(request);
+        match self.marks.wished_at {
+            Some(since) if asked < since => {
+                Err(format!("it was renewed at {since}, after you asked at {asked}; ask again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The manual way out of a lease whose resource nobody knows. Should it be seen again, it has a lease again.
+    fn let_go(&mut self, request: &Request) -> Verdict {
+        if !self.is_admin(&request.user) {
+            return Err("nothing is known of its instance; an admin can close the lease".to_owned());
+        }
+        self.close(State::Gone);
+        Ok("nothing is known of its instance; the lease is closed".to_owned())
     }
 
     fn not_mine(&mut self, request: &Request) -> Verdict {
@@ -167,7 +234,7 @@ impl<'a> Work<'a> {
         let before = self.lease.refused.clone();
         self.lease.refused.push(Refusal { source: said.source, value: said.value, user: request.user.clone() });
         let found = super::owner::evidence(self.view, &self.lease)
-            .or_else(|| super::owner::fallback(self.view, &self.lease))
+            .or_else(|| super::owner::willing_admin(self.view, &self.lease))
             .filter(|found| found.user != request.user);
         let Some(found) = found else {
             self.lease.refused = before;
@@ -203,20 +270,25 @@ impl<'a> Work<'a> {
         if self.lease.state != State::Stopped {
             return Err("only a stopped one can be revived".to_owned());
         }
+        if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
+            return Err(MANAGED.to_owned());
+        }
         let down = self.facts().is_some_and(|facts| !facts.state.is_ended());
         if !down || self.stage() < Stage::Stop {
             return Err("zerocloud may not start instances here".to_owned());
         }
         let limit = renewal_limit(&self.lease, self.policy(), self.now);
         let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
-        let end = asked.min(limit);
+        // What was granted before stands: stopping and reviving shortens nothing.
+        let end = asked.min(limit).max(self.lease.granted_until);
         if end <= self.now {
             return Err("the policy allows no later end".to_owned());
         }
         let stopped_by = self.lease.stopped_by;
         self.grant(end, format!("revived until {end}"));
         self.marks.reviving = Some(Reviving { since: self.now, stopped_by });
-        self.marks.quota_due = true;
+        self.marks.quota_due = Some(self.now);
+        self.marks.wished_at = Some(self.wished_at(request));
         self.marks.over_quota = None;
         Ok(format!("it is being started, with a lease until {end}"))
     }

@@ -1,6 +1,12 @@
-//! Tests of the decision about one lease: a whole world in memory, and tables.
+//! Tests of the decision about one lease: tables of scenes, properties, and a whole world in memory.
 
+mod decide;
 mod life;
 mod owner;
+mod properties;
+mod reap;
 mod renewal;
+mod requests;
+mod scene;
+mod table;
 mod world;

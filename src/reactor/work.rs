@@ -2,7 +2,12 @@
 
 use super::marks::Marks;
 use super::view::View;
-use crate::model::{Action, Evidence, EvidenceSource, Facts, Lease, Policy, Role, Stage, State, Time, User, UserId};
+use crate::model::{
+    Action, Evidence, EvidenceSource, Facts, Lease, Pause, Policy, Resource, Role, Stage, State, Time, User, UserId,
+};
+
+/// How much of a tag or name stands on the lease as evidence, in characters.
+pub(super) const VALUE: usize = 256;
 
 /// One decision in the making.
 pub(super) struct Work<'a> {
@@ -45,8 +50,31 @@ impl<'a> Work<'a> {
         self.admins().any(|user| user.user == *id)
     }
 
+    /// What the detector saw of this resource. A document of another resource or Account says nothing.
+    pub(super) fn resource(&self) -> Option<&'a Resource> {
+        resource(self.view, &self.lease)
+    }
+
     pub(super) fn facts(&self) -> Option<&'a Facts> {
-        self.view.resource.as_ref().map(|resource| &resource.facts)
+        self.resource().map(|resource| &resource.facts)
+    }
+
+    /// The pause in force, if any; of several the one that lasts longest. One that is to be lifted later is in force until
+    /// then.
+    pub(super) fn pause(&self) -> Option<&'a Pause> {
+        let end = |pause: &&Pause| pause.resumed_at.unwrap_or(Time::MAX);
+        self.view.pauses.iter().filter(|pause| end(pause) > self.now).max_by_key(end)
+    }
+
+    /// When the AWS account's stage was last raised; a time to come, by a clock that was set back, is now.
+    pub(super) fn raised(&self) -> Option<Time> {
+        let accepted = self.view.aws_account.as_ref()?.stage_accepted?;
+        Some(accepted.since.min(self.now))
+    }
+
+    /// Whether `seconds` have passed since `at`. A clock that was set back far counts as passed: nothing waits for it.
+    pub(super) fn passed(&self, at: Time, seconds: i64) -> bool {
+        passed(at, seconds, self.now)
     }
 
     /// Whether the owner holds more than the policy allows, by the rank of this lease.
@@ -75,8 +103,12 @@ impl<'a> Work<'a> {
 
     /// Gives the lease to `owner` in a new term; the first notice goes out again.
     pub(super) fn own(&mut self, owner: UserId, source: EvidenceSource, value: &str, why: String) {
+        if self.lease.owner.is_pending() {
+            self.marks.quota_due = Some(self.now);
+            self.marks.length_due = self.lease.term == 1;
+        }
         self.lease.owner = owner.clone();
-        self.lease.owner_evidence = Evidence { source, value: value.chars().take(200).collect(), at: self.now };
+        self.lease.owner_evidence = Evidence { source, value: value.chars().take(VALUE).collect(), at: self.now };
         self.lease.offered_to = None;
         self.lease.notified = None;
         self.marks.granted_owner = Some(owner);
@@ -88,6 +120,17 @@ impl<'a> Work<'a> {
         self.lease.term = self.lease.term.saturating_add(1);
         self.lease.log(self.now, why);
     }
+}
+
+/// The resource document of a lease.
+pub(super) fn resource<'a>(view: &'a View, lease: &Lease) -> Option<&'a Resource> {
+    view.resource.as_ref().filter(|resource| resource.key == lease.key && resource.account == lease.account)
+}
+
+/// Whether `seconds` have passed since `at`, or `at` lies as far in the future, by a clock that was set back.
+pub(super) fn passed(at: Time, seconds: i64, now: Time) -> bool {
+    let since = now.seconds_since(at);
+    since >= seconds || since <= seconds.saturating_neg()
 }
 
 /// The people of the lease's Account.

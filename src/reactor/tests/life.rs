@@ -303,7 +303,7 @@ fn what_a_cluster_owns_is_held_and_never_ended() {
 #[test]
 fn a_one_time_spot_instance_cannot_be_stopped_so_its_end_says_terminate() {
     let mut world = World::new(Stage::Terminate);
-    world.launch(&key(1), &json!({"lifecycle": "spot", "tags": {"owner": "lin"}}));
+    world.launch(&key(1), &json!({"lifecycle": "spot", "spot_type": "one-time", "tags": {"owner": "lin"}}));
     world.pass(150);
     assert_eq!(world.lease(&key(1)).end_action, Action::Terminate);
     world.pass(4 * DAY);
@@ -320,7 +320,7 @@ proptest! {
             let mut world = World::new(Stage::Terminate);
             world.launch(&key(0), &mine());
             world.launch(&key(1), &json!({"key_name": "lin-laptop"}));
-            world.launch(&key(2), &json!({"tags": {"owner": "nobody"}, "lifecycle": "spot"}));
+            world.launch(&key(2), &json!({"tags": {"owner": "nobody"}, "lifecycle": "spot", "spot_type": "one-time"}));
             world.launch(&key(3), &json!({"tags": {"owner": "max", "lease": "1d"}}));
             world
         };

@@ -1,7 +1,9 @@
 //! Owners and their evidence.
 
+use super::scene::{DAY, HOUR, Scene, noon};
+use super::table::{Row, admin_by_default, check, lin_leaves, no_admin, pending, tag, user};
 use super::world::{World, key};
-use crate::model::{EvidenceSource, Stage};
+use crate::model::{EvidenceSource, Stage, UserId, Wish};
 use serde_json::{Value, json};
 
 /// The owner of an instance with these facts, once its tags have settled.
@@ -41,4 +43,103 @@ fn an_ssh_key_means_its_person_when_no_tag_does() {
     assert_eq!(owner(&both), ("wu".to_owned(), EvidenceSource::Tag));
     let unknown = json!({"key_name": "lin-laptop", "tags": {"owner": "robot"}});
     assert_eq!(owner(&unknown), ("lin".to_owned(), EvidenceSource::KeyName));
+}
+
+#[rustfmt::skip] // A row is a line where it can be.
+const UNJUDGED: &[Row] = &[
+    ("tags have not settled", |s| s.lease().settle_at = noon().plus(1), "|"),
+    ("they settle in a year, by a clock that was set back", |s| s.lease().settle_at = noon().plus(365 * DAY),
+     "|"),
+    ("by its tag", |_| {}, "owner lin, by tag, term 2 | resource of lin"),
+    ("a tag that names nobody, and a key", |s| {
+        tag(s, "owner", "robot");
+        s.resource().facts.key_name = Some("max-key".into());
+    }, "owner max, by key_name, term 2 | resource of max"),
+    ("nothing names anybody", |s| s.resource().facts.tags.clear(),
+     "owner ada, by admin, term 2 | resource of ada"),
+    ("an empty tag beside one that names somebody", |s| {
+        s.resource().facts.tags.clear();
+        tag(s, "owner", "");
+        tag(s, "Owner", "max");
+    }, "owner max, by tag, term 2 | resource of max"),
+    ("nothing names anybody and there is no admin", |s| {
+        no_admin(s);
+        s.resource().facts.tags.clear();
+    }, "|"),
+    ("no admin, past its end: it is held and not forgotten", |s| {
+        no_admin(s);
+        s.resource().facts.tags.clear();
+        s.now = noon().plus(9 * DAY);
+    }, "expired, hold no_notice |"),
+    ("tags that cannot be read judge nobody", |s| s.view.resource = None, "|"),
+    ("an admin names an owner before", |s| s.lease().owner = UserId::parse("max").unwrap(),
+     "by request, term 2 | resource of max"),
+    ("a dev's wish waits until it is settled", |s| {
+        s.lease().settle_at = noon().plus(60);
+        s.ask("lin", Wish::Renew, &json!({}));
+    }, "|"),
+    ("without an admin a dev's wish is answered all the same", |s| {
+        no_admin(s);
+        s.resource().facts.tags.clear();
+        s.lease().settle_at = noon().plus(-HOUR);
+        s.ask("lin", Wish::End, &json!({}));
+    }, "| refused: only its owner or an admin may ask that until +2d"),
+];
+
+#[rustfmt::skip] // A row is a line where it can be.
+const BY_DEFAULT: &[Row] = &[
+    ("a tag names a person later", |_| {}, "owner lin, by tag, term 3 | resource of lin"),
+    ("a tag names the admin later: it is theirs from then on", |s| tag(s, "owner", "ada"), "by tag |"),
+    ("the admin refused it: it goes to the person whom a tag names", |s| {
+        s.ask("ada", Wish::NotMine, &json!({}));
+    }, "owner lin, by tag, term 3 | resource of lin"),
+    ("the only admin keeps it", |s| {
+        s.resource().facts.tags.clear();
+        s.ask("ada", Wish::NotMine, &json!({}));
+    }, "| refused: there is no other admin who could take it until +2d"),
+    ("it never returns to an admin who refused it", |s| {
+        s.resource().facts.tags.clear();
+        user(s, "eve", &json!({"role": "admin"}));
+        s.lease().refused =
+            serde_json::from_value(json!([{"source": "admin", "value": "eve", "user": "eve"}])).unwrap();
+        s.ask("ada", Wish::NotMine, &json!({}));
+    }, "| refused: there is no other admin who could take it until +2d"),
+];
+
+#[rustfmt::skip] // A row is a line where it can be.
+const OWNED: &[Row] = &[
+    ("a later tag never takes it from a person", |s| tag(s, "owner", "max"), "|"),
+    ("its owner left", lin_leaves, "owner ada, by admin, term 3 | resource of ada"),
+    ("its owner left and nothing is known of the resource", |s| {
+        lin_leaves(s);
+        s.view.resource = None;
+    }, "owner ada, by admin, term 3 |"),
+    ("its owner left and there is no admin", |s| {
+        lin_leaves(s);
+        no_admin(s);
+    }, "|"),
+    ("nobody can be read", |s| s.view.users.clear(), "|"),
+    ("an admin names an owner whom nobody knows", |s| s.lease().owner = UserId::parse("ghost").unwrap(),
+     "owner lin |"),
+    ("not mine", |s| s.ask("lin", Wish::NotMine, &json!({})),
+     "owner ada, by admin, term 3 | done: it is not yours any more until +2d, resource of ada"),
+];
+
+#[test]
+fn whose_it_is() {
+    let fresh = || {
+        let mut scene = Scene::active();
+        pending(&mut scene);
+        scene
+    };
+    check(fresh, UNJUDGED);
+    check(
+        || {
+            let mut scene = Scene::active();
+            admin_by_default(&mut scene);
+            scene
+        },
+        BY_DEFAULT,
+    );
+    check(Scene::active, OWNED);
 }
