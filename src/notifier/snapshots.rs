@@ -75,6 +75,7 @@ fn warning_for_what_cannot_be_stopped() {
     let mut told = told(NoticeKind::Warning(3_600), |_| ());
     let facts = told.facts.as_mut().unwrap();
     facts.lifecycle = Some("spot".to_owned());
+    facts.spot_type = Some("one-time".to_owned());
     insta::assert_snapshot!(text(&mail(&[told], Stage::Terminate, None)));
 }
 
