@@ -29,6 +29,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Largest request body after decompression, in bytes.
     pub max_body: usize,
+    /// Most connections of each listener at once; more wait to be accepted.
+    pub max_connections: usize,
     /// Most connections that read the file at once.
     pub readers: usize,
     /// Longest time given to requests in flight at shutdown.
@@ -38,7 +40,7 @@ pub struct Config {
 impl Config {
     /// The defaults for a directory.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), max_body: 64 << 20, readers: 8, drain: Duration::from_secs(5) }
+        Self { data: data.into(), max_body: 64 << 20, max_connections: 5000, readers: 8, drain: Duration::from_secs(5) }
     }
 }
 
@@ -106,7 +108,7 @@ fn load(store: &Store) -> Result<Vec<Database>> {
         while let Some(row) = rows.next()? {
             let name: String = row.get(1)?;
             let raw = json::parse_object(row.get_ref(2)?.as_str().unwrap_or_default());
-            let config = DatabaseConfig::parse(&name, raw, row.get(3)?, row.get(4)?, row.get(5)?)?;
+            let config = DatabaseConfig::stored(raw, row.get(3)?, row.get(4)?, row.get(5)?)?;
             let live = Live::new(row.get(0)?, row.get(7)?, row.get(8)?);
             databases.push(Database::new(name, live, row.get(6)?, config));
         }
@@ -147,14 +149,30 @@ impl Seeds {
                 principals::put_user(tx, live, principals::GUEST, &guest, Passwords::Absent)?;
             }
         }
+        // Those that exist have a life of their own by now.
         for (name, body) in self.roles {
-            principals::put_role(tx, live, &name, &body)?;
+            if principals::role_json(tx.conn, live.id, &name)?.is_none() {
+                principals::put_role(tx, live, &name, &body)?;
+            }
         }
         for (name, body, password) in self.users {
-            principals::put_user(tx, live, &name, &body, password)?;
+            if principals::User::load(tx.conn, live.id, &name)?.is_none() {
+                principals::put_user(tx, live, &name, &body, password)?;
+            }
         }
         Ok(())
     }
+}
+
+/// A checked configuration and whom it names. Compiling and hashing take their time, so they have a thread for it.
+async fn checked(name: &str, raw: Object, version: i64, created: i64, now: i64) -> Result<(DatabaseConfig, Seeds)> {
+    let name = name.to_owned();
+    let check = move || {
+        let config = DatabaseConfig::parse(&name, raw, version, created, now)?;
+        let seeds = Seeds::of(&config.raw)?;
+        Ok((config, seeds))
+    };
+    tokio::task::spawn_blocking(check).await.map_err(|_| Error::Stopped)?
 }
 
 impl Inner {
@@ -179,8 +197,7 @@ impl Inner {
         }
         let now = clock::now_seconds();
         let started = clock::now_micros();
-        let config = DatabaseConfig::parse(name, raw, 1, now, now)?;
-        let seeds = Seeds::of(&config.raw)?;
+        let (config, seeds) = checked(name, raw, 1, now, now).await?;
         let (owned, text) = (name.to_owned(), json::canonical(&config.raw));
         let live = self
             .store
@@ -212,8 +229,7 @@ impl Inner {
     pub(crate) async fn configure(&self, db: &Arc<Database>, raw: Object) -> Result<()> {
         let old = db.config();
         let now = clock::now_seconds();
-        let config = DatabaseConfig::parse(&db.name, raw, old.version + 1, old.created, now)?;
-        let seeds = Seeds::of(&config.raw)?;
+        let (config, seeds) = checked(&db.name, raw, old.version + 1, old.created, now).await?;
         let (live, text, version) = (Arc::clone(&db.live), json::canonical(&config.raw), config.version);
         self.store
             .write(move |tx| {
@@ -243,6 +259,7 @@ impl Inner {
                     "DELETE FROM channel_log WHERE db = ?1",
                     "DELETE FROM principals WHERE db = ?1",
                     "DELETE FROM grants WHERE db = ?1",
+                    "DELETE FROM losses WHERE db = ?1",
                     "DELETE FROM sessions WHERE db = ?1",
                     "DELETE FROM locals WHERE db = ?1",
                     "DELETE FROM docs WHERE db = ?1",

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::call::Media;
-use super::docs::posted_id;
+use super::docs::{posted_id, refuse_update};
 use super::failure::{Failure, Reply, row_members};
-use super::{At, multipart, respond};
+use super::multipart::Writer as Mixed;
+use super::pieces::{self, ENOUGH, Pieces};
+use super::{At, respond};
 use crate::database::incoming::Incoming;
 use crate::database::read::{self, Revision, Show};
 use crate::database::write::{Context, Edit};
@@ -50,9 +51,13 @@ fn item(doc: Object, replicated: bool) -> Item {
     if let Some(id) = given.strip_prefix("_local/") {
         return Item::Local(id.to_owned(), doc);
     }
-    let parsed = Incoming::parse(doc).and_then(|incoming| {
+    let created = if given.is_empty() && !replicated { refuse_update(&doc) } else { Ok(()) };
+    let parsed = created.and_then(|()| Incoming::parse(doc)).and_then(|incoming| {
+        if replicated {
+            return incoming.into_replicated(&given);
+        }
         let id = posted_id(incoming.id.as_ref())?;
-        if replicated { incoming.into_replicated(&id) } else { incoming.into_edit(&id, None) }
+        incoming.into_edit(&id, None)
     });
     match parsed {
         Ok(edit) => Item::Edit(Box::new(edit)),
@@ -91,16 +96,22 @@ fn row(id: &str, result: Result<String>) -> Result<String> {
     }
 }
 
+const MIXED: &str = "multipart/mixed";
+const START: &[u8] = b"{\"results\":[";
+
 struct Wanted {
     id: String,
     rev: Option<String>,
+    /// Whether the entry can be understood.
+    valid: bool,
     show: Show,
 }
 
 /// `POST D/_bulk_get`.
 pub(crate) async fn get(at: At) -> Reply {
-    let as_json = at.call.names_json() && !at.call.accepts_multipart();
-    if !as_json && !at.call.accepts_anything() && !at.call.accepts_multipart() {
+    let multipart = at.call.accepts_anything() || at.call.accepts_multipart();
+    let as_json = at.call.names_json() && !multipart;
+    if !as_json && !multipart {
         return Err(Failure::new(406, "Response is multipart"));
     }
     let body = at.call.object(Media::Json(400))?;
@@ -110,19 +121,77 @@ pub(crate) async fn get(at: At) -> Reply {
     let show = Show {
         revisions: at.call.flag("revs"),
         revs_limit: at.call.number("revs_limit"),
-        attachments: at.call.flag("attachments"),
+        attachments: at.call.flag("attachments").then(Vec::new),
+        expiry: at.call.flag("show_exp"),
         ..Show::default()
     };
     let wanted = docs.iter().map(|doc| wanted(doc, &show)).collect::<Vec<_>>();
+    let compress = at.call.compresses_parts();
+    let format = if as_json { Format::Json { count: 0 } } else { Format::Multipart(Mixed::new(MIXED, compress)) };
+    let media = match &format {
+        Format::Json { .. } => "application/json".to_owned(),
+        Format::Multipart(mixed) => mixed.media(),
+    };
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
-    let response =
-        at.gateway
-            .store
-            .read(move |conn| {
-                if as_json { get_json(conn, &db, &reader, &wanted) } else { get_multipart(conn, &db, &reader, &wanted) }
-            })
-            .await?;
-    Ok(response)
+    let answer = Answer { db, reader, wanted: wanted.into_iter(), format };
+    pieces::respond(Arc::clone(&at.gateway.store), &media, answer).await
+}
+
+enum Format {
+    Multipart(Mixed),
+    /// As `CouchDB` answers; saves clients that only read JSON a request per document.
+    Json {
+        count: usize,
+    },
+}
+
+/// A `_bulk_get` under way.
+struct Answer {
+    db: Arc<Database>,
+    reader: Reader,
+    wanted: std::vec::IntoIter<Wanted>,
+    format: Format,
+}
+
+impl Pieces for Answer {
+    fn more(&mut self, conn: &Connection, out: &mut Vec<u8>) -> Result<bool> {
+        for item in self.wanted.by_ref() {
+            let found = match find(conn, &self.db, &self.reader, &item) {
+                Err(error) if !matches!(error, Error::Refused { .. }) => return Err(error),
+                found => found,
+            };
+            match &mut self.format {
+                Format::Multipart(mixed) => {
+                    match found {
+                        Ok(revision) => mixed.revision(conn, &revision, &item.show)?,
+                        Err(error) => mixed.error(&error_text(&item, &error)),
+                    }
+                    out.extend(mixed.take());
+                }
+                Format::Json { count } => {
+                    out.extend(if *count == 0 { START } else { b"," });
+                    *count += 1;
+                    let result = match found {
+                        Ok(revision) => format!("{{\"ok\":{}}}", revision.render(conn, &item.show)?),
+                        Err(error) => format!("{{\"error\":{}}}", error_text(&item, &error)),
+                    };
+                    let row = format!("{{\"id\":{},\"docs\":[{result}]}}", json::quote(&item.id));
+                    out.extend(row.as_bytes());
+                }
+            }
+            if out.len() >= ENOUGH {
+                return Ok(false);
+            }
+        }
+        match &mut self.format {
+            Format::Multipart(mixed) => out.extend(mixed.finish()),
+            Format::Json { count } => {
+                out.extend(if *count == 0 { START } else { b"" });
+                out.extend(b"]}");
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn wanted(doc: &Value, show: &Show) -> Wanted {
@@ -131,15 +200,25 @@ fn wanted(doc: &Value, show: &Show) -> Wanted {
         let items = doc.get(key)?.as_array()?;
         Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     };
+    let (from, since) = (list("revs_from"), list("atts_since"));
+    let own_limit = doc.get("revs_limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+    let (id, rev) = (text("id").unwrap_or_default(), text("rev"));
+    let valid = !id.is_empty() && (rev.is_some() || doc.get("rev").is_none_or(Value::is_null));
     Wanted {
-        id: text("id").unwrap_or_default(),
-        rev: text("rev").filter(|rev| !rev.is_empty()),
-        show: Show { revs_from: list("revs_from").or_else(|| list("atts_since")).unwrap_or_default(), ..show.clone() },
+        id,
+        rev: rev.filter(|rev| !rev.is_empty()),
+        valid,
+        show: Show {
+            revs_limit: own_limit.or(show.revs_limit),
+            attachments: show.attachments.clone().map(|none| since.clone().unwrap_or(none)),
+            revs_from: from.or(since).unwrap_or_default(),
+            ..show.clone()
+        },
     }
 }
 
 fn find(conn: &Connection, db: &Database, reader: &Reader, wanted: &Wanted) -> Result<Revision> {
-    if wanted.id.is_empty() {
+    if !wanted.valid {
         return Err(Error::bad_request("Invalid doc/rev ID in _bulk_get"));
     }
     match &wanted.rev {
@@ -151,35 +230,6 @@ fn find(conn: &Connection, db: &Database, reader: &Reader, wanted: &Wanted) -> R
 fn error_text(wanted: &Wanted, error: &Error) -> String {
     let rev = wanted.rev.as_ref().map(|rev| format!("\"rev\":{},", json::quote(rev)));
     format!("{{\"id\":{},{}{}}}", json::quote(&wanted.id), rev.unwrap_or_default(), row_members(error))
-}
-
-fn get_multipart(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
-    let mut mixed = multipart::Writer::new("multipart/mixed");
-    for item in wanted {
-        match find(conn, db, reader, item) {
-            Ok(revision) => mixed.revision(conn, &revision, &item.show)?,
-            Err(error @ Error::Refused { .. }) => mixed.error(&error_text(item, &error)),
-            Err(error) => return Err(error),
-        }
-    }
-    let (media, body) = mixed.finish();
-    Ok(respond::with_type(StatusCode::OK, &media, body))
-}
-
-/// As `CouchDB` answers; saves clients that only read JSON a request per document.
-fn get_json(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
-    let mut rows = Vec::with_capacity(wanted.len());
-    for item in wanted {
-        let result = match find(conn, db, reader, item) {
-            Ok(revision) => format!("{{\"ok\":{}}}", revision.render(conn, &item.show)?),
-            Err(error @ Error::Refused { .. }) => {
-                format!("{{\"error\":{}}}", error_text(item, &error))
-            }
-            Err(error) => return Err(error),
-        };
-        rows.push(format!("{{\"id\":{},\"docs\":[{result}]}}", json::quote(&item.id)));
-    }
-    Ok(respond::json(StatusCode::OK, format!("{{\"results\":[{}]}}", rows.join(","))))
 }
 
 /// `POST D/_revs_diff`.

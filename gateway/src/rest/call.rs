@@ -3,15 +3,16 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use axum::body::to_bytes;
-use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::Port;
 use super::failure::Failure;
+use super::{Place, Port};
 use crate::database::incoming::parse_rev;
 use crate::gateway::Inner;
 use crate::json::{self, Object};
@@ -22,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Held by a WebSocket for as long as it lives.
+    place: Arc<Place>,
     query: Vec<(String, String)>,
     upgrade: Mutex<Option<WebSocketUpgrade>>,
 }
@@ -36,9 +39,8 @@ pub(crate) enum Media {
 }
 
 impl Call {
-    /// Reads the whole request.
-    pub(crate) async fn read(gateway: &Arc<Inner>, port: Port, request: Request) -> Result<Self, Failure> {
-        let (mut parts, body) = request.into_parts();
+    /// What is known before the body is read.
+    pub(crate) async fn begin(port: Port, place: Arc<Place>, mut parts: Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let upgrade = if parts.headers.contains_key(header::UPGRADE) {
@@ -46,20 +48,35 @@ impl Call {
         } else {
             None
         };
+        let body = Bytes::new();
+        let upgrade = Mutex::new(upgrade);
+        Self { port, method: parts.method, headers: parts.headers, body, place, query, upgrade }
+    }
+
+    /// Reads the body; only for callers who may ask, so that strangers cannot fill the memory.
+    pub(crate) async fn receive(&mut self, gateway: &Arc<Inner>, body: &mut Option<Body>) -> Result<(), Failure> {
+        let Some(body) = body.take() else {
+            return Ok(());
+        };
         let limit = gateway.config.max_body;
         let too_large = || Failure::new(413, "the request is too large");
         let body = to_bytes(body, limit).await.map_err(|_| too_large())?;
-        let body = match header_text(&parts.headers, "content-encoding") {
+        self.body = match self.header("content-encoding") {
             None | Some("" | "identity") => body,
             Some("gzip") => gunzip(&body, limit)?,
             Some(_) => return Err(Failure::new(415, "Unsupported Content-Encoding; use gzip")),
         };
-        Ok(Self { port, method: parts.method, headers: parts.headers, body, query, upgrade: Mutex::new(upgrade) })
+        Ok(())
     }
 
     /// Whether the request is of this method; `HEAD` counts as `GET`.
     pub(crate) fn is(&self, method: &Method) -> bool {
         self.method == *method || (self.method == Method::HEAD && *method == Method::GET)
+    }
+
+    /// The connection's place among those that may be open.
+    pub(crate) fn place(&self) -> Arc<Place> {
+        Arc::clone(&self.place)
     }
 
     /// The WebSocket handshake, once.
@@ -85,7 +102,7 @@ impl Call {
 
     /// A query parameter that must be a JSON array of strings.
     pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
-        let Some(text) = self.query(name) else {
+        let Some(text) = self.query(name).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let bad = || Failure::bad_request(format!("{name} must be a JSON array of strings"));
@@ -145,6 +162,11 @@ impl Call {
     pub(crate) fn names_json(&self) -> bool {
         let accept = self.accept();
         accept.contains("application/json") || accept.contains("application/*")
+    }
+
+    /// Whether large parts of a multipart answer may be compressed.
+    pub(crate) fn compresses_parts(&self) -> bool {
+        self.header("x-accept-part-encoding").is_some_and(|value| value.contains("gzip"))
     }
 
     /// Refuses with 406 unless JSON may be sent.

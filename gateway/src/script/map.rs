@@ -4,22 +4,21 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::engine::Engine;
+use super::runner::Runner;
 use super::{CompileError, Limits};
 
 const PRELUDE: &str = include_str!("map_prelude.js");
 
-/// A compiled map function. Not shared between threads.
+/// A compiled map function, with a thread of its own.
 #[derive(Debug)]
 pub struct MapFunction {
-    source: String,
-    engine: RefCell<Engine>,
+    runner: RefCell<Runner>,
 }
 
 impl MapFunction {
     /// Compiles with the default limits.
     pub fn compile(source: &str) -> Result<Self, CompileError> {
-        Ok(Self { source: source.to_owned(), engine: RefCell::new(Engine::new(PRELUDE, source, Limits::default())?) })
+        Ok(Self { runner: RefCell::new(Runner::new(PRELUDE, source, Limits::default())?) })
     }
 
     /// What the function emits for a document; nothing when it throws.
@@ -29,17 +28,8 @@ impl MapFunction {
 
     /// The same on JSON text.
     pub(crate) fn map_text(&self, id: &str, doc: &str) -> Vec<(Value, Value)> {
-        let result = self.engine.borrow().run(id, Some(doc), None);
-        let text = match result {
-            Ok(text) => text,
-            Err(error) => {
-                if error.spoiled
-                    && let Ok(fresh) = Engine::new(PRELUDE, &self.source, Limits::default())
-                {
-                    self.engine.replace(fresh);
-                }
-                return Vec::new();
-            }
+        let Ok(text) = self.runner.borrow_mut().run(id, Some(doc), None) else {
+            return Vec::new();
         };
         let Ok(Value::Array(flat)) = crate::json::parse(text.as_bytes()) else {
             return Vec::new();

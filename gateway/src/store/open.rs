@@ -13,6 +13,8 @@ use super::writer::Writer;
 const FILE: &str = "gateway.sqlite";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
+/// What was added since; made in older files when they are opened.
+const ADDED: &str = include_str!("added.sql");
 const APPLICATION: i64 = 0x7a63_6777;
 
 /// Why the data directory cannot be used.
@@ -68,6 +70,7 @@ impl Store {
         let connection = Connection::open(&path).map_err(explain)?;
         prepare(&connection).map_err(explain)?;
         migrate(&connection, &path)?;
+        connection.execute_batch(ADDED).map_err(explain)?;
         let readers = Readers::new(path.clone(), readers);
         let writer = Writer::start(connection).map_err(|cause| OpenError::Unwritable { path: path.clone(), cause })?;
         Ok(Self { writer, readers: Arc::new(readers), _lock: lock })
