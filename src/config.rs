@@ -113,6 +113,41 @@ pub struct Schedule {
     pub cleanup: String,
 }
 
+/// The settings that the environment may override.
+const SETTINGS: [&str; 26] = [
+    "store.data",
+    "store.public",
+    "store.admin",
+    "store.public_url",
+    "store.admin_url",
+    "store.admin_user",
+    "store.admin_password",
+    "aws.region",
+    "aws.access_key_id",
+    "aws.secret_access_key",
+    "aws.page_size",
+    "aws.requests_per_second",
+    "aws.timeout",
+    "aws.check_external_id",
+    "aws.endpoints.ec2",
+    "aws.endpoints.sts",
+    "aws.endpoints.ses",
+    "mail.from",
+    "mail.send",
+    "mail.per_second",
+    "schedule.poll",
+    "schedule.sweep",
+    "schedule.outbox",
+    "schedule.cleanup",
+    "leader_ttl",
+    "public_url",
+];
+
+/// `aws.endpoints.ec2` is `ZEROCLOUD_AWS_ENDPOINTS_EC2`.
+fn variable(setting: &str) -> String {
+    format!("ZEROCLOUD_{}", setting.replace('.', "_").to_uppercase())
+}
+
 /// Every mistake in a configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} has {} mistake(s); nothing was started:\n  {}", problems.len(), problems.join("\n  "))]
@@ -124,8 +159,8 @@ pub struct BadConfig {
 }
 
 impl Config {
-    /// Reads a file and the overrides `ZEROCLOUD_AWS_ACCESS_KEY_ID`, `ZEROCLOUD_AWS_SECRET_ACCESS_KEY`,
-    /// `ZEROCLOUD_STORE_ADMIN_PASSWORD` from the environment, so that no secret needs to stand in the file.
+    /// Reads a file. Every single setting outside a list can be overridden from the environment: `mail.from` by
+    /// `ZEROCLOUD_MAIL_FROM`, so that no secret needs to stand in the file.
     pub fn load(path: &Path) -> Result<Config, BadConfig> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|why| BadConfig {
@@ -138,13 +173,18 @@ impl Config {
 
     /// Reads a text; `environment` answers for the overrides.
     pub fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Config, Vec<String>> {
-        let yaml = serde_yaml_ng::from_str(text).map_err(|why| vec![format!("is not YAML: {why}")])?;
+        let mut yaml = serde_yaml_ng::from_str(text).map_err(|why| vec![format!("is not YAML: {why}")])?;
         let mut problems = Problems::default();
+        for setting in SETTINGS {
+            if let Some(value) = environment(&variable(setting)) {
+                read::put(&mut yaml, setting, &value);
+            }
+        }
         let root = Section::root(&yaml);
         root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "public_url", "accounts"], &mut problems);
         let config = Config {
-            store: store(&root.section("store", &mut problems), &environment, &mut problems),
-            aws: aws(&root.section("aws", &mut problems), &environment, &mut problems),
+            store: store(&root.section("store", &mut problems), &mut problems),
+            aws: aws(&root.section("aws", &mut problems), &mut problems),
             mail: mail(&root.section("mail", &mut problems), &mut problems),
             schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
             leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
@@ -183,14 +223,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:4984"))
 }
 
-fn store(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> StoreChoice {
+fn store(at: &Section<'_>, problems: &mut Problems) -> StoreChoice {
     at.only(&["data", "public", "admin", "public_url", "admin_url", "admin_user", "admin_password"], problems);
     let public_url = at.parsed("public_url", url, problems);
     let admin_url = at.parsed("admin_url", url, problems);
     if public_url.is_some() != admin_url.is_some() {
         problems.add(&at.key("public_url"), "and admin_url belong together: give both, or neither");
     }
-    let password = environment("ZEROCLOUD_STORE_ADMIN_PASSWORD").or_else(|| at.text("admin_password", problems));
+    let password = at.text("admin_password", problems);
     if let (Some(public_url), Some(admin_url)) = (public_url, admin_url) {
         let admin = at.text("admin_user", problems).zip(password.map(SecretString::from));
         return StoreChoice::Remote { public_url, admin_url, admin };
@@ -206,7 +246,7 @@ fn store(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, proble
     }
 }
 
-fn aws(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> AwsSettings {
+fn aws(at: &Section<'_>, problems: &mut Problems) -> AwsSettings {
     at.only(
         &[
             "region",
@@ -222,8 +262,8 @@ fn aws(at: &Section<'_>, environment: &impl Fn(&str) -> Option<String>, problems
     );
     let ends = at.section("endpoints", problems);
     ends.only(&["ec2", "sts", "ses"], problems);
-    let id = environment("ZEROCLOUD_AWS_ACCESS_KEY_ID").or_else(|| at.text("access_key_id", problems));
-    let secret = environment("ZEROCLOUD_AWS_SECRET_ACCESS_KEY").or_else(|| at.text("secret_access_key", problems));
+    let id = at.text("access_key_id", problems);
+    let secret = at.text("secret_access_key", problems);
     if id.is_some() != secret.is_some() {
         problems.add(&at.key("access_key_id"), "and secret_access_key belong together: give both, or neither");
     }
@@ -368,6 +408,24 @@ mod tests {
             matches!(&config.store, StoreChoice::Remote { admin: Some(_), admin_url, .. } if admin_url == "http://a:4985")
         );
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn every_setting_can_come_from_the_environment_and_is_checked_there_too() {
+        let from = |text: &str, name: &str, value: &str| {
+            Config::parse(text, |asked| (asked == name).then(|| value.to_owned()))
+        };
+        let least = "mail: {from: a@b.c}";
+        assert_eq!(from("{}", "ZEROCLOUD_MAIL_FROM", "x@y.z").unwrap().mail.from, "x@y.z");
+        assert_eq!(from(least, "ZEROCLOUD_AWS_PAGE_SIZE", "7").unwrap().aws.page_size, 7);
+        assert!(!from(least, "ZEROCLOUD_AWS_CHECK_EXTERNAL_ID", "false").unwrap().aws.check_external_id);
+        assert_eq!(from(least, "ZEROCLOUD_LEADER_TTL", "90s").unwrap().leader_ttl, 90);
+        let problems = from(least, "ZEROCLOUD_AWS_PAGE_SIZE", "many").unwrap_err();
+        assert!(problems[0].starts_with("aws.page_size:"), "{problems:?}");
+        for setting in super::SETTINGS {
+            let problems = from(least, &super::variable(setting), "\u{1}").err().unwrap_or_default();
+            assert!(problems.iter().all(|line| !line.contains("is not a setting")), "{setting}: {problems:?}");
+        }
     }
 
     #[test]

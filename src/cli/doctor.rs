@@ -44,6 +44,7 @@ pub(super) async fn run(config: &Config, clock: &Clock, json: bool) -> anyhow::R
             checks.push(leader(&all));
             checks.extend(documents::unreadable(&all));
             checks.extend(documents::differences(config, &all));
+            checks.extend(documents::untold(&all));
             progress.step("documents");
             checks.push(cloud::identity(&aws).await);
             progress.step("AWS identity");

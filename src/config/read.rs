@@ -12,6 +12,20 @@ impl Problems {
     }
 }
 
+/// Puts a setting from the environment in the place of the file's. Whole numbers, true and false are read as such.
+pub(super) fn put(yaml: &mut Value, setting: &str, text: &str) {
+    let mut at = yaml;
+    for name in setting.split('.') {
+        if !at.is_mapping() {
+            *at = Value::Mapping(serde_yaml_ng::Mapping::new());
+        }
+        at = &mut at[name];
+    }
+    let read = serde_yaml_ng::from_str::<Value>(text).ok();
+    let plain = read.filter(|value| value.is_bool() || value.as_u64().is_some_and(|number| number.to_string() == text));
+    *at = plain.unwrap_or_else(|| Value::String(text.to_owned()));
+}
+
 /// One mapping of the file, with the path that leads to it.
 #[derive(Debug, Clone)]
 pub(super) struct Section<'a> {

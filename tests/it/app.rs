@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use zerocloud::clock::Clock;
 use zerocloud::config::Config;
 use zerocloud::model::{Lease, LeaseKey, State, Time};
-use zerocloud::serve::{self, Ready};
+use zerocloud::serve;
 use zerocloud::store::{Session, Store};
 
 /// The AWS accounts of Account `bigdb`.
@@ -22,7 +22,7 @@ pub const TEST: &str = "444455556666";
 pub const EAST: &str = "us-east-1";
 pub const WEST: &str = "eu-west-1";
 /// How long anything may take that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What differs from the usual set-up.
 #[derive(Debug, Clone)]
@@ -118,8 +118,6 @@ pub struct TestApp {
     pub clock: Clock,
     /// The documents, as the service sees them.
     pub store: Store,
-    /// Where the gateway answers.
-    pub at: Ready,
     double: Option<Double>,
     folder: tempfile::TempDir,
     setup: Setup,
@@ -152,7 +150,7 @@ impl TestApp {
         let task = tokio::spawn(running);
         let at = tokio::time::timeout(PATIENCE, answers).await.unwrap().expect("serve ended before it was ready");
         let store = Store::new(&serve::store_config(&config, &at)).unwrap();
-        TestApp { aws: double.handle(), clock, store, at, double: Some(double), folder, setup, stop, task }
+        TestApp { aws: double.handle(), clock, store, double: Some(double), folder, setup, stop, task }
     }
 
     /// Stops it in good order.

@@ -346,14 +346,13 @@ async fn a_policy_changed_while_leases_run_moves_no_running_end() {
 }
 
 #[tokio::test]
-async fn the_gateway_down_for_a_while_loses_nothing() {
+async fn started_again_it_goes_on_where_it_was() {
     let app = TestApp::start(Setup::default()).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
     let lease = app.settled(&id, "lin").await;
     let app = app.restart(|setup| setup).await;
     app.clock.set(after(lease.ends_at, 5));
     app.state(&id, State::Stopped).await;
-    let key = key(DEV, EAST, &id);
-    assert_eq!(app.lease(&id).await.unwrap().key(), key);
+    assert_eq!(app.lease(&id).await.unwrap().key(), key(DEV, EAST, &id));
     app.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What operators rely on: one leader, plan, doctor, tokens, documents that nobody can read, people who leave.
 
 use crate::app::{DEV, EAST, Setup, TestApp, after, double, gateway, owned_by};
+use crate::gateway::{Running, place};
 use crate::program::Program;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -35,7 +36,7 @@ async fn a_second_copy_waits_and_takes_over_when_the_leader_leaves_or_falls_sile
     assert!(first.keep(stop.clone()).await.is_ok());
     second.leave().await;
     let begun = std::time::Instant::now();
-    let third = leader::lead(&store, "third", &clock, Duration::from_secs(60)).await;
+    let third = leader::lead(&store, "third", &clock, Duration::from_mins(1)).await;
     assert!(third.is_leader() && begun.elapsed() < Duration::from_secs(20), "an empty seat was waited for");
     running.stop().await;
 }
@@ -68,7 +69,7 @@ async fn a_second_serve_on_the_same_store_acts_only_when_the_first_has_gone() {
         };
         let id = aws.handle().at(DEV, EAST).launch(&owned_by("lin"));
         while store.prefix("lease::").await.unwrap().is_empty() {
-            assert!(patience.elapsed() < Duration::from_secs(60), "no lease");
+            assert!(patience.elapsed() < Duration::from_mins(1), "no lease");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(holder().await.as_ref(), Some(&leads));
@@ -81,6 +82,55 @@ async fn a_second_serve_on_the_same_store_acts_only_when_the_first_has_gone() {
     two.unwrap();
     let leases = store.prefix("lease::").await.unwrap();
     assert!(leases.len() == 1 && leases[0].id.ends_with(&id), "{leases:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_gateway_down_for_a_while_loses_nothing() {
+    let (folder, running, store) = gateway().await;
+    let (public, admin) = (running.public.clone(), running.admin.clone());
+    let aws = double().await;
+    let yaml = Setup::default().yaml(&aws.url(), "unused");
+    let remote = format!("store: {{public_url: '{public}', admin_url: '{admin}'}}");
+    let yaml = yaml.lines().skip(1).fold(remote, |all, line| format!("{all}\n{line}"));
+    let clock = Clock::manual(Clock::system().now());
+    let stop = CancellationToken::new();
+    let (ready, _) = tokio::sync::oneshot::channel();
+    let serving = serve::run(Config::parse(&yaml, |_| None).unwrap(), clock.clone(), ready, stop.clone());
+    let test = async {
+        let id = aws.handle().at(DEV, EAST).launch(&owned_by("lin"));
+        let lease_id = format!("lease::{DEV}::{EAST}::{id}");
+        let lease = async || store.get::<zerocloud::model::Lease>(&lease_id).await.ok().flatten().map(|doc| doc.body);
+        let until = async |what: &str, fits: &dyn Fn(&zerocloud::model::Lease) -> bool| {
+            let begun = std::time::Instant::now();
+            loop {
+                if let Some(lease) = lease().await.filter(|lease| fits(lease)) {
+                    return lease;
+                }
+                assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain: {what}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        until("leased", &|_| true).await;
+        clock.advance(130);
+        let told = until("told", &|lease| lease.notified.is_some()).await;
+        running.stop().await;
+        let calls = aws.handle().calls().len();
+        clock.set(after(told.ends_at, 5));
+        // Down for longer than a leader may be silent.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(
+            aws.handle().calls().acting().is_empty(),
+            "something was ended without documents; {calls} calls before"
+        );
+        let running = Running::on(folder.path(), place(&public), place(&admin)).await;
+        until("stopped", &|lease| lease.state == State::Stopped).await;
+        assert_eq!(aws.handle().calls().acting().len(), 1);
+        stop.cancel();
+        running
+    };
+    let (served, running) = tokio::join!(serving, test);
+    served.unwrap();
     running.stop().await;
 }
 
@@ -106,10 +156,10 @@ async fn plan_reads_only_and_serve_then_does_the_same() {
     let before = app.documents().await;
     let plan = serve::plan(&config, &clock).await.unwrap();
     assert_eq!(app.documents().await, before, "plan wrote something");
-    assert!(app.aws.calls().iter().all(|call| call.is_reading()), "plan did more than read");
+    assert!(app.aws.calls().iter().all(ec2_double::Call::is_reading), "plan did more than read");
     let ended: Vec<_> =
         plan.iter().filter(|line| line.what == "stop").map(|line| line.lease.resource_id.to_string()).collect();
-    assert_eq!(ended, [ends.clone()], "{plan:?}");
+    assert_eq!(ended, std::slice::from_ref(&ends), "{plan:?}");
     let app = app.go_on().await;
     app.state(&ends, State::Stopped).await;
     assert_eq!(app.aws.calls().acting().iter().map(|call| call.ids.clone()).collect::<Vec<_>>(), [vec![ends]]);
@@ -181,7 +231,7 @@ async fn the_command_line_renews_and_ends_by_token_lists_pauses_and_examines() {
     let told = async || program.document(&lease).await.is_some_and(|doc| doc["notified"].is_object());
     let begun = std::time::Instant::now();
     while !told().await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not told; the log:\n{}", program.log());
+        assert!(begun.elapsed() < Duration::from_mins(1), "not told; the log:\n{}", program.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let before = program.document(&lease).await.unwrap();
@@ -213,7 +263,7 @@ async fn the_command_line_renews_and_ends_by_token_lists_pauses_and_examines() {
     let ended = program.run(&["end", &end]).await;
     assert!(ended.status.success(), "{ended:?}");
     while program.document(&lease).await.unwrap()["state"] != "stopped" {
-        assert!(begun.elapsed() < Duration::from_secs(120), "not stopped; the log:\n{}", program.log());
+        assert!(begun.elapsed() < Duration::from_mins(2), "not stopped; the log:\n{}", program.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let secrets = ["secret-that", "external-111122223333", renew.as_str(), "ZGVm"];

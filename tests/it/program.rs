@@ -39,11 +39,6 @@ impl Program {
         Program { folder, config, store: store.unwrap(), accepted: Mutex::default() }
     }
 
-    /// A client of its gateway.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zerocloud"));
         command.arg("--config").arg(&self.config).args(arguments).kill_on_drop(true).stdin(Stdio::null());
@@ -64,7 +59,7 @@ impl Program {
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
-        tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap()
+        tokio::time::timeout(Duration::from_mins(1), command.output()).await.unwrap().unwrap()
     }
 
     /// Keeps `serve` running until `stop`: the first process dies after `point`, the next ones are whole.

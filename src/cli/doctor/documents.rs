@@ -15,6 +15,35 @@ pub(super) fn unreadable(all: &[Doc<Value>]) -> Vec<Check> {
     faults.collect()
 }
 
+/// Notices that the mail service refused for good or has not taken yet, and ends held because nobody was told.
+pub(super) fn untold(all: &[Doc<Value>]) -> Vec<Check> {
+    let is = |doc: &&Doc<Value>, prefix: &str, field: &str, value: &str| {
+        doc.id.starts_with(prefix) && doc.body.pointer(field).and_then(Value::as_str) == Some(value)
+    };
+    let refused: std::collections::BTreeSet<&str> = all
+        .iter()
+        .filter(|doc| is(doc, "notice::", "/status", "refused") || is(doc, "notice::", "/status", "bounced"))
+        .filter_map(|doc| doc.body.get("user").and_then(Value::as_str))
+        .collect();
+    let mut checks = Vec::new();
+    for user in refused {
+        let mend = "mail to this person was refused: correct the address of the user; admins are told instead";
+        checks.push(Check::new(format!("mail to {user}"), Found::Mend(mend.to_owned())));
+    }
+    let failing =
+        all.iter().filter(|doc| is(doc, "notice::", "/status", "queued") && doc.body["attempts"].as_u64() > Some(0));
+    if let Some(first) = failing.clone().next() {
+        let why = first.body.get("error").and_then(Value::as_str).unwrap_or_default();
+        checks.push(Check::new("outbox", Found::Mend(format!("{} notices wait: {why}", failing.count()))));
+    }
+    let held = all.iter().filter(|doc| is(doc, "lease::", "/hold/kind", "no_notice")).count();
+    if held > 0 {
+        let mend = format!("{held} ends are held because nobody could be told of them: mend the mail above");
+        checks.push(Check::new("notices", Found::Mend(mend)));
+    }
+    checks
+}
+
 /// config.yml makes documents that do not exist; afterwards they win. What differs is told, so that nobody edits the file
 /// and wonders.
 pub(super) fn differences(config: &Config, all: &[Doc<Value>]) -> Vec<Check> {
