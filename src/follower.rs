@@ -9,7 +9,7 @@ mod document;
 mod index;
 mod views;
 
-pub use document::{Document, read};
+pub use document::{Document, fault, read};
 pub use index::{Index, LeaseRow};
 pub use views::{Emitted, VIEWS, View, ViewTable, emitted};
 
@@ -63,11 +63,11 @@ pub async fn run(
     }
 }
 
-/// Every document that cannot be read, with what is wrong with it; for `doctor`, which has no index.
+/// Every document that cannot be read as a whole, with what is wrong with it; for whoever has no index.
 pub async fn unreadable_documents(store: &Store) -> Result<Vec<(String, String)>, StoreError> {
     let docs = store.prefix("").await?;
     let found = docs.into_iter().filter_map(|doc| {
-        let why = read(&doc.id, doc.rev.as_deref(), &doc.body).err()?;
+        let why = fault(&doc.id, doc.rev.as_deref(), &doc.body)?;
         Some((doc.id, why))
     });
     Ok(found.collect())

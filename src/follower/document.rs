@@ -59,6 +59,21 @@ pub fn read(id: &str, rev: Option<&str>, body: &Value) -> Result<Document, Strin
     Ok(document)
 }
 
+/// Everything that is wrong with a document: that it cannot be read, or what in it is passed over while the rest counts.
+pub fn fault(id: &str, rev: Option<&str>, body: &Value) -> Option<String> {
+    match read(id, rev, body) {
+        Err(why) => Some(why),
+        Ok(document) => passed_over(&document),
+    }
+}
+
+/// What of a readable document has no effect.
+pub(super) fn passed_over(document: &Document) -> Option<String> {
+    let Document::Policy(_, layer) = document else { return None };
+    let odd = layer.unreadable();
+    (!odd.is_empty()).then(|| format!("{}: without effect, the other settings count", odd.join(", ")))
+}
+
 fn typed(prefix: &str, id: &str, rev: Option<&str>, body: &Value) -> Result<Document, String> {
     Ok(match prefix {
         "account::" => Document::Account(parse(body)?),

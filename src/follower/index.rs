@@ -3,7 +3,7 @@
 
 use super::Wake;
 use super::directory::{self, Scope};
-use super::document::{Document, read};
+use super::document::{Document, passed_over, read};
 use super::views::{View, ViewTable};
 use crate::model::{
     AccountId, AwsId, Directory, Doc, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource, State, Time,
@@ -187,12 +187,14 @@ impl Index {
         let read = doc.map(|doc| read(id, rev, doc)).transpose();
         match read {
             Ok(document) => {
-                tables.unreadable.remove(id);
+                match document.as_ref().and_then(passed_over) {
+                    Some(why) => tables.name(id, why),
+                    None => drop(tables.unreadable.remove(id)),
+                }
                 tables.put(id, document)
             }
             Err(why) => {
-                tracing::warn!(id, why, "a document cannot be read; it is left alone");
-                tables.unreadable.insert(id.to_owned(), why);
+                tables.name(id, why);
                 tables.unreadable_now(id)
             }
         }
@@ -200,6 +202,12 @@ impl Index {
 }
 
 impl Tables {
+    /// Notes what is wrong with a document, and says so once.
+    fn name(&mut self, id: &str, why: String) {
+        tracing::warn!(id, why, "a document cannot be read as a whole; it is left alone");
+        self.unreadable.insert(id.to_owned(), why);
+    }
+
     fn put(&mut self, id: &str, document: Option<Document>) -> Vec<Wake> {
         match document {
             None => self.remove(id),

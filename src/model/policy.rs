@@ -48,6 +48,15 @@ macro_rules! policy {
             }
         }
 
+        impl PolicyLayer {
+            /// Settings that this version knows and cannot read, each with what stands there.
+            pub fn unreadable(&self) -> Vec<String> {
+                let known = [$(stringify!($field)),*];
+                let odd = self.extra.iter().filter(|(name, _)| known.contains(&name.as_str()));
+                odd.map(|(name, value)| format!("{name} is {value}")).collect()
+            }
+        }
+
         impl Default for Policy {
             fn default() -> Policy { Policy { $($field: $default,)* } }
         }

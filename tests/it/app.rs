@@ -222,9 +222,13 @@ impl TestApp {
         self.until(&format!("{instance}: {what}"), || async { self.lease(instance).await.filter(&fits) }).await
     }
 
-    /// Waits for the lease to have that owner.
+    /// Waits for the lease to have that owner, and the length that the owner's policy gives it.
     pub async fn owned(&self, instance: &str, owner: &str) -> Lease {
-        self.lease_where(instance, &format!("owned by {owner}"), |lease| lease.owner.as_str() == owner).await
+        let owned = |lease: &Lease| {
+            let due = lease.extra.get("marks").and_then(|marks| marks.get("length_due"));
+            lease.owner.as_str() == owner && due.is_none_or(|due| due == false)
+        };
+        self.lease_where(instance, &format!("owned by {owner}"), owned).await
     }
 
     /// Waits for the lease to be in that state.

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 /// Each document that cannot be read, with what is wrong with it.
 pub(super) fn unreadable(all: &[Doc<Value>]) -> Vec<Check> {
     let faults = all.iter().filter_map(|doc| {
-        let why = crate::follower::read(&doc.id, doc.rev.as_deref(), &doc.body).err()?;
-        let mend = format!("cannot be read: {why}; it is left alone until an admin corrects or deletes it");
+        let why = crate::follower::fault(&doc.id, doc.rev.as_deref(), &doc.body)?;
+        let mend = format!("cannot be read as a whole: {why}; it is left alone until an admin corrects or deletes it");
         Some(Check::new(doc.id.clone(), Found::Mend(mend)))
     });
     faults.collect()
