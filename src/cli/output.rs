@@ -43,6 +43,15 @@ impl Progress {
     }
 }
 
+/// Waits for `work` with a spinner on a terminal.
+pub(super) async fn spinning<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    let spinner = indicatif::ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
 /// A line for the person who called.
 pub(super) fn say(text: impl std::fmt::Display) {
     println!("{text}");
