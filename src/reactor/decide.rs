@@ -119,7 +119,7 @@ impl Work<'_> {
         if (lease.owner.is_pending() || self.owner_left()) && !lease.state.is_over() {
             at.push(self.now.plus(LOOK_FOR_OWNER));
         }
-        if self.marks.quota_due.is_some() {
+        if self.marks.quota_due.is_some() && lease.state.is_renewable() {
             at.push(self.now.plus(LOOK_AGAIN));
         }
         at.extend(lease.hold.as_ref().map(|hold| hold.review_at));

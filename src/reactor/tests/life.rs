@@ -197,7 +197,7 @@ fn started_again_behind_our_back_is_a_new_lease_and_a_first_notice() {
 #[test]
 fn what_its_owner_stopped_is_never_terminated() {
     let mut world = settled(Stage::Terminate);
-    world.resources.get_mut(&key(1)).unwrap().facts.state = ResourceState::Stopped;
+    world.turn(&key(1), ResourceState::Stopped);
     world.pass(60 * DAY);
     assert!(world.ends.is_empty());
     assert_eq!(world.lease(&key(1)).stopped_by, Some(StoppedBy::Other));
@@ -261,7 +261,7 @@ fn raising_observe_to_notify_gives_a_full_lease() {
 #[test]
 fn an_instance_that_vanished_has_a_lease_that_is_gone_and_goes() {
     let mut world = settled(Stage::Stop);
-    world.resources.get_mut(&key(1)).unwrap().facts.state = ResourceState::Terminated;
+    world.turn(&key(1), ResourceState::Terminated);
     world.pass(5);
     assert_eq!(world.lease(&key(1)).state, State::Gone);
     assert_eq!(world.lease(&key(1)).purge_at, Some(world.start.plus(150 + 90 * DAY)));
@@ -277,7 +277,7 @@ fn over_the_limit_a_lease_is_short_and_restored_when_the_rank_falls() {
     assert_eq!(world.lease(&key(1)).expires_at, world.start.plus(3 * DAY));
     assert!(world.lease(&key(2)).expires_at <= world.now.plus(HOUR));
     assert_eq!(world.lease(&key(2)).max_expires_at, world.lease(&key(2)).expires_at);
-    world.resources.get_mut(&key(1)).unwrap().facts.state = ResourceState::Terminated;
+    world.turn(&key(1), ResourceState::Terminated);
     world.pass(60);
     assert_eq!(world.lease(&key(2)).expires_at, world.start.plus(3 * DAY));
 }
