@@ -31,7 +31,7 @@ pub(super) fn launch(year: &mut Year) {
         0 => json!({}),
         1 => json!({"tags": {"owner": "the web team"}}),
         2 => json!({"tags": {"Owner": format!("gh-{who}"), "lease": "2d"}}),
-        3 => json!({"tags": {"owner": who}, "lifecycle": "spot"}),
+        3 => json!({"tags": {"owner": who}, "lifecycle": "spot", "spot_type": "one-time"}),
         4 => json!({"tags": {"owner": who}, "managed_by": {"kind": "eks", "name": "ci"}}),
         5 | 6 => json!({"key_name": format!("{who}-laptop")}),
         7 => json!({"tags": {"owner": format!("{who}@bigdb.com")}, "state": "stopped"}),

@@ -240,6 +240,7 @@ impl Year {
             region: crate::model::Region::parse("us-east-1").unwrap(),
             found,
             confirmed_absent: BTreeSet::new(),
+            agreed: false,
         };
         let known: Vec<_> = self.world.resources.values().cloned().collect();
         match reconcile(&known, &scan, self.world.now) {
