@@ -41,8 +41,10 @@ fn nothing(view: &View, now: Time, reason: &str) -> Decision {
 fn finish(work: Work<'_>, effects: Vec<Effect>, next: Option<Time>) -> Decision {
     let limit = work.limit();
     let over_quota = work.over_quota() || work.marks.over_quota.is_some();
-    let Work { view, mut lease, marks, .. } = work;
-    marks.put(&mut lease);
+    let Work { view, mut lease, marks, kept, .. } = work;
+    if marks != kept {
+        marks.put(&mut lease);
+    }
     let changed = view.lease.as_ref() != Some(&lease);
     if changed {
         lease.max_expires_at =

@@ -51,11 +51,13 @@ impl Work<'_> {
         if let Some(to) = self.lease.offered_to.as_ref().and_then(|to| self.user(to)) {
             due.push(self.notice(NoticeKind::Offered, to));
         }
-        let known: Vec<String> = self.of_term().map(Notice::id).collect();
         let mut fresh: Vec<Notice> = Vec::new();
         for notice in due {
-            let id = notice.id();
-            let twice = known.contains(&id) || fresh.iter().any(|other| other.id() == id);
+            // Within a term the id is made of these two.
+            let same = |other: &Notice| {
+                other.kind == notice.kind && other.address.trim().to_lowercase() == notice.address.to_lowercase()
+            };
+            let twice = self.of_term().any(same) || fresh.iter().any(same);
             if !twice && notice.address.contains('@') {
                 fresh.push(notice);
             }

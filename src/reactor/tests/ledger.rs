@@ -15,14 +15,24 @@ pub(super) struct Ledger {
     ends: BTreeSet<LeaseKey>,
     /// Machines that zerocloud stopped last, and nobody has started since.
     stopped: BTreeSet<LeaseKey>,
-    /// When owner or admin were first told of an end, by lease, term, and whether it is the second.
-    told: BTreeMap<(LeaseKey, u32, bool), Time>,
+    /// When owner or admin were first told of an end, and the last end that a mail named; by lease, term, and whether it is
+    /// the second end.
+    told: BTreeMap<(LeaseKey, u32, bool), Told>,
     /// Who said "not mine" of what, by which evidence.
     refused: BTreeSet<(LeaseKey, UserId, String)>,
     /// How often each mail was taken.
     pub mails: BTreeMap<String, u32>,
     /// Mails whose receipt was lost: the process died between the mail service's answer and its record.
     pub lost_receipts: BTreeSet<String>,
+}
+
+/// What people were told of an end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    /// Since when they know.
+    pub since: Time,
+    /// The latest end that a mail named.
+    pub end: Time,
 }
 
 impl Ledger {
@@ -38,7 +48,7 @@ impl Ledger {
         self.stopped.contains(key)
     }
 
-    pub(super) fn told(&self, key: &LeaseKey, term: u32, second: bool) -> Option<Time> {
+    pub(super) fn told(&self, key: &LeaseKey, term: u32, second: bool) -> Option<Told> {
         self.told.get(&(key.clone(), term, second)).copied()
     }
 
@@ -74,13 +84,16 @@ impl Ledger {
         }
     }
 
-    pub(super) fn mailed(&mut self, notice: &Notice, now: Time) {
+    /// The mail service took a mail that names the end as it stands on the lease.
+    pub(super) fn mailed(&mut self, notice: &Notice, lease: Option<&Lease>, now: Time) {
         let times = self.mails.entry(notice.id()).or_default();
         *times += 1;
         assert!(*times == 1 || self.lost_receipts.contains(&notice.id()), "sent twice at {now}: {notice:?}");
         let second = notice.kind == NoticeKind::Stopped;
         if second || notice.kind.announces_end() {
-            self.told.entry((notice.lease.clone(), notice.term, second)).or_insert(now);
+            let end = lease.filter(|lease| lease.term == notice.term).map_or(Time::MIN, |lease| lease.ends_at);
+            let told = self.told.entry((notice.lease.clone(), notice.term, second)).or_insert(Told { since: now, end });
+            told.end = told.end.max(end);
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn launch(year: &mut Year) {
         _ => json!({"tags": {"owner": format!("{who}@bigdb.com")}}),
     };
     year.world.launch(&name, &facts);
-    let wait = year.dice.span(HOUR, 9 * HOUR);
+    let wait = year.dice.span(year.launches.0, year.launches.1);
     year.after(wait, Event::Launch);
 }
 

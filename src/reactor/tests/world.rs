@@ -1,6 +1,7 @@
 //! A customer in memory: one Account, its people, one AWS account. Carries decisions out as the driver, the notifier and
 //! the reaper do, and checks the invariants of SAFETY.md after every step. Faults are asked for by name.
 
+use super::dice::Dice;
 use super::ledger::Ledger;
 use crate::model::{
     AccountId, Action, AwsAccount, Doc, Facts, Lease, LeaseKey, Notice, NoticeStatus, Pause, Policy, PolicyLayer,
@@ -45,6 +46,8 @@ pub(super) struct World {
     pub stirred: bool,
     /// What goes wrong with the next end, or with the process.
     pub faults: Faults,
+    /// Leases are looked at in an order of chance, and the process dies now and then.
+    pub unruly: Option<Dice>,
     pub ledger: Ledger,
 }
 
@@ -114,6 +117,7 @@ impl World {
             sharp: true,
             stirred: false,
             faults: Faults::default(),
+            unruly: None,
             ledger: Ledger::default(),
         }
     }
@@ -359,7 +363,7 @@ impl World {
             if self.refuses.contains(&notice.address) {
                 notice.status = NoticeStatus::Refused;
             } else {
-                self.ledger.mailed(notice, self.now);
+                self.ledger.mailed(notice, self.leases.get(&notice.lease), self.now);
                 notice.status = NoticeStatus::Accepted;
                 notice.accepted_at = Some(self.now);
             }
@@ -381,8 +385,10 @@ impl World {
         let second = lease.stopped_at.is_some();
         assert!(asked || !second || self.ledger.stopped_by_us(&key), "not stopped by zerocloud: {lease:?}");
         let least = if second { policy.terminate_notice } else { policy.min_notice };
-        let told = self.ledger.told(&key, lease.term, second).is_some_and(|at| self.now.seconds_since(at) >= least);
-        assert!(told || asked, "an end without notice of {lease:?}");
+        let told = self.ledger.told(&key, lease.term, second);
+        let in_time = told.is_some_and(|told| self.now.seconds_since(told.since) >= least);
+        assert!(asked || in_time, "an end without notice of {lease:?}");
+        assert!(asked || told.is_some_and(|told| self.now >= told.end), "before the end that a mail named: {lease:?}");
         let raised = self.aws.stage_accepted.map_or(Time::MIN, |accepted| accepted.since);
         assert!(asked || self.now.seconds_since(raised) >= policy.stage_notice, "within a day of raising the stage");
     }
@@ -410,21 +416,34 @@ impl World {
         let until = self.now.plus(seconds);
         loop {
             let mut next = until;
-            let keys: Vec<_> = self.resources.keys().cloned().collect();
+            let mut keys: Vec<_> = self.resources.keys().cloned().collect();
+            if let Some(dice) = &mut self.unruly {
+                dice.shuffle(&mut keys);
+            }
             for key in keys {
-                let soon = self.look(&key);
+                let soon = self.look_until_it_rests(&key);
                 self.send();
-                let again = self.look(&key);
-                for looked in [soon, again] {
-                    if let Looked::Rests(Some(at)) = looked {
-                        next = next.min(at.max(self.now.plus(1)));
-                    }
+                let again = self.look_until_it_rests(&key);
+                for at in [soon, again].into_iter().flatten() {
+                    next = next.min(at.max(self.now.plus(1)));
                 }
             }
             if self.now >= until {
                 return;
             }
             self.now = next;
+        }
+    }
+
+    fn look_until_it_rests(&mut self, key: &LeaseKey) -> Option<Time> {
+        loop {
+            if let Some(dice) = &mut self.unruly {
+                self.faults.dies_in = dice.percent(20).then(|| u32::try_from(dice.below(3)).unwrap());
+            }
+            if let Looked::Rests(next) = self.look(key) {
+                self.faults.dies_in = None;
+                return next;
+            }
         }
     }
 
