@@ -1,6 +1,7 @@
 //! The `SQLite` file: one writer thread that groups commits, a pool of readers, one process at a time.
 //! Knows rows and transactions, not what a document or a user may do.
 
+pub mod copy;
 pub mod docs;
 pub mod open;
 mod readers;

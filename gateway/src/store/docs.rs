@@ -137,7 +137,8 @@ pub fn log_channels(
     Ok(())
 }
 
-fn entries(chans: &DocChannels, seq: i64) -> BTreeMap<&str, (i64, bool)> {
+/// A document's entries in the channel log: by channel, the sequence and whether it has left.
+pub fn entries(chans: &DocChannels, seq: i64) -> BTreeMap<&str, (i64, bool)> {
     let active = chans.active.iter().map(|channel| (channel.as_str(), (seq, false)));
     let removed = chans.removed.iter().map(|removal| (removal.channel.as_str(), (removal.seq, true)));
     active.chain(removed).collect()

@@ -10,4 +10,5 @@ mod durability;
 mod feeds;
 mod sessions;
 mod sync_function;
+mod upkeep;
 mod views;
