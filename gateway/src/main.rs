@@ -25,6 +25,8 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // Where stderr is closed, telling of that there would be a panic in whatever thread has something to say.
+        .log_internal_errors(false)
         .init();
     match command::execute(Program::parse().options, &mut std::io::stdout()).await {
         Ok(code) => code,

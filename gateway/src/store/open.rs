@@ -82,8 +82,14 @@ impl Store {
         if connection.is_readonly("main").map_err(explain)? {
             return Err(OpenError::Unwritable { path, cause: ErrorKind::PermissionDenied.into() });
         }
+        let new = is_new(&connection).map_err(explain)?;
+        if !new {
+            verify(&connection, &path)?;
+        }
         prepare(&connection).map_err(explain)?;
-        migrate(&connection, &path)?;
+        if new {
+            create(&connection).map_err(explain)?;
+        }
         // The file's name must outlast a loss of power, too.
         sync_dir(dir).map_err(|cause| OpenError::Unwritable { path: dir.to_owned(), cause })?;
         let readers = Readers::new(path.clone(), readers);
@@ -186,19 +192,17 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes the tables in a new file; refuses one that is not ours, damaged or from a later version.
-fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let explain = |cause: rusqlite::Error| explain(path, cause);
-    let count = "SELECT count(*) FROM sqlite_master";
-    let tables: i64 = connection.query_row(count, [], |row| row.get(0)).map_err(explain)?;
-    if tables == 0 && marks(connection).map_err(explain)? == (0, 0) {
-        let script = format!(
-            "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; \
-             PRAGMA application_id = {APPLICATION}; COMMIT;"
-        );
-        return connection.execute_batch(&script).map_err(explain);
-    }
-    verify(connection, path)
+/// Whether there is nothing in the file, not even the mark of another program.
+fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    Ok(tables == 0 && marks(connection)? == (0, 0))
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; \
+         PRAGMA application_id = {APPLICATION}; COMMIT;"
+    ))
 }
 
 /// The marks that say whose file it is, and of which version.

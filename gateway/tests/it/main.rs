@@ -8,6 +8,7 @@ mod databases;
 mod documents;
 mod durability;
 mod feeds;
+mod power_loss;
 mod sessions;
 mod sync_function;
 mod upkeep;
