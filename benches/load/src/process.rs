@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+const TICKS_PER_SECOND: f64 = 100.0;
 /// Longest time a gateway may take to open its file.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -79,8 +80,17 @@ pub fn own_cpu() -> anyhow::Result<f64> {
     cpu("/proc/self/stat")
 }
 
+/// Processor time that the whole machine has used so far, in seconds.
+pub fn machine_cpu() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().context("no processors")?;
+    let fields: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system, then idle and waiting, then interrupts and what the hypervisor took.
+    let busy: f64 = fields.iter().take(3).chain(fields.iter().skip(5).take(3)).sum();
+    Ok(busy / TICKS_PER_SECOND)
+}
+
 fn cpu(path: &str) -> anyhow::Result<f64> {
-    const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string(path)?;
     let fields = stat.rsplit_once(')').context("no name")?.1.split_whitespace();
     let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
