@@ -52,8 +52,8 @@ impl Database {
             live: Arc::new(live),
             started,
             cut: Mutex::default(),
+            offline: AtomicBool::new(config.offline),
             config: RwLock::new(Arc::new(config)),
-            offline: AtomicBool::new(false),
             users: Mutex::default(),
             resync: Mutex::default(),
         }
@@ -71,7 +71,11 @@ impl Database {
 
     /// Puts a stored configuration into force.
     pub fn set_config(&self, config: DatabaseConfig) {
+        let offline = config.offline;
         *self.config.write() = Arc::new(config);
+        if offline != self.is_offline() {
+            self.set_offline(offline);
+        }
     }
 
     /// Whether documents, views and feeds answer 503.

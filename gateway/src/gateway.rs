@@ -106,7 +106,7 @@ fn load(store: &Store) -> Result<Vec<Database>> {
         while let Some(row) = rows.next()? {
             let name: String = row.get(1)?;
             let raw = json::parse_object(row.get_ref(2)?.as_str().unwrap_or_default());
-            let config = DatabaseConfig::parse(&name, raw, row.get(3)?, row.get(4)?, row.get(5)?)?;
+            let config = DatabaseConfig::stored(raw, row.get(3)?, row.get(4)?, row.get(5)?)?;
             let live = Live::new(row.get(0)?, row.get(7)?, row.get(8)?);
             databases.push(Database::new(name, live, row.get(6)?, config));
         }
@@ -147,11 +147,16 @@ impl Seeds {
                 principals::put_user(tx, live, principals::GUEST, &guest, Passwords::Absent)?;
             }
         }
+        // Those that exist have a life of their own by now.
         for (name, body) in self.roles {
-            principals::put_role(tx, live, &name, &body)?;
+            if principals::role_json(tx.conn, live.id, &name)?.is_none() {
+                principals::put_role(tx, live, &name, &body)?;
+            }
         }
         for (name, body, password) in self.users {
-            principals::put_user(tx, live, &name, &body, password)?;
+            if principals::User::load(tx.conn, live.id, &name)?.is_none() {
+                principals::put_user(tx, live, &name, &body, password)?;
+            }
         }
         Ok(())
     }
@@ -243,6 +248,7 @@ impl Inner {
                     "DELETE FROM channel_log WHERE db = ?1",
                     "DELETE FROM principals WHERE db = ?1",
                     "DELETE FROM grants WHERE db = ?1",
+                    "DELETE FROM losses WHERE db = ?1",
                     "DELETE FROM sessions WHERE db = ?1",
                     "DELETE FROM locals WHERE db = ?1",
                     "DELETE FROM docs WHERE db = ?1",

@@ -45,6 +45,79 @@ pub fn splice(members: &str, object: &str) -> String {
     out
 }
 
+/// Adds members to a canonical object's text so that its keys stay sorted. Of two equal keys the added one counts.
+pub fn add_members(mut members: Vec<(&str, String)>, object: &str) -> String {
+    members.sort_unstable_by_key(|(key, _)| *key);
+    let last = members.last().map_or("", |(key, _)| *key);
+    let mut out = String::with_capacity(object.len() + 160);
+    out.push('{');
+    let mut added = members.into_iter().peekable();
+    let mut push = |key: &str, value: &str| {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(key);
+        out.push(':');
+        out.push_str(value);
+    };
+    let mut rest = object.strip_prefix('{').unwrap_or("}");
+    while let Some((key, value, behind)) = next_member(rest) {
+        let plain = key.trim_matches('"');
+        if plain > last {
+            break;
+        }
+        rest = behind;
+        while let Some((name, text)) = added.next_if(|(name, _)| *name < plain) {
+            push(&quote(name), &text);
+        }
+        if added.peek().is_none_or(|(name, _)| *name != plain) {
+            push(key, value);
+        }
+    }
+    for (name, text) in added {
+        push(&quote(name), &text);
+    }
+    if rest != "}" && out.len() > 1 {
+        out.push(',');
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Key, value and what is behind them, of canonical text that stands inside an object.
+fn next_member(text: &str) -> Option<(&str, &str, &str)> {
+    let bytes = text.as_bytes();
+    let key_end = string_end(bytes, 0)?;
+    let mut at = key_end + 1;
+    let mut depth = 0_usize;
+    loop {
+        match bytes.get(at)? {
+            b'"' => at = string_end(bytes, at)? - 1,
+            b'{' | b'[' => depth += 1,
+            b'}' if depth == 0 => return Some((&text[..key_end], &text[key_end + 1..at], &text[at..])),
+            b',' if depth == 0 => return Some((&text[..key_end], &text[key_end + 1..at], &text[at + 1..])),
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// The place behind the string that begins at `from`.
+fn string_end(bytes: &[u8], from: usize) -> Option<usize> {
+    if bytes.get(from) != Some(&b'"') {
+        return None;
+    }
+    let mut at = from + 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
 /// A quoted, escaped JSON string.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -121,7 +194,19 @@ fn needs_escape(ch: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, parse_object, quote, splice};
+    use super::{add_members, canonical, parse_object, quote, splice};
+
+    #[test]
+    fn added_members_keep_the_order() {
+        let added = |object: &str| add_members(vec![("_rev", "2".to_owned()), ("_id", "1".to_owned())], object);
+        assert_eq!(added("{}"), r#"{"_id":1,"_rev":2}"#);
+        assert_eq!(added(r#"{"a":{"Z":1}}"#), r#"{"_id":1,"_rev":2,"a":{"Z":1}}"#);
+        let mixed = r#"{"A":["}",{"b":"\"]"}],"_foo":1,"_rex":{},"z":0}"#;
+        assert_eq!(added(mixed), r#"{"A":["}",{"b":"\"]"}],"_foo":1,"_id":1,"_rev":2,"_rex":{},"z":0}"#);
+        assert_eq!(added(r#"{"_id":9}"#), r#"{"_id":1,"_rev":2}"#);
+        assert_eq!(add_members(Vec::new(), r#"{"a":1}"#), r#"{"a":1}"#);
+        assert_eq!(add_members(Vec::new(), "{}"), "{}");
+    }
 
     #[test]
     fn canonical_sorts_keys_and_keeps_number_literals() {

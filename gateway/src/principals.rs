@@ -2,6 +2,7 @@
 //! Each channel and role carries the sequence at which it was gained; feeds send older documents behind that.
 
 mod edit;
+pub mod losses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use edit::{Change, Passwords, delete, put_role, put_user};
+pub use edit::{Change, Passwords, delete_role, delete_user, put_role, put_user};
 
 use crate::channels::{ALL, PUBLIC};
 use crate::error::Result;

@@ -14,27 +14,35 @@ mod local;
 mod login;
 mod multipart;
 mod principals;
+mod range;
 mod respond;
 mod route;
 mod sessions;
 mod websocket;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
-use crate::database::Database;
+use crate::database::{Database, Reader};
 use crate::gateway::Inner;
+use crate::principals::GUEST;
 use call::Call;
 use failure::{Failure, Reply};
 use route::Route;
 
 /// The gateway's name in answers.
 pub(crate) const SERVER: &str = concat!("Couchbase Sync Gateway/() CE zerocloud/", env!("CARGO_PKG_VERSION"));
+
+/// Most bytes of a body read only to keep the connection, and the longest time that may take.
+const MOST_DRAINED: usize = 256 << 10;
+const LONGEST_DRAIN: Duration = Duration::from_secs(1);
 
 /// Which listener a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +60,10 @@ pub(crate) fn service(gateway: Arc<Inner>, port: Port) -> Router {
 
 async fn handle(State((gateway, port)): State<(Arc<Inner>, Port)>, request: Request) -> Response {
     let mut cors = None;
-    let mut response = match answer(&gateway, port, request, &mut cors).await {
+    let (parts, body) = request.into_parts();
+    let expects = parts.headers.contains_key(header::EXPECT);
+    let mut unread = Some(body);
+    let mut response = match answer(&gateway, port, parts, &mut unread, &mut cors).await {
         Ok(response) => response,
         Err(failure) => failure.into_response(),
     };
@@ -61,13 +72,30 @@ async fn handle(State((gateway, port)): State<(Arc<Inner>, Port)>, request: Requ
     if let Some(cors) = cors {
         cors.apply(headers);
     }
+    if let Some(body) = unread
+        && (expects || !drained(body).await)
+    {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
-async fn answer(gateway: &Arc<Inner>, port: Port, request: Request, cors: &mut Option<cors::Answer>) -> Reply {
-    let route = match route::find(request.uri().path())? {
+/// Reads what nobody wanted, so that the connection can be used again; not without end.
+async fn drained(body: Body) -> bool {
+    let reading = axum::body::to_bytes(body, MOST_DRAINED);
+    matches!(tokio::time::timeout(LONGEST_DRAIN, reading).await, Ok(Ok(_)))
+}
+
+async fn answer(
+    gateway: &Arc<Inner>,
+    port: Port,
+    parts: Parts,
+    body: &mut Option<Body>,
+    cors: &mut Option<cors::Answer>,
+) -> Reply {
+    let route = match route::find(parts.uri.path(), port)? {
         route::Found::Route(route) => route,
-        route::Found::Redirect(to) => return Ok(redirect(&to)),
+        route::Found::Redirect(to) => return Ok(redirect(&to, parts.uri.query())),
     };
     let methods = route.methods(port);
     if methods.is_empty() {
@@ -75,12 +103,12 @@ async fn answer(gateway: &Arc<Inner>, port: Port, request: Request, cors: &mut O
     }
     let db = route.database().and_then(|name| gateway.database(name));
     if port == Port::Public {
-        *cors = db.as_ref().and_then(|db| cors::Answer::of(db, request.headers(), request.method(), methods));
+        *cors = db.as_ref().and_then(|db| cors::Answer::of(db, &parts.headers, &parts.method, methods));
     }
-    if request.method() == Method::OPTIONS {
+    if parts.method == Method::OPTIONS {
         return Ok(allow(StatusCode::NO_CONTENT, methods, Body::empty()));
     }
-    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     if !methods.contains(&method.as_str()) {
         let body = Failure::new(405, "Method Not Allowed").into_response().into_body();
         let mut response = allow(StatusCode::METHOD_NOT_ALLOWED, methods, body);
@@ -88,17 +116,14 @@ async fn answer(gateway: &Arc<Inner>, port: Port, request: Request, cors: &mut O
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         return Ok(response);
     }
-    let call = Call::read(gateway, port, request).await?;
-    dispatch(gateway, call, route, db).await
+    let call = Call::begin(port, parts).await;
+    dispatch(gateway, call, body, route, db).await
 }
 
-fn redirect(to: &str) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    if let Ok(value) = HeaderValue::from_str(to) {
-        response.headers_mut().insert(header::LOCATION, value);
-    }
-    response
+fn redirect(to: &str, query: Option<&str>) -> Response {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let response = respond::empty(StatusCode::MOVED_PERMANENTLY);
+    respond::header(response, header::LOCATION, &format!("{to}{query}"))
 }
 
 fn allow(status: StatusCode, methods: &[&str], body: Body) -> Response {
@@ -117,13 +142,23 @@ fn allow(status: StatusCode, methods: &[&str], body: Body) -> Response {
     response
 }
 
-/// Routes that need no database.
-async fn dispatch(gateway: &Arc<Inner>, call: Call, route: Route, db: Option<Arc<Database>>) -> Reply {
+/// Routes that need no database, then logins, then the rest.
+async fn dispatch(
+    gateway: &Arc<Inner>,
+    mut call: Call,
+    body: &mut Option<Body>,
+    route: Route,
+    db: Option<Arc<Database>>,
+) -> Reply {
+    if route.is_json(&call.method) {
+        call.accepts_json()?;
+    }
     match &route {
         Route::Root => return Ok(databases::welcome(&call)),
         Route::Ping => return Ok(respond::text(StatusCode::OK, "OK")),
-        Route::AllDbs => return databases::all(gateway, &call),
+        Route::AllDbs => return Ok(databases::all(gateway)),
         Route::Db(name) if call.is(&Method::PUT) => {
+            call.receive(gateway, body).await?;
             return databases::create(gateway, &call, name, db.is_some()).await;
         }
         _ => {}
@@ -131,19 +166,26 @@ async fn dispatch(gateway: &Arc<Inner>, call: Call, route: Route, db: Option<Arc
     let Some(db) = db else {
         return Err(match call.port {
             Port::Admin => Failure::new(404, format!("no such database \"{}\"", route.database().unwrap_or_default())),
+            Port::Public if login::offered(&call) => Failure::new(401, "Invalid login"),
             Port::Public => Failure::new(401, "Login required"),
         });
     };
-    if db.is_offline() && !route.works_offline() {
+    let session = matches!(route, Route::Session(_));
+    let login = if session { None } else { Some(login::authenticate(gateway, &call, &db).await?) };
+    if db.is_offline() && !route.works_offline(&call.method) {
         return Err(Failure::new(503, "DB is currently under maintenance"));
     }
-    if route == Route::Session(db.name.clone()) {
+    if let Some(Reader::User(user)) = login.as_ref().map(|login| &login.reader)
+        && user.name == GUEST
+        && db.config().guest_reads_only
+        && route.writes(&call.method)
+    {
+        return Err(Failure::new(403, "Anonymous access is read-only"));
+    }
+    call.receive(gateway, body).await?;
+    let Some(login) = login else {
         return sessions::current(gateway, &call, &db).await;
-    }
-    let login = login::authenticate(gateway, &call, &db).await?;
-    if route.is_json() {
-        call.accepts_json()?;
-    }
+    };
     let at = At { gateway: Arc::clone(gateway), reader: login.reader, db, call };
     let mut response = resource(at, route).await?;
     if let Some(cookie) = login.cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
@@ -168,8 +210,8 @@ async fn resource(at: At, route: Route) -> Reply {
         Route::Commit(_) => Ok(databases::commit(&at)),
         Route::Config(_) => databases::config(&at).await,
         Route::ConfigSync(_) => databases::config_sync(&at).await,
-        Route::Offline(_) => Ok(databases::set_offline(&at, true)),
-        Route::Online(_) => Ok(databases::set_offline(&at, false)),
+        Route::Offline(_) => databases::set_offline(&at, true).await,
+        Route::Online(_) => databases::set_offline(&at, false).await,
         Route::Resync(_) => databases::resync(&at),
         Route::Purge(_) => databases::purge(at).await,
         Route::AllDocs(_) => all_docs::get(at).await,

@@ -63,11 +63,11 @@ impl fmt::Display for Rev {
     }
 }
 
-/// `_revisions` as text: digests newest first, without generations.
-pub fn revisions_member(history: &[Rev]) -> String {
+/// The value of `_revisions`: digests newest first, without generations.
+pub fn revisions_value(history: &[Rev]) -> String {
     let start = history.first().map_or(0, Rev::generation);
     let ids: Vec<String> = history.iter().map(|rev| json::quote(rev.digest())).collect();
-    format!("\"_revisions\":{{\"start\":{start},\"ids\":[{}]}}", ids.join(","))
+    format!("{{\"start\":{start},\"ids\":[{}]}}", ids.join(","))
 }
 
 #[cfg(test)]

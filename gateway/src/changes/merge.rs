@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::seq::Seq;
 use crate::error::Result;
+use crate::principals::losses::Period;
 
 /// What a reader may follow, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,21 @@ pub struct Source {
     pub channel: Option<String>,
     /// Sequence at which the reader gained it; up to 1 counts as always.
     pub gained: i64,
+    /// Set when the reader has it no more: then its documents are told to be dropped.
+    pub lost: Option<Lost>,
+}
+
+/// A channel a reader had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Sequence at which it was lost.
+    pub at: i64,
+    /// Documents up to this sequence have been told.
+    pub told: i64,
+    /// Documents up to this sequence the reader has surely been sent; others only if they were in the channel in time.
+    pub sent: i64,
+    /// When the reader had it, in so far as the end of that is news.
+    pub had: Vec<Period>,
 }
 
 /// A row of a channel's log.
@@ -44,15 +60,10 @@ struct Cursor<'a> {
 }
 
 impl Source {
-    /// Where a row of this source stands in the feed; `None` for what is never sent as backfill.
-    pub(super) fn place(&self, row: &Row) -> Option<Seq> {
-        if self.gained <= 1 || row.seq >= self.gained {
-            return Some(Seq::plain(row.seq));
-        }
-        (!row.removed).then(|| Seq::behind(self.gained, row.seq))
-    }
-
     fn spans(&self, since: Seq, until: Seq) -> VecDeque<Span> {
+        if let Some(lost) = &self.lost {
+            return [Span { from: lost.told, to: until.at(), trigger: Some(lost.at) }].into();
+        }
         let mut spans = VecDeque::new();
         let backfill = self.gained > 1 && since < Seq::plain(self.gained) && Seq::plain(self.gained) <= until;
         if backfill {
@@ -83,9 +94,10 @@ impl Cursor<'_> {
             if done {
                 self.spans.pop_front();
             }
+            let revoked = self.source.lost.is_some();
             self.rows.extend(rows.into_iter().filter_map(|row| match trigger {
                 None => Some((Seq::plain(row.seq), row)),
-                Some(trigger) => (!row.removed).then(|| (Seq::behind(trigger, row.seq), row)),
+                Some(trigger) => (revoked || !row.removed).then(|| (Seq::behind(trigger, row.seq), row)),
             }));
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::seq::Seq;
+use crate::channels::is_valid;
 use crate::error::{Error, Result};
 use crate::json::Object;
 
@@ -55,6 +56,10 @@ pub struct Options {
     pub active_only: bool,
     /// Whether entries list all leaves.
     pub all_leaves: bool,
+    /// Whether documents a user may no longer see are told.
+    pub revocations: bool,
+    /// Whether a WebSocket's frames are one gzip stream.
+    pub gzip: bool,
     /// What to leave out.
     pub filter: Filter,
     /// Newlines while waiting.
@@ -76,6 +81,7 @@ const NAMES: &[&str] = &[
     "doc_ids",
     "heartbeat",
     "timeout",
+    "revocations",
 ];
 
 /// Puts query parameters over those of a body.
@@ -103,15 +109,29 @@ fn truth(body: &Object, name: &str) -> bool {
     text(body, name).as_deref() == Some("true")
 }
 
-fn list(value: Option<&Value>) -> Option<Vec<String>> {
-    match value? {
-        Value::Array(items) => Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+/// Names with commas between, or an array of them; `None` when there are none.
+fn channels(body: &Object) -> Option<Vec<String>> {
+    let names: Vec<String> = match body.get("channels")? {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::String(text) if !text.is_empty() => text.split(',').map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    (!names.is_empty()).then_some(names)
+}
+
+/// A JSON array, as value or as text, or names with commas between; `None` when there are none.
+fn doc_ids(body: &Object) -> Option<Vec<String>> {
+    let strings = |items: &[Value]| items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let names: Vec<String> = match body.get("doc_ids")? {
+        Value::Array(items) => strings(items),
         Value::String(text) => match crate::json::parse(text.as_bytes()) {
-            Ok(Value::Array(items)) => list(Some(&Value::Array(items))),
-            _ => Some(text.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect()),
+            Ok(Value::Array(items)) => strings(&items),
+            _ if text.is_empty() => Vec::new(),
+            _ => text.split(',').map(str::to_owned).collect(),
         },
-        _ => None,
-    }
+        _ => Vec::new(),
+    };
+    (!names.is_empty()).then_some(names)
 }
 
 impl Options {
@@ -128,14 +148,18 @@ impl Options {
             None | Some("") => Filter::None,
             Some("sync_gateway/bychannel") => {
                 let missing = || Error::bad_request("Missing 'channels' filter parameter");
-                Filter::Channels(list(body.get("channels")).filter(|list| !list.is_empty()).ok_or_else(missing)?)
+                let channels = channels(body).ok_or_else(missing)?;
+                if let Some(bad) = channels.iter().find(|name| !is_valid(name)) {
+                    return Err(Error::bad_request(format!("Illegal channel name {bad:?}")));
+                }
+                Filter::Channels(channels)
             }
             Some("_doc_ids") => {
                 if kind != Kind::Normal {
                     return Err(Error::bad_request("Filter '_doc_ids' is only valid for feed=normal"));
                 }
                 let missing = || Error::bad_request("Missing 'doc_ids' filter parameter");
-                Filter::DocIds(list(body.get("doc_ids")).filter(|list| !list.is_empty()).ok_or_else(missing)?)
+                Filter::DocIds(doc_ids(body).ok_or_else(missing)?)
             }
             Some(_) => {
                 return Err(Error::bad_request("Unknown filter; try sync_gateway/bychannel or _doc_ids"));
@@ -146,10 +170,7 @@ impl Options {
 
     /// Checks a WebSocket's options: `filter` is not looked at, `channels` filters.
     pub fn parse_websocket(body: &Object) -> Result<Self> {
-        let filter = match list(body.get("channels")) {
-            Some(channels) if !channels.is_empty() => Filter::Channels(channels),
-            _ => Filter::None,
-        };
+        let filter = channels(body).map_or(Filter::None, Filter::Channels);
         Self::with(body, Kind::Websocket, filter)
     }
 
@@ -174,6 +195,8 @@ impl Options {
             include_docs: truth(body, "include_docs"),
             active_only: truth(body, "active_only"),
             all_leaves: text(body, "style").as_deref() == Some("all_docs"),
+            revocations: truth(body, "revocations"),
+            gzip: text(body, "accept_encoding").as_deref() == Some("gzip"),
             filter,
             heartbeat,
             timeout: Duration::from_millis(timeout),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::merge::{Merge, Row, Source};
+use super::merge::{Lost, Merge, Row, Source};
 use super::options::{Filter, Options};
 use super::seq::Seq;
 use crate::channels::{ALL, Removal};
@@ -14,8 +14,12 @@ use crate::database::{Database, Reader};
 use crate::error::Result;
 use crate::json;
 use crate::principals::User;
+use crate::principals::losses::{self, Standing, overlap};
 use crate::revs::tree::Tree;
 use crate::store::docs::DocRow;
+
+/// A batch ends when it has become this large, so that a slow reader holds little memory.
+const MOST_BYTES: usize = 1 << 20;
 
 /// Entries as JSON text, and how far the feed has come.
 #[derive(Debug, Default)]
@@ -43,18 +47,25 @@ pub struct Range {
 pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Options, range: Range) -> Result<Batch> {
     let (last, _) = db.counters(conn)?;
     let until = range.until.unwrap_or(Seq::plain(last));
-    let sources = sources(reader, &options.filter);
-    let view = View { conn, options, sources: &sources };
+    let mut sources = sources(reader, &options.filter);
     if let Filter::DocIds(ids) = &options.filter {
-        return view.named(db, ids, range, until);
+        return View { conn, options, reader, sources: &sources }.named(db, ids, range, until);
     }
+    if let Reader::User(user) = reader
+        && options.revocations
+        && !options.active_only
+    {
+        sources.extend(revoked(conn, db, user, range.since)?);
+    }
+    let view = View { conn, options, reader, sources: &sources };
     let chunk = i64::try_from(range.limit.clamp(16, 256)).unwrap_or(256);
     let mut merge = Merge::new(conn, db.id(), &sources, range.since, until, chunk)?;
     let mut principal = principal(reader, range.since, until);
     let mut batch = Batch::default();
+    let mut bytes = 0;
     let mut next = merge.next()?;
     loop {
-        if batch.entries.len() >= range.limit {
+        if batch.entries.len() >= range.limit || bytes >= MOST_BYTES {
             batch.reached = batch.entries.last().map(|(seq, _)| *seq);
             return Ok(batch);
         }
@@ -65,6 +76,7 @@ pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Option
         }
         let Some((at, rows)) = next else { break };
         if let Some(text) = view.entry(at, &rows)? {
+            bytes += text.len();
             batch.entries.push((at, text));
         }
         next = merge.next()?;
@@ -76,7 +88,7 @@ pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Option
 
 /// What a reader follows under a filter.
 fn sources(reader: &Reader, filter: &Filter) -> Vec<Source> {
-    let source = |channel: &str, gained: i64| Source { channel: (channel != ALL).then(|| channel.to_owned()), gained };
+    let source = |channel: &str, gained: i64| Source { channel: named(channel), gained, lost: None };
     let wanted: Option<BTreeSet<&str>> = match filter {
         Filter::Channels(channels) => Some(channels.iter().map(String::as_str).collect()),
         _ => None,
@@ -100,6 +112,27 @@ fn sources(reader: &Reader, filter: &Filter) -> Vec<Source> {
     }
 }
 
+/// A channel's name in a source.
+fn named(channel: &str) -> Option<String> {
+    (channel != ALL).then(|| channel.to_owned())
+}
+
+/// Channels the user has lost behind this position.
+fn revoked(conn: &Connection, db: &Database, user: &User, since: Seq) -> Result<Vec<Source>> {
+    let (check, sent) = (since.at(), since.last_sent());
+    let standing = Standing { check, trigger: since.trigger() };
+    let mut found = Vec::new();
+    for (channel, at) in losses::revoked(conn, db.id(), user, standing)? {
+        let resumed = since.trigger() == Some(at);
+        let (told, known) = if resumed { (sent, at - 1) } else { (0, check) };
+        let mut had = losses::periods(conn, db.id(), user, &channel)?;
+        had.retain(|(_, end)| *end > known);
+        let channel = named(&channel);
+        found.push(Source { channel, gained: 0, lost: Some(Lost { at, told, sent, had }) });
+    }
+    Ok(found)
+}
+
 /// The entry about the user.
 fn principal(reader: &Reader, since: Seq, until: Seq) -> Option<(Seq, String)> {
     let Reader::User(user) = reader else {
@@ -116,16 +149,34 @@ fn principal(reader: &Reader, since: Seq, until: Seq) -> Option<(Seq, String)> {
 struct View<'a> {
     conn: &'a Connection,
     options: &'a Options,
+    reader: &'a Reader,
     sources: &'a [Source],
 }
 
 impl View<'_> {
+    fn held(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().filter(|source| source.lost.is_none())
+    }
+
     fn follows(&self, channel: &str) -> bool {
-        self.sources.iter().any(|source| source.channel.as_deref().is_none_or(|name| name == channel))
+        self.held().any(|source| source.channel.as_deref().is_none_or(|name| name == channel))
+    }
+
+    fn is_followed(&self, doc: &DocRow) -> bool {
+        self.follows_all() || doc.chans.active.iter().any(|name| self.follows(name))
+    }
+
+    /// Where a document stands, or stood when it left.
+    fn place(&self, doc: &DocRow) -> Option<Seq> {
+        if self.is_followed(doc) {
+            return Some(Seq::plain(doc.seq));
+        }
+        let left = doc.chans.removed.iter().filter(|removal| self.follows(&removal.channel));
+        left.map(|removal| Seq::plain(removal.seq)).max()
     }
 
     fn follows_all(&self) -> bool {
-        self.sources.iter().any(|source| source.channel.is_none())
+        self.held().any(|source| source.channel.is_none())
     }
 
     /// The entry at a position, or nothing when another one tells it better.
@@ -136,13 +187,46 @@ impl View<'_> {
         let Some(doc) = DocRow::by_num(self.conn, first.num)? else {
             return Ok(None);
         };
-        if rows.iter().any(|(_, row)| !row.removed) {
+        let (held, lost): (Vec<_>, Vec<_>) = rows.iter().partition(|(source, _)| source.lost.is_none());
+        if held.iter().any(|(_, row)| !row.removed) {
             if doc.deleted && (self.options.active_only || at != Seq::plain(doc.seq)) {
                 return Ok(None);
             }
             return Ok(Some(self.live_entry(at, &doc)));
         }
-        Ok(self.removal(at, &doc))
+        if !held.is_empty() {
+            return Ok(self.removal(at, &doc));
+        }
+        Ok(lost.into_iter().find_map(|(source, row)| self.revocation(at, source, row, &doc)))
+    }
+
+    /// The document stands in a channel the reader has lost.
+    fn revocation(&self, at: Seq, source: &Source, row: Row, doc: &DocRow) -> Option<String> {
+        let lost = source.lost.as_ref()?;
+        if self.reader.sees(&doc.chans.active) {
+            return None;
+        }
+        if row.seq > lost.sent {
+            let stays = doc.chans.stays(source.channel.as_deref());
+            if !stays.iter().any(|stay| lost.had.iter().any(|had| overlap(*stay, *had).is_some())) {
+                return None;
+            }
+        }
+        let removal = doc.chans.removed.iter().find(|removal| row.removed && removal.seq == row.seq);
+        let (rev, deleted) = removal.map_or((&doc.rev, doc.deleted), |removal| (&removal.rev, removal.deleted));
+        let mut text = format!("{{\"seq\":{},\"id\":{}", at.to_json(), json::quote(&doc.id));
+        if deleted {
+            text.push_str(",\"deleted\":true");
+        }
+        if let Some(removal) = removal {
+            let _ = write!(text, ",\"removed\":[{}]", json::quote(&removal.channel));
+        }
+        if self.options.include_docs {
+            text.push_str(",\"doc\":");
+            text.push_str(&withheld(&doc.id, rev, deleted));
+        }
+        let _ = write!(text, ",\"changes\":[{}],\"revoked\":true}}", rev_object(rev));
+        Some(text)
     }
 
     fn live_entry(&self, at: Seq, doc: &DocRow) -> String {
@@ -153,9 +237,11 @@ impl View<'_> {
         text.push_str(",\"changes\":[");
         text.push_str(&rev_object(&doc.rev));
         if self.options.all_leaves {
-            for (rev, _) in Tree::decode(&doc.tree).leaves().into_iter().skip(1) {
-                text.push(',');
-                text.push_str(&rev_object(rev.as_str()));
+            for (rev, deleted) in Tree::decode(&doc.tree).leaves().into_iter().skip(1) {
+                if !(deleted && self.options.active_only) {
+                    text.push(',');
+                    text.push_str(&rev_object(rev.as_str()));
+                }
             }
         }
         text.push(']');
@@ -168,20 +254,19 @@ impl View<'_> {
     }
 
     fn document(doc: &DocRow) -> String {
-        let mut members = crate::database::write::members(&doc.id, &doc.rev);
+        let mut members = vec![("_id", json::quote(&doc.id)), ("_rev", json::quote(&doc.rev))];
         if doc.deleted {
-            members.push_str(",\"_deleted\":true");
+            members.push(("_deleted", "true".to_owned()));
         }
         if let Some(atts) = &doc.atts {
-            members.push_str(",\"_attachments\":");
-            members.push_str(atts);
+            members.push(("_attachments", atts.clone()));
         }
-        json::splice(&members, &doc.body)
+        json::add_members(members, &doc.body)
     }
 
     /// The document has left the last channel in which the reader saw it.
     fn removal(&self, at: Seq, doc: &DocRow) -> Option<String> {
-        if self.options.active_only || self.follows_all() || doc.chans.active.iter().any(|name| self.follows(name)) {
+        if self.options.active_only || self.is_followed(doc) {
             return None;
         }
         let left: Vec<&Removal> = doc.chans.removed.iter().filter(|removal| self.follows(&removal.channel)).collect();
@@ -200,59 +285,51 @@ impl View<'_> {
             rev_object(&removal.rev)
         );
         if self.options.include_docs {
-            let mark = if removal.deleted { "_deleted" } else { "_removed" };
-            let members = crate::database::write::members(&doc.id, &removal.rev);
-            let _ = write!(text, ",\"doc\":{{{members},\"{mark}\":true}}");
+            text.push_str(",\"doc\":");
+            text.push_str(&withheld(&doc.id, &removal.rev, removal.deleted));
         }
         text.push('}');
         Some(text)
     }
 
-    /// The entries of named documents, by sequence.
+    /// The entries of named documents, by sequence; never behind a grant.
     fn named(&self, db: &Database, ids: &[String], range: Range, until: Seq) -> Result<Batch> {
-        let mut entries = Vec::new();
         let ids: BTreeSet<&String> = ids.iter().collect();
+        let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            let Some(doc) = DocRow::get(self.conn, db.id(), id)? else {
-                continue;
+            let doc = DocRow::get(self.conn, db.id(), id)?;
+            found.extend(doc.and_then(|doc| Some((self.place(&doc)?, doc.num))));
+        }
+        found.retain(|(at, _)| *at > range.since && *at <= until);
+        found.sort_unstable();
+        let mut batch = Batch { caught_up: true, ..Batch::default() };
+        let mut bytes = 0;
+        for (at, num) in found {
+            if batch.entries.len() >= range.limit || bytes >= MOST_BYTES {
+                batch.caught_up = false;
+                break;
+            }
+            let Some(doc) = DocRow::by_num(self.conn, num)? else { continue };
+            let text = if self.is_followed(&doc) {
+                (!(doc.deleted && self.options.active_only)).then(|| self.live_entry(at, &doc))
+            } else {
+                self.removal(at, &doc)
             };
-            for (at, rows) in self.rows_of(&doc) {
-                if at > range.since
-                    && at <= until
-                    && let Some(text) = self.entry(at, &rows)?
-                {
-                    entries.push((at, text));
-                    break;
-                }
+            if let Some(text) = text {
+                bytes += text.len();
+                batch.entries.push((at, text));
             }
         }
-        entries.sort_by_key(|(at, _)| *at);
-        entries.truncate(range.limit);
-        Ok(Batch { reached: entries.last().map(|(at, _)| *at), entries, caught_up: true })
+        batch.reached = batch.entries.last().map(|(at, _)| *at);
+        Ok(batch)
     }
+}
 
-    /// Where one document stands in the feed, first position first.
-    fn rows_of(&self, doc: &DocRow) -> Vec<(Seq, Vec<(&Source, Row)>)> {
-        let mut found = Vec::new();
-        for source in self.sources {
-            let row = |seq, removed| Row { seq, num: doc.num, removed };
-            let row = match &source.channel {
-                None => Some(row(doc.seq, false)),
-                Some(name) if doc.chans.active.contains(name) => Some(row(doc.seq, false)),
-                Some(name) => {
-                    let removal = doc.chans.removed.iter().find(|removal| removal.channel == *name);
-                    removal.map(|removal| row(removal.seq, true))
-                }
-            };
-            if let Some(row) = row
-                && let Some(at) = source.place(&row)
-            {
-                found.push((at, vec![(source, row)]));
-            }
-        }
-        found.sort_by_key(|(at, _)| *at);
-        found
-    }
+/// A document whose body the reader may not see, or that has none.
+fn withheld(id: &str, rev: &str, deleted: bool) -> String {
+    let mark = if deleted { "_deleted" } else { "_removed" };
+    let members = vec![("_id", json::quote(id)), ("_rev", json::quote(rev)), (mark, "true".to_owned())];
+    json::add_members(members, "{}")
 }
 
 fn rev_object(rev: &str) -> String {

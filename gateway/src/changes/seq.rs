@@ -59,6 +59,16 @@ impl Seq {
         if !self.plain && self.at == trigger { self.behind } else { 0 }
     }
 
+    /// The sequence a backfill was triggered by, if this is a position within one.
+    pub const fn trigger(self) -> Option<i64> {
+        if self.plain { None } else { Some(self.at) }
+    }
+
+    /// The sequence of the last change that has been sent.
+    pub const fn last_sent(self) -> i64 {
+        if self.plain { self.at } else { self.behind }
+    }
+
     /// The last plain sequence that has been sent.
     pub fn sent_plain(self) -> i64 {
         if self.plain { self.at } else { self.at - 1 }

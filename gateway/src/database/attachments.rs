@@ -9,12 +9,17 @@ use sha1::{Digest as _, Sha1};
 use crate::error::{Error, Result};
 use crate::json::{self, Object};
 
+/// Most bytes of one attachment.
+const LARGEST: usize = 20 << 20;
+
 /// One attachment in an edit.
 #[derive(Debug)]
 struct Item {
     name: String,
     content_type: Option<String>,
     encoding: Option<Value>,
+    /// Length before the encoding, as the client has it.
+    decoded_length: Option<u64>,
     content: Content,
 }
 
@@ -34,6 +39,14 @@ pub fn digest(data: &[u8]) -> String {
     format!("sha1-{}", STANDARD.encode(Sha1::digest(data)))
 }
 
+fn decode(text: &str) -> Result<Vec<u8>> {
+    let data = STANDARD.decode(text).map_err(|_| Error::bad_request("Invalid attachment data"))?;
+    if data.len() > LARGEST {
+        return Err(Error::refused(413, "attachment too large"));
+    }
+    Ok(data)
+}
+
 impl Sent {
     /// Reads `_attachments`, decoding inline data.
     pub fn parse(members: Option<Object>) -> Result<Self> {
@@ -43,9 +56,7 @@ impl Sent {
                 return Err(Error::bad_request("Invalid attachment"));
             };
             let content = match meta.get("data") {
-                Some(Value::String(text)) => {
-                    Content::Data(STANDARD.decode(text).map_err(|_| Error::bad_request("Invalid attachment data"))?)
-                }
+                Some(Value::String(text)) => Content::Data(decode(text)?),
                 Some(_) => return Err(Error::bad_request("Invalid attachment data")),
                 None if meta.get("stub") == Some(&Value::Bool(true)) => Content::Stub(meta.clone()),
                 None => return Err(Error::bad_request("Missing data of attachment")),
@@ -53,7 +64,8 @@ impl Sent {
             items.push(Item {
                 name,
                 content_type: meta.get("content_type").and_then(Value::as_str).map(str::to_owned),
-                encoding: meta.get("encoding").cloned(),
+                encoding: meta.get("encoding").filter(|encoding| !encoding.is_null()).cloned(),
+                decoded_length: meta.get("length").and_then(Value::as_u64),
                 content,
             });
         }
@@ -92,11 +104,16 @@ impl Item {
         if let Some(content_type) = &self.content_type {
             meta.insert("content_type".to_owned(), json!(content_type));
         }
+        meta.insert("digest".to_owned(), json!(digest));
         if let Some(encoding) = &self.encoding {
             meta.insert("encoding".to_owned(), encoding.clone());
+            meta.insert("encoded_length".to_owned(), json!(length));
+            if let Some(decoded) = self.decoded_length {
+                meta.insert("length".to_owned(), json!(decoded));
+            }
+        } else {
+            meta.insert("length".to_owned(), json!(length));
         }
-        meta.insert("digest".to_owned(), json!(digest));
-        meta.insert("length".to_owned(), json!(length));
         meta.insert("revpos".to_owned(), json!(generation));
         meta.insert("stub".to_owned(), Value::Bool(true));
         meta
@@ -110,17 +127,24 @@ pub fn load(conn: &Connection, num: i64, digest: &str) -> Result<Option<Vec<u8>>
     Ok(row.optional()?)
 }
 
-/// Replaces stubs by base64 data.
-pub fn inline(conn: &Connection, num: i64, atts: &str) -> Result<String> {
+/// Replaces the stubs of this generation and later ones by base64 data.
+pub fn inline(conn: &Connection, num: i64, atts: &str, from: u64) -> Result<String> {
     let mut members = json::parse_object(atts);
     for meta in members.values_mut().filter_map(Value::as_object_mut) {
-        let digest = meta.get("digest").and_then(Value::as_str).unwrap_or_default();
-        if let Some(data) = load(conn, num, digest)? {
+        if let Some(data) = load_newer(conn, num, meta, from)? {
             meta.remove("stub");
             meta.insert("data".to_owned(), json!(STANDARD.encode(data)));
         }
     }
     Ok(json::canonical(&members))
+}
+
+/// The bytes of an attachment that was last changed in this generation or later.
+pub fn load_newer(conn: &Connection, num: i64, meta: &Object, from: u64) -> Result<Option<Vec<u8>>> {
+    if meta.get("revpos").and_then(Value::as_u64).is_some_and(|revpos| revpos < from) {
+        return Ok(None);
+    }
+    load(conn, num, meta.get("digest").and_then(Value::as_str).unwrap_or_default())
 }
 
 /// Forgets data that no kept revision of the document refers to.

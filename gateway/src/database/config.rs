@@ -1,82 +1,27 @@
-//! A database's configuration: which keys there are, and what the gateway makes of them.
+//! A database's configuration: what the gateway makes of its keys.
+
+mod keys;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use md5::{Digest as _, Md5};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::json::{self, Object};
-use crate::script::{DEFAULT_SYNC, SyncFunction};
+use crate::script::{DEFAULT_SYNC, Limits, SyncFunction};
 
-/// Keys a configuration may have; those without effect here are kept and shown.
-const KEYS: &[&str] = &[
-    "allow_conflicts",
-    "allow_empty_password",
-    "auto_import",
-    "bucket",
-    "bucket_op_timeout_ms",
-    "cache",
-    "client_partition_window_secs",
-    "compact_interval_days",
-    "cors",
-    "created_at",
-    "delta_sync",
-    "disable_password_auth",
-    "disable_public_all_docs",
-    "enable_shared_bucket_access",
-    "enable_star_channel",
-    "enable_xattrs",
-    "event_handlers",
-    "guest",
-    "import_backup_old_rev",
-    "import_docs",
-    "import_filter",
-    "import_partitions",
-    "index",
-    "javascript_timeout_secs",
-    "kv_tls_port",
-    "local_doc_expiry_secs",
-    "logging",
-    "max_concurrent_query_ops",
-    "name",
-    "num_index_replicas",
-    "offline",
-    "oidc",
-    "old_rev_expiry_seconds",
-    "pool",
-    "query_pagination_limit",
-    "replications",
-    "rev_cache_size",
-    "revs_limit",
-    "roles",
-    "scopes",
-    "secure_cookie_override",
-    "send_www_authenticate_header",
-    "serve_insecure_attachment_types",
-    "server",
-    "session_cookie_http_only",
-    "session_cookie_name",
-    "session_cookie_same_site",
-    "slow_query_warning_threshold",
-    "store_legacy_revtree_data",
-    "suspendable",
-    "sync",
-    "unsupported",
-    "updated_at",
-    "use_views",
-    "user_xattr_key",
-    "users",
-    "view_query_timeout_secs",
-];
+/// Name of the session cookie unless said otherwise.
+pub const DEFAULT_COOKIE: &str = "SyncGatewaySession";
 
 const SMALLEST_REVS_LIMIT: usize = 20;
+/// Seconds; a longer run would keep every other writer waiting.
+const LONGEST_SCRIPT: i64 = 60;
 
 /// Cross-origin settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cors {
     /// Origins whose pages may read answers.
     pub origin: Vec<String>,
@@ -109,6 +54,18 @@ pub struct DatabaseConfig {
     pub user_views: bool,
     /// Name of the session cookie.
     pub cookie_name: String,
+    /// What stands behind the session cookie's expiry: `HttpOnly` and its like.
+    pub cookie_attributes: String,
+    /// Whether names and passwords are not looked at.
+    pub no_passwords: bool,
+    /// Whether users may not list documents.
+    pub no_public_all_docs: bool,
+    /// Whether the guest may not write.
+    pub guest_reads_only: bool,
+    /// Whether the database is out of service.
+    pub offline: bool,
+    /// Longest run of the sync function.
+    pub script_time: Duration,
     /// Whether a 401 asks for a login.
     pub www_authenticate: bool,
     /// Cross-origin settings.
@@ -117,39 +74,56 @@ pub struct DatabaseConfig {
 
 impl DatabaseConfig {
     /// Checks a configuration for the database `name`.
-    pub fn parse(name: &str, mut raw: Object, version: i64, created: i64, updated: i64) -> Result<Self> {
-        if let Some(unknown) = raw.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(Error::bad_request(format!("unknown configuration key {unknown:?}")));
-        }
-        raw.remove("created_at");
-        raw.remove("updated_at");
-        if let Some(given) = raw.remove("name")
-            && given.as_str() != Some(name)
+    pub fn parse(name: &str, raw: Object, version: i64, created: i64, updated: i64) -> Result<Self> {
+        keys::check(&raw)?;
+        if let Some(given) = text(&raw, "name").filter(|given| !given.is_empty())
+            && given != name
         {
             return Err(Error::bad_request("the name in the configuration is not the database's"));
         }
-        if truth(&raw, "allow_conflicts", false)? {
+        Self::stored(raw, version, created, updated)
+    }
+
+    /// A configuration as stored: checked before, perhaps by a version that knew other keys.
+    pub fn stored(mut raw: Object, version: i64, created: i64, updated: i64) -> Result<Self> {
+        for key in ["created_at", "updated_at", "name"] {
+            raw.remove(key);
+        }
+        let truth = |key: &str, default: bool| raw.get(key).and_then(Value::as_bool).unwrap_or(default);
+        let number = |key: &str, default: i64| raw.get(key).and_then(Value::as_i64).unwrap_or(default);
+        let unsupported = |path: &str| {
+            let found = raw.get("unsupported").and_then(|value| value.pointer(path));
+            found.and_then(Value::as_bool).unwrap_or(false)
+        };
+        if truth("allow_conflicts", false) {
             return Err(Error::bad_request("allow_conflicts: true is not supported"));
         }
-        let revs_limit = number(&raw, "revs_limit", 50)?;
-        let revs_limit = usize::try_from(revs_limit).unwrap_or(0);
+        let revs_limit = usize::try_from(number("revs_limit", 50)).unwrap_or(0);
         if revs_limit < SMALLEST_REVS_LIMIT {
             return Err(Error::bad_request(format!("revs_limit must be at least {SMALLEST_REVS_LIMIT}")));
         }
-        let sync: Arc<str> = match raw.get("sync") {
-            None | Some(Value::Null) => DEFAULT_SYNC.into(),
-            Some(Value::String(text)) if text.trim().is_empty() => DEFAULT_SYNC.into(),
-            Some(Value::String(text)) => text.as_str().into(),
-            Some(_) => return Err(Error::bad_request("sync must be the text of a function")),
+        let sync: Arc<str> = match text(&raw, "sync") {
+            Some(source) if !source.trim().is_empty() => source.into(),
+            _ => DEFAULT_SYNC.into(),
         };
         SyncFunction::compile(&sync).map_err(|error| Error::bad_request(format!("sync function: {error}")))?;
+        let script_time = match number("javascript_timeout_secs", 0) {
+            0 => Limits::default().time,
+            seconds => Duration::from_secs(seconds.min(LONGEST_SCRIPT).unsigned_abs()),
+        };
         Ok(Self {
             revs_limit,
-            old_rev_expiry: number(&raw, "old_rev_expiry_seconds", 300)?,
-            user_views: user_views(&raw),
-            cookie_name: text(&raw, "session_cookie_name", "SyncGatewaySession")?,
-            www_authenticate: truth(&raw, "send_www_authenticate_header", true)?,
-            cors: cors(&raw)?,
+            old_rev_expiry: number("old_rev_expiry_seconds", 300),
+            user_views: unsupported("/user_views/enabled"),
+            guest_reads_only: unsupported("/guest_read_only"),
+            cookie_name: cookie_name(&raw)?,
+            cookie_attributes: cookie_attributes(&raw)?,
+            www_authenticate: truth("send_www_authenticate_header", true),
+            no_passwords: truth("disable_password_auth", false),
+            no_public_all_docs: truth("disable_public_all_docs", false),
+            offline: truth("offline", false),
+            script_time,
+            cors: cors(&raw),
             sync,
             raw,
             version,
@@ -187,42 +161,51 @@ pub fn is_valid_name(name: &str) -> bool {
         && name.chars().all(|ch| ch.is_ascii_lowercase() || ch.is_ascii_digit() || "-_$()+/".contains(ch))
 }
 
-fn truth(raw: &Object, key: &str, default: bool) -> Result<bool> {
-    match raw.get(key) {
-        None | Some(Value::Null) => Ok(default),
-        Some(Value::Bool(value)) => Ok(*value),
-        Some(_) => Err(Error::bad_request(format!("{key} must be true or false"))),
-    }
+fn text<'a>(raw: &'a Object, key: &str) -> Option<&'a str> {
+    raw.get(key).and_then(Value::as_str)
 }
 
-fn number(raw: &Object, key: &str, default: i64) -> Result<i64> {
-    match raw.get(key) {
-        None | Some(Value::Null) => Ok(default),
-        Some(value) => value
-            .as_i64()
-            .filter(|&number| number >= 0)
-            .ok_or_else(|| Error::bad_request(format!("{key} must be a whole number"))),
+/// A token as cookies allow.
+fn cookie_name(raw: &Object) -> Result<String> {
+    let name = text(raw, "session_cookie_name").filter(|name| !name.is_empty()).unwrap_or(DEFAULT_COOKIE);
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+        return Ok(name.to_owned());
     }
+    Err(Error::bad_request("session_cookie_name cannot be the name of a cookie"))
 }
 
-fn text(raw: &Object, key: &str, default: &str) -> Result<String> {
-    match raw.get(key) {
-        None | Some(Value::Null) => Ok(default.to_owned()),
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        Some(_) => Err(Error::bad_request(format!("{key} must be a text"))),
+fn cookie_attributes(raw: &Object) -> Result<String> {
+    let mut attributes = String::new();
+    let set = |key: &str| raw.get(key).and_then(Value::as_bool) == Some(true);
+    if set("session_cookie_http_only") {
+        attributes.push_str("; HttpOnly");
     }
+    if set("session_cookie_secure") {
+        attributes.push_str("; Secure");
+    }
+    let same_site = raw.get("unsupported").and_then(|value| value.get("same_site_cookie")).and_then(Value::as_str);
+    attributes.push_str(match same_site {
+        None | Some("Default") => "",
+        Some("Lax") => "; SameSite=Lax",
+        Some("Strict") => "; SameSite=Strict",
+        Some("None") => "; SameSite=None",
+        Some(_) => return Err(Error::bad_request("same_site_cookie must be Default, Lax, Strict or None")),
+    });
+    Ok(attributes)
 }
 
-fn user_views(raw: &Object) -> bool {
-    let enabled = raw.get("unsupported").and_then(|value| value.pointer("/user_views/enabled"));
-    enabled.and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn cors(raw: &Object) -> Result<Option<Cors>> {
-    match raw.get("cors") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_str(&value.to_string())
-            .map(Some)
-            .map_err(|error| Error::bad_request(format!("cors: {error}"))),
-    }
+/// Nothing when nothing is set.
+fn cors(raw: &Object) -> Option<Cors> {
+    let given = raw.get("cors")?;
+    let texts = |key: &str| -> Vec<String> {
+        let items = given.get(key).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let cors = Cors {
+        origin: texts("origin"),
+        login_origin: texts("login_origin"),
+        headers: texts("headers"),
+        max_age: given.get("max_age").and_then(Value::as_i64).unwrap_or(0),
+    };
+    (cors != Cors::default()).then_some(cors)
 }

@@ -27,12 +27,7 @@ fn stored_rev(tx: &Tx<'_>, db: i64, id: &str) -> Result<Option<i64>> {
 
 /// Stores the document; answers its new revision.
 pub fn put(tx: &mut Tx<'_>, db: i64, id: &str, mut body: Object) -> Result<String> {
-    let given = match body.get("_rev") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(rev)) if rev.is_empty() => None,
-        Some(Value::String(rev)) => Some(rev.clone()),
-        Some(_) => return Err(Error::bad_request("Invalid _rev")),
-    };
+    let given = body.get("_rev").and_then(Value::as_str).filter(|rev| !rev.is_empty()).map(str::to_owned);
     let next = match (stored_rev(tx, db, id)?, given) {
         (None, None) => 1,
         (None, Some(_)) => return Err(Error::not_found("missing")),

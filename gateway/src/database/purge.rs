@@ -2,6 +2,7 @@
 
 use super::Database;
 use crate::error::Result;
+use crate::principals::losses;
 use crate::store::Tx;
 use crate::store::docs::{self, DocRow};
 
@@ -11,7 +12,13 @@ pub fn purge(tx: &mut Tx<'_>, db: &Database, id: &str) -> Result<bool> {
         return Ok(false);
     };
     docs::unlog_channels(tx.conn, db.id(), &row.chans, row.seq)?;
-    if docs::replace_grants(tx.conn, db.id(), row.num, 0, &std::collections::BTreeSet::new())? {
+    let regranted = docs::replace_grants(tx.conn, db.id(), row.num, 0, &std::collections::BTreeSet::new())?;
+    if regranted.changed {
+        if !regranted.lost.is_empty() {
+            // A sequence of its own, so that followers can be told what their readers lost.
+            let seq = tx.next_seq(&db.live)?;
+            losses::record(tx.conn, db.id(), &regranted.lost, seq)?;
+        }
         tx.access_changed(&db.live)?;
     }
     for sql in [

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Database, Reader, attachments, write};
+use super::{Database, Reader, attachments};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::json;
@@ -41,8 +41,8 @@ pub struct Show {
     pub revs_from: Vec<String>,
     /// `_exp`.
     pub expiry: bool,
-    /// Attachment data.
-    pub attachments: bool,
+    /// Attachment data, but for attachments that a client with one of these revisions has already.
+    pub attachments: Option<Vec<String>>,
 }
 
 impl Revision {
@@ -74,49 +74,54 @@ impl Revision {
         }
     }
 
+    /// Without its body; what is left tells a replicator to drop what it has.
     fn withheld(mut self) -> Self {
         self.removed = true;
+        self.exp = None;
         "{}".clone_into(&mut self.body);
         self.atts = None;
         self
     }
 
-    /// The document as JSON text.
+    /// The document as JSON text, its keys sorted.
     pub fn render(&self, conn: &Connection, show: &Show) -> Result<String> {
-        let mut members = write::members(&self.id, &self.rev);
-        if self.removed {
-            members.push_str(",\"_removed\":true");
-        } else if self.deleted {
-            members.push_str(",\"_deleted\":true");
+        let mut members = vec![("_id", json::quote(&self.id)), ("_rev", json::quote(&self.rev))];
+        if self.deleted {
+            members.push(("_deleted", "true".to_owned()));
+        } else if self.removed {
+            members.push(("_removed", "true".to_owned()));
         }
-        if show.revisions {
-            members.push(',');
-            members.push_str(&revs::revisions_member(&self.history(show)));
+        if show.revisions && show.revs_limit != Some(0) {
+            members.push(("_revisions", revs::revisions_value(&self.history(show))));
         }
         if let Some(exp) = self.exp.filter(|_| show.expiry) {
-            members.push_str(",\"_exp\":");
-            members.push_str(&json::quote(&clock::rfc3339(exp)));
+            members.push(("_exp", json::quote(&clock::rfc3339(exp))));
         }
         if let Some(atts) = &self.atts {
-            members.push_str(",\"_attachments\":");
-            if show.attachments {
-                members.push_str(&attachments::inline(conn, self.num, atts)?);
-            } else {
-                members.push_str(atts);
-            }
+            let shown = match &show.attachments {
+                Some(since) => attachments::inline(conn, self.num, atts, self.unchanged_before(since))?,
+                None => atts.clone(),
+            };
+            members.push(("_attachments", shown));
         }
-        Ok(json::splice(&members, &self.body))
+        Ok(json::add_members(members, &self.body))
+    }
+
+    /// Attachments of lower generations are known to a client that has one of these revisions.
+    pub fn unchanged_before(&self, since: &[String]) -> u64 {
+        if since.is_empty() {
+            return 0;
+        }
+        let history = Tree::decode(&self.tree).history(&self.rev);
+        let known = history.iter().find(|rev| since.iter().any(|known| known == rev.as_str()));
+        known.map_or(0, |rev| rev.generation() + 1)
     }
 
     fn history(&self, show: &Show) -> Vec<Rev> {
         let mut history = Tree::decode(&self.tree).history(&self.rev);
         let from = history.iter().position(|rev| show.revs_from.iter().any(|from| from == rev.as_str()));
-        if let Some(index) = from {
-            history.truncate(index + 1);
-        }
-        if let Some(limit) = show.revs_limit.filter(|&limit| limit > 0) {
-            history.truncate(limit);
-        }
+        let most = from.map(|index| index + 1).or(show.revs_limit);
+        history.truncate(most.unwrap_or(usize::MAX));
         history
     }
 }
@@ -193,15 +198,12 @@ pub fn revs_diff(
     let mut missing = Vec::new();
     let mut ancestors: Vec<String> = Vec::new();
     for text in revs {
-        let Some(rev) = Rev::parse(text) else {
-            return Err(Error::bad_request("Invalid revision ID"));
-        };
         if tree.contains(text) {
             continue;
         }
         missing.push(text.clone());
-        for ancestor in tree.possible_ancestors(&rev) {
-            if !ancestors.contains(&ancestor) {
+        for ancestor in Rev::parse(text).map(|rev| tree.possible_ancestors(&rev)).unwrap_or_default() {
+            if !ancestors.contains(&ancestor) && !revs.contains(&ancestor) {
                 ancestors.push(ancestor);
             }
         }

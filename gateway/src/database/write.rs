@@ -9,11 +9,15 @@ use super::config::DatabaseConfig;
 use crate::channels::DocChannels;
 use crate::error::{Error, Result};
 use crate::json;
+use crate::principals::losses;
 use crate::revs::Rev;
 use crate::revs::tree::{Placement, Tree};
 use crate::script::{Expiry, Outcome};
 use crate::store::Tx;
 use crate::store::docs::{self, BodyRow, DocRow, Grant};
+
+/// Most bytes of channels, history and grants of one document together.
+const LARGEST_METADATA: usize = 1 << 20;
 
 /// Who writes.
 #[derive(Debug, Clone)]
@@ -159,7 +163,7 @@ fn decide(
             Some(user.as_caller().to_string())
         }
     };
-    let function = tx.sync_function(db.id(), &config.sync)?;
+    let function = tx.sync_function(db.id(), &config.sync, config.script_time)?;
     match (function.run_text(doc, old, caller.as_deref()), author) {
         (Ok(outcome), _) => Ok(outcome),
         (Err(_), Author::Gateway) => Ok(Outcome::default()),
@@ -282,6 +286,12 @@ fn save(
     let before = old.map(|row| &row.chans);
     let channels = current.outcome.channels.clone();
     let chans = before.cloned().unwrap_or_default().next(channels, seq, &current.rev, current.deleted);
+    let grants = if current.deleted { BTreeSet::new() } else { grants(&current.outcome) };
+    let (chans_text, tree_text) = (chans.encode(), tree.encode());
+    let granted: usize = grants.iter().map(|(who, _, what)| who.len() + what.len()).sum();
+    if chans_text.len() + tree_text.len() + granted > LARGEST_METADATA {
+        return Err(Error::refused(413, "Document too large!"));
+    }
     let sql = "UPDATE docs SET seq = ?2, rev = ?3, deleted = ?4, body = ?5, atts = ?6, chans = ?7, tree = ?8, exp = ?9
                WHERE num = ?1";
     tx.conn.prepare_cached(sql)?.execute((
@@ -291,15 +301,18 @@ fn save(
         current.deleted,
         &current.body,
         &current.atts,
-        chans.encode(),
-        tree.encode(),
+        chans_text,
+        tree_text,
         current.exp,
     ))?;
     let old_log = old.map(|row| (&row.chans, row.seq));
     docs::log_channels(tx.conn, db.id(), num, old_log, (&chans, seq))?;
-    let grants = if current.deleted { BTreeSet::new() } else { grants(&current.outcome) };
-    if (old.is_some() || !grants.is_empty()) && docs::replace_grants(tx.conn, db.id(), num, seq, &grants)? {
-        tx.access_changed(&db.live)?;
+    if old.is_some() || !grants.is_empty() {
+        let regranted = docs::replace_grants(tx.conn, db.id(), num, seq, &grants)?;
+        losses::record(tx.conn, db.id(), &regranted.lost, seq)?;
+        if regranted.changed {
+            tx.access_changed(&db.live)?;
+        }
     }
     Ok(())
 }
@@ -366,7 +379,9 @@ pub fn reroute(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, row: &Do
         docs::log_channels(tx.conn, db.id(), row.num, Some(old), new)?;
     }
     let seq = tx.last_seq(&db.live)? + 1;
-    if docs::replace_grants(tx.conn, db.id(), row.num, seq, &grants)? {
+    let regranted = docs::replace_grants(tx.conn, db.id(), row.num, seq, &grants)?;
+    if regranted.changed {
+        losses::record(tx.conn, db.id(), &regranted.lost, seq)?;
         // A sequence of its own, so that clients who are up to date get the backfill.
         tx.next_seq(&db.live)?;
         tx.access_changed(&db.live)?;

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension as _;
 use serde_json::{Map, Value};
 
-use super::{GUEST, Gained, ROLE, Record, USER, User, load_record, role_channels};
+use super::{GUEST, Gained, ROLE, Record, USER, User, load_record, losses, role_channels};
 use crate::channels;
 use crate::error::{Error, Result};
 use crate::store::{Live, Tx};
@@ -46,8 +45,7 @@ impl Passwords {
 
 fn names(body: &Map<String, Value>, key: &str) -> Result<Option<BTreeSet<String>>> {
     match body.get(key) {
-        None => Ok(None),
-        Some(Value::Null) => Ok(Some(BTreeSet::new())),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::Array(items)) => items
             .iter()
             .map(|item| item.as_str().map(str::to_owned))
@@ -69,16 +67,24 @@ fn admin_names(body: &Map<String, Value>, key: &str, valid: fn(&str) -> bool) ->
 
 /// Keeps the sequence of what stays and gives new names this one; says whether anything changed.
 fn update(gained: &mut Gained, wanted: &BTreeSet<String>, seq: i64) -> bool {
-    let before = gained.len();
+    let before = gained.clone();
     gained.retain(|name, _| wanted.contains(name));
-    let mut changed = gained.len() != before;
     for name in wanted {
-        if !gained.contains_key(name) {
-            gained.insert(name.clone(), seq);
-            changed = true;
+        gained.entry(name.clone()).or_insert(seq);
+    }
+    *gained != before
+}
+
+/// Remembers what an admin took back.
+fn remember(tx: &Tx<'_>, db: i64, grantee: &str, old: &Record, new: &Record, seq: i64) -> Result<()> {
+    for (kind, had, has) in
+        [(losses::CHANNEL, &old.channels, &new.channels), (losses::MEMBERSHIP, &old.roles, &new.roles)]
+    {
+        for (target, &gained) in had.iter().filter(|(target, _)| !has.contains_key(*target)) {
+            losses::taken(tx.conn, db, grantee, kind, target, (gained, seq))?;
         }
     }
-    changed
+    Ok(())
 }
 
 fn check_name(body: &Map<String, Value>, name: &str) -> Result<()> {
@@ -95,7 +101,7 @@ fn check_name(body: &Map<String, Value>, name: &str) -> Result<()> {
 
 fn read_only(body: &Map<String, Value>, key: &str, current: &BTreeSet<String>) -> Result<()> {
     match names(body, key)? {
-        Some(given) if given != *current => Err(Error::bad_request(format!("{key} is read-only"))),
+        Some(given) if !given.is_empty() && given != *current => Err(Error::bad_request(format!("{key} is read-only"))),
         _ => Ok(()),
     }
 }
@@ -140,9 +146,17 @@ pub fn put_user(
         record.stamp = stamp();
     }
     let seq = if changed { tx.next_seq(live)? } else { old_seq };
+    if let Some((old, _)) = &found {
+        remember(tx, live.id, name, old, &record, seq)?;
+    }
     save(tx, live, USER, name, &record, seq)?;
     let existed = found.is_some() || name == GUEST;
     Ok(if existed { Change::Updated } else { Change::Created })
+}
+
+fn is_email(text: &str) -> bool {
+    let parts = text.split_once('@');
+    parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
 /// Sets `email` and `disabled`.
@@ -150,12 +164,12 @@ fn set_plain(record: &mut Record, body: &Map<String, Value>) -> Result<bool> {
     let mut changed = false;
     match body.get("email") {
         None => {}
-        Some(Value::String(email)) if email.is_empty() || email.contains('@') => {
+        Some(Value::String(email)) if email.is_empty() || is_email(email) => {
             changed |= record.email != *email;
             record.email.clone_from(email);
         }
-        Some(Value::Null) => record.email.clear(),
-        Some(_) => return Err(Error::bad_request("Invalid email address")),
+        Some(Value::Null | Value::String(_)) => tracing::debug!("an email address that is none was not kept"),
+        Some(_) => return Err(Error::bad_request("email must be a string")),
     }
     match body.get("disabled") {
         None => {}
@@ -163,6 +177,7 @@ fn set_plain(record: &mut Record, body: &Map<String, Value>) -> Result<bool> {
             changed |= record.disabled != *disabled;
             record.disabled = *disabled;
         }
+        Some(Value::Null) => {}
         Some(_) => return Err(Error::bad_request("disabled must be true or false")),
     }
     Ok(changed)
@@ -182,6 +197,9 @@ pub fn put_role(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, body: &Map<String
     let mut changed = found.is_none();
     changed |= channels.is_some_and(|wanted| update(&mut record.channels, &wanted, seq));
     let seq = if changed { tx.next_seq(live)? } else { old_seq };
+    if let Some((old, _)) = &found {
+        remember(tx, live.id, &losses::role_key(name), old, &record, seq)?;
+    }
     save(tx, live, ROLE, name, &record, seq)?;
     Ok(if found.is_some() { Change::Updated } else { Change::Created })
 }
@@ -198,24 +216,35 @@ fn save(tx: &mut Tx<'_>, live: &Arc<Live>, kind: i64, name: &str, record: &Recor
     tx.access_changed(live)
 }
 
-/// Deletes a user (with its sessions) or a role (remembering its name).
-pub fn delete(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, role: bool) -> Result<()> {
-    let kind = if role { ROLE } else { USER };
-    let sql = "SELECT 1 FROM principals WHERE db = ?1 AND kind = ?2 AND name = ?3 AND NOT deleted";
-    let found = tx.conn.prepare_cached(sql)?.query_row((live.id, kind, name), |_| Ok(())).optional()?;
-    if found.is_none() {
-        return Err(Error::not_found("missing"));
-    }
-    let sql = if role {
-        "UPDATE principals SET deleted = 1, record = '{}' WHERE db = ?1 AND kind = ?2 AND name = ?3"
+/// Deletes a user with its sessions.
+pub fn delete_user(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str) -> Result<()> {
+    load_record(tx.conn, live.id, USER, name)?.ok_or_else(|| Error::not_found("missing"))?;
+    let sql = "DELETE FROM principals WHERE db = ?1 AND kind = ?2 AND name = ?3";
+    tx.conn.prepare_cached(sql)?.execute((live.id, USER, name))?;
+    let sql = "DELETE FROM sessions WHERE db = ?1 AND user = ?2";
+    tx.conn.prepare_cached(sql)?.execute((live.id, name))?;
+    losses::forget(tx.conn, live.id, name)?;
+    tx.access_changed(live)
+}
+
+/// Deletes a role; unless purged, its name is remembered.
+pub fn delete_role(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, purge: bool) -> Result<()> {
+    load_record(tx.conn, live.id, ROLE, name)?.ok_or_else(|| Error::not_found("missing"))?;
+    let seq = tx.next_seq(live)?;
+    let key = losses::role_key(name);
+    if purge {
+        losses::forget(tx.conn, live.id, &key)?;
     } else {
-        "DELETE FROM principals WHERE db = ?1 AND kind = ?2 AND name = ?3"
-    };
-    tx.conn.prepare_cached(sql)?.execute((live.id, kind, name))?;
-    if !role {
-        let sql = "DELETE FROM sessions WHERE db = ?1 AND user = ?2";
-        tx.conn.prepare_cached(sql)?.execute((live.id, name))?;
+        for (channel, gained) in role_channels(tx.conn, live.id, name)?.unwrap_or_default() {
+            losses::insert(tx.conn, live.id, &key, losses::CHANNEL, &channel, (gained, seq))?;
+        }
     }
+    let sql = if purge {
+        "DELETE FROM principals WHERE db = ?1 AND kind = ?2 AND name = ?3 AND ?4 > 0"
+    } else {
+        "UPDATE principals SET deleted = 1, record = '{}', seq = ?4 WHERE db = ?1 AND kind = ?2 AND name = ?3"
+    };
+    tx.conn.prepare_cached(sql)?.execute((live.id, ROLE, name, seq))?;
     tx.access_changed(live)
 }
 

@@ -52,6 +52,9 @@ fn keys(call: &Call) -> Result<Option<Vec<String>>, Failure> {
 
 /// `D/_all_docs`.
 pub(crate) async fn get(at: At) -> Reply {
+    if at.call.port == Port::Public && at.db.config().no_public_all_docs {
+        return Err(Failure::new(403, "public access to _all_docs is disabled for this database"));
+    }
     let keys = keys(&at.call)?;
     let call = &at.call;
     let options = Options {

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::call::Media;
-use super::docs::posted_id;
+use super::docs::{posted_id, refuse_update};
 use super::failure::{Failure, Reply, row_members};
 use super::{At, multipart, respond};
 use crate::database::incoming::Incoming;
@@ -50,9 +50,13 @@ fn item(doc: Object, replicated: bool) -> Item {
     if let Some(id) = given.strip_prefix("_local/") {
         return Item::Local(id.to_owned(), doc);
     }
-    let parsed = Incoming::parse(doc).and_then(|incoming| {
+    let created = if given.is_empty() && !replicated { refuse_update(&doc) } else { Ok(()) };
+    let parsed = created.and_then(|()| Incoming::parse(doc)).and_then(|incoming| {
+        if replicated {
+            return incoming.into_replicated(&given);
+        }
         let id = posted_id(incoming.id.as_ref())?;
-        if replicated { incoming.into_replicated(&id) } else { incoming.into_edit(&id, None) }
+        incoming.into_edit(&id, None)
     });
     match parsed {
         Ok(edit) => Item::Edit(Box::new(edit)),
@@ -94,6 +98,8 @@ fn row(id: &str, result: Result<String>) -> Result<String> {
 struct Wanted {
     id: String,
     rev: Option<String>,
+    /// Whether the entry can be understood.
+    valid: bool,
     show: Show,
 }
 
@@ -110,18 +116,24 @@ pub(crate) async fn get(at: At) -> Reply {
     let show = Show {
         revisions: at.call.flag("revs"),
         revs_limit: at.call.number("revs_limit"),
-        attachments: at.call.flag("attachments"),
+        attachments: at.call.flag("attachments").then(Vec::new),
+        expiry: at.call.flag("show_exp"),
         ..Show::default()
     };
     let wanted = docs.iter().map(|doc| wanted(doc, &show)).collect::<Vec<_>>();
+    let compress = at.call.compresses_parts();
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
-    let response =
-        at.gateway
-            .store
-            .read(move |conn| {
-                if as_json { get_json(conn, &db, &reader, &wanted) } else { get_multipart(conn, &db, &reader, &wanted) }
-            })
-            .await?;
+    let response = at
+        .gateway
+        .store
+        .read(move |conn| {
+            if as_json {
+                get_json(conn, &db, &reader, &wanted)
+            } else {
+                get_multipart(conn, &db, &reader, &wanted, compress)
+            }
+        })
+        .await?;
     Ok(response)
 }
 
@@ -131,15 +143,25 @@ fn wanted(doc: &Value, show: &Show) -> Wanted {
         let items = doc.get(key)?.as_array()?;
         Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     };
+    let (from, since) = (list("revs_from"), list("atts_since"));
+    let own_limit = doc.get("revs_limit").and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+    let (id, rev) = (text("id").unwrap_or_default(), text("rev"));
+    let valid = !id.is_empty() && (rev.is_some() || doc.get("rev").is_none_or(Value::is_null));
     Wanted {
-        id: text("id").unwrap_or_default(),
-        rev: text("rev").filter(|rev| !rev.is_empty()),
-        show: Show { revs_from: list("revs_from").or_else(|| list("atts_since")).unwrap_or_default(), ..show.clone() },
+        id,
+        rev: rev.filter(|rev| !rev.is_empty()),
+        valid,
+        show: Show {
+            revs_limit: own_limit.or(show.revs_limit),
+            attachments: show.attachments.clone().map(|none| since.clone().unwrap_or(none)),
+            revs_from: from.or(since).unwrap_or_default(),
+            ..show.clone()
+        },
     }
 }
 
 fn find(conn: &Connection, db: &Database, reader: &Reader, wanted: &Wanted) -> Result<Revision> {
-    if wanted.id.is_empty() {
+    if !wanted.valid {
         return Err(Error::bad_request("Invalid doc/rev ID in _bulk_get"));
     }
     match &wanted.rev {
@@ -153,8 +175,14 @@ fn error_text(wanted: &Wanted, error: &Error) -> String {
     format!("{{\"id\":{},{}{}}}", json::quote(&wanted.id), rev.unwrap_or_default(), row_members(error))
 }
 
-fn get_multipart(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
-    let mut mixed = multipart::Writer::new("multipart/mixed");
+fn get_multipart(
+    conn: &Connection,
+    db: &Database,
+    reader: &Reader,
+    wanted: &[Wanted],
+    compress: bool,
+) -> Result<Response> {
+    let mut mixed = multipart::Writer::new("multipart/mixed", compress);
     for item in wanted {
         match find(conn, db, reader, item) {
             Ok(revision) => mixed.revision(conn, &revision, &item.show)?,

@@ -3,8 +3,9 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use axum::body::to_bytes;
-use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -36,9 +37,8 @@ pub(crate) enum Media {
 }
 
 impl Call {
-    /// Reads the whole request.
-    pub(crate) async fn read(gateway: &Arc<Inner>, port: Port, request: Request) -> Result<Self, Failure> {
-        let (mut parts, body) = request.into_parts();
+    /// What is known before the body is read.
+    pub(crate) async fn begin(port: Port, mut parts: Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let upgrade = if parts.headers.contains_key(header::UPGRADE) {
@@ -46,15 +46,24 @@ impl Call {
         } else {
             None
         };
+        let body = Bytes::new();
+        Self { port, method: parts.method, headers: parts.headers, body, query, upgrade: Mutex::new(upgrade) }
+    }
+
+    /// Reads the body; only for callers who may ask, so that strangers cannot fill the memory.
+    pub(crate) async fn receive(&mut self, gateway: &Arc<Inner>, body: &mut Option<Body>) -> Result<(), Failure> {
+        let Some(body) = body.take() else {
+            return Ok(());
+        };
         let limit = gateway.config.max_body;
         let too_large = || Failure::new(413, "the request is too large");
         let body = to_bytes(body, limit).await.map_err(|_| too_large())?;
-        let body = match header_text(&parts.headers, "content-encoding") {
+        self.body = match self.header("content-encoding") {
             None | Some("" | "identity") => body,
             Some("gzip") => gunzip(&body, limit)?,
             Some(_) => return Err(Failure::new(415, "Unsupported Content-Encoding; use gzip")),
         };
-        Ok(Self { port, method: parts.method, headers: parts.headers, body, query, upgrade: Mutex::new(upgrade) })
+        Ok(())
     }
 
     /// Whether the request is of this method; `HEAD` counts as `GET`.
@@ -85,7 +94,7 @@ impl Call {
 
     /// A query parameter that must be a JSON array of strings.
     pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
-        let Some(text) = self.query(name) else {
+        let Some(text) = self.query(name).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let bad = || Failure::bad_request(format!("{name} must be a JSON array of strings"));
@@ -145,6 +154,11 @@ impl Call {
     pub(crate) fn names_json(&self) -> bool {
         let accept = self.accept();
         accept.contains("application/json") || accept.contains("application/*")
+    }
+
+    /// Whether large parts of a multipart answer may be compressed.
+    pub(crate) fn compresses_parts(&self) -> bool {
+        self.header("x-accept-part-encoding").is_some_and(|value| value.contains("gzip"))
     }
 
     /// Refuses with 406 unless JSON may be sent.

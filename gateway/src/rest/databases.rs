@@ -29,9 +29,8 @@ pub(crate) fn welcome(call: &Call) -> Response {
 }
 
 /// `GET /_all_dbs`.
-pub(crate) fn all(gateway: &Arc<Inner>, call: &Call) -> Reply {
-    call.accepts_json()?;
-    Ok(respond::ok(&json!(gateway.names())))
+pub(crate) fn all(gateway: &Arc<Inner>) -> Response {
+    respond::ok(&json!(gateway.names()))
 }
 
 fn json_only(call: &Call) -> Result<Object, Failure> {
@@ -118,7 +117,8 @@ pub(crate) async fn config_sync(at: &At) -> Reply {
     let old = at.db.config();
     if at.call.is(&Method::GET) {
         let media = "application/javascript; charset=UTF-8";
-        let response = respond::with_type(StatusCode::OK, media, old.sync.to_string());
+        let source = old.raw.get("sync").and_then(Value::as_str).unwrap_or_default();
+        let response = respond::with_type(StatusCode::OK, media, source.to_owned());
         return Ok(respond::header(response, header::ETAG, &old.etag()));
     }
     if_match(at, &old.etag())?;
@@ -138,10 +138,17 @@ pub(crate) async fn config_sync(at: &At) -> Reply {
     Ok(respond::header(response, header::ETAG, &at.db.config().etag()))
 }
 
-/// `POST D/_offline` and `POST D/_online`.
-pub(crate) fn set_offline(at: &At, offline: bool) -> Response {
-    at.db.set_offline(offline);
-    respond::json(StatusCode::OK, "{}")
+/// `POST D/_offline` and `POST D/_online`: kept in the configuration, so that a restart does not change it.
+pub(crate) async fn set_offline(at: &At, offline: bool) -> Reply {
+    if !offline && at.db.resync.lock().status == resync::Status::Running {
+        return Err(Failure::new(503, "Database _resync is in progress, this may take some time, try again later"));
+    }
+    if at.db.is_offline() != offline {
+        let mut raw = at.db.config().raw.clone();
+        raw.insert("offline".to_owned(), json!(offline));
+        at.gateway.configure(&at.db, raw).await?;
+    }
+    Ok(respond::json(StatusCode::OK, "{}"))
 }
 
 /// `D/_resync`.

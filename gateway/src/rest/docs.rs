@@ -12,7 +12,7 @@ use super::{At, Port, multipart, respond};
 use crate::database::incoming::{Incoming, check_id};
 use crate::database::read::{self, Revision, Show};
 use crate::database::write::{Context, Edit, Written};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::{self, Object};
 
 impl At {
@@ -87,11 +87,21 @@ pub(crate) fn posted_id(id: Option<&Value>) -> Result<String> {
     }
 }
 
+/// Posting makes documents; it never updates one.
+pub(crate) fn refuse_update(body: &Object) -> Result<()> {
+    match body.get("_rev") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => Err(Error::not_found("No previous revision to replace")),
+    }
+}
+
 /// `POST D/`.
 pub(crate) async fn post(at: At) -> Reply {
-    let incoming = Incoming::parse(body(&at.call)?)?;
+    let body = body(&at.call)?;
+    refuse_update(&body)?;
+    let incoming = Incoming::parse(body)?;
     let id = posted_id(incoming.id.as_ref())?;
-    let written = at.write(incoming.into_edit(&id, at.call.outer_rev()?)?).await?;
+    let written = at.write(incoming.into_edit(&id, None)?).await?;
     let response = respond::json(StatusCode::OK, ok_body(&id, &written.rev));
     let location = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC).to_string();
     let plain = id.bytes().all(|byte| byte.is_ascii_graphic());
@@ -101,35 +111,34 @@ pub(crate) async fn post(at: At) -> Reply {
 
 /// What a read asks to be shown.
 fn show(call: &Call) -> Result<Show, Failure> {
-    let from = match call.strings("revs_from")? {
-        Some(from) => from,
-        None => call.strings("atts_since")?.unwrap_or_default(),
-    };
+    let (from, since) = (call.strings("revs_from")?, call.strings("atts_since")?);
     Ok(Show {
         revisions: call.flag("revs"),
         revs_limit: call.number("revs_limit"),
-        revs_from: from,
+        attachments: call.flag("attachments").then(|| since.clone().unwrap_or_default()),
+        revs_from: from.or(since).unwrap_or_default(),
         expiry: call.flag("show_exp"),
-        attachments: call.flag("attachments"),
     })
 }
 
 async fn get(at: At, id: String) -> Reply {
     check_id(&id)?;
-    let show = show(&at.call)?;
+    let mut show = show(&at.call)?;
     let rev = at.call.query("rev").map(str::to_owned).filter(|rev| !rev.is_empty());
+    let multipart = at.call.accepts_anything() || at.call.accepts_multipart();
     if let Some(open) = at.call.query("open_revs").filter(|open| !open.is_empty()) {
         if rev.is_some() {
-            return Err(Failure::bad_request("rev and open_revs cannot be combined"));
+            return Err(Failure::bad_request("cannot specify both 'rev' and 'open_revs' query parameters"));
         }
         let wanted = if open == "all" { None } else { at.call.strings("open_revs")? };
-        return open_revs(at, id, wanted, show).await;
+        show.attachments.get_or_insert_default();
+        return open_revs(at, id, wanted, show, multipart).await;
     }
-    let multipart = at.call.accepts_multipart() && !at.call.names_json();
+    let json = at.call.accepts_anything() || at.call.names_json();
     if !multipart {
         at.call.accepts_json()?;
     }
-    let related = multipart || (show.attachments && at.call.accepts_anything());
+    let compress = at.call.compresses_parts();
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
     let response = at
         .gateway
@@ -139,8 +148,9 @@ async fn get(at: At, id: String) -> Reply {
                 Some(rev) => read::revision(conn, &db, &id, &rev, &reader)?,
                 None => read::current(conn, &db, &id, &reader)?,
             };
-            let response = if multipart || (related && revision.atts.is_some()) {
-                let (media, body) = multipart::related(conn, &revision, &show)?;
+            let bodies = show.attachments.is_some() && revision.atts.is_some();
+            let response = if multipart && (bodies || !json) {
+                let (media, body) = multipart::related(conn, &revision, &show, compress)?;
                 respond::with_type(StatusCode::OK, &media, body)
             } else {
                 respond::json(StatusCode::OK, revision.render(conn, &show)?)
@@ -151,18 +161,14 @@ async fn get(at: At, id: String) -> Reply {
     Ok(response)
 }
 
-async fn open_revs(at: At, id: String, wanted: Option<Vec<String>>, show: Show) -> Reply {
-    let json = at.call.names_json() && !at.call.accepts_multipart();
-    if !json && !at.call.accepts_anything() && !at.call.accepts_multipart() {
-        return Err(Failure::new(406, "Response is application/json or multipart/mixed"));
-    }
+async fn open_revs(at: At, id: String, wanted: Option<Vec<String>>, show: Show, multipart: bool) -> Reply {
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
     let response = at
         .gateway
         .store
         .read(move |conn| {
             let found = read::open_revs(conn, &db, &id, wanted.as_deref(), &reader)?;
-            if json { open_json(conn, &found, &show) } else { open_multipart(conn, &found, &show) }
+            if multipart { open_multipart(conn, &found, &show) } else { open_json(conn, &found, &show) }
         })
         .await?;
     Ok(response)
@@ -186,7 +192,7 @@ fn open_json(conn: &rusqlite::Connection, found: &[Found], show: &Show) -> Resul
 }
 
 fn open_multipart(conn: &rusqlite::Connection, found: &[Found], show: &Show) -> Result<Response> {
-    let mut mixed = multipart::Writer::new("multipart/mixed");
+    let mut mixed = multipart::Writer::new("multipart/mixed", false);
     for item in found {
         match item {
             Ok(revision) => mixed.revision(conn, revision, show)?,

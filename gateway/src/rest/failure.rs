@@ -43,6 +43,9 @@ impl Failure {
         let error = match self.status {
             404 => "not_found",
             409 => "conflict",
+            // The texts clients know; newer standards have shorter ones.
+            413 => "Request Entity Too Large",
+            416 => "Requested Range Not Satisfiable",
             _ => status.canonical_reason().unwrap_or("Error"),
         };
         let body = format!("{{\"error\":{},\"reason\":{}}}", json::quote(error), json::quote(&self.reason));

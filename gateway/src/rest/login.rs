@@ -10,6 +10,7 @@ use super::call::Call;
 use super::failure::Failure;
 use crate::auth::session::{self, Session};
 use crate::clock;
+use crate::database::config::DEFAULT_COOKIE;
 use crate::database::{Database, Reader};
 use crate::error::Result;
 use crate::gateway::Inner;
@@ -33,10 +34,7 @@ pub(crate) async fn authenticate(gateway: &Arc<Inner>, call: &Call, db: &Arc<Dat
     if call.port == Port::Admin {
         return Ok(Login::plain(Reader::Admin));
     }
-    let challenge = db.config().www_authenticate;
-    if let Some((name, password)) = basic(call) {
-        let user = password_login(gateway, db, &name, &password).await?;
-        let user = user.ok_or_else(|| Failure::new(401, "Invalid login").challenging(challenge))?;
+    if let Some(user) = by_basic(gateway, call, db).await? {
         return Ok(Login::plain(Reader::User(user)));
     }
     if let Some(id) = cookie(call, db) {
@@ -44,8 +42,31 @@ pub(crate) async fn authenticate(gateway: &Arc<Inner>, call: &Call, db: &Arc<Dat
     }
     match user(gateway, db, GUEST).await? {
         Some(guest) if !guest.record.disabled => Ok(Login::plain(Reader::User(guest))),
-        _ => Err(Failure::new(401, "Login required").challenging(challenge)),
+        _ => {
+            let reason = if offered(call) { "Invalid login" } else { "Login required" };
+            Err(Failure::new(401, reason).challenging(db.config().www_authenticate))
+        }
     }
+}
+
+/// The user a Basic header names; refuses a wrong one.
+pub(crate) async fn by_basic(
+    gateway: &Arc<Inner>,
+    call: &Call,
+    db: &Arc<Database>,
+) -> Result<Option<Arc<User>>, Failure> {
+    let config = db.config();
+    let Some((name, password)) = basic(call).filter(|_| !config.no_passwords) else {
+        return Ok(None);
+    };
+    let user = password_login(gateway, db, &name, &password).await?;
+    user.map(Some).ok_or_else(|| Failure::new(401, "Invalid login").challenging(config.www_authenticate))
+}
+
+/// Whether the request carries credentials of any kind.
+pub(crate) fn offered(call: &Call) -> bool {
+    let bearer = call.header("authorization").is_some_and(|value| value.starts_with("Bearer "));
+    bearer || basic(call).is_some() || named_cookie(call, DEFAULT_COOKIE).is_some()
 }
 
 /// A user as of the last commit.
@@ -74,37 +95,27 @@ pub(crate) async fn password_login(
     Ok(right.then_some(user))
 }
 
-/// Name and password of a Basic header; anything else in `Authorization` is a wrong login.
-pub(crate) fn basic(call: &Call) -> Option<(String, String)> {
-    let value = call.header("authorization")?;
-    let wrong = Some((String::new(), String::new()));
-    let Some((scheme, credentials)) = value.split_once(' ') else {
-        return wrong;
-    };
+/// Name and password of a Basic header that can be read; other schemes are not looked at.
+fn basic(call: &Call) -> Option<(String, String)> {
+    let (scheme, credentials) = call.header("authorization")?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return wrong;
+        return None;
     }
-    let decoded = STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let pair = decoded.and_then(|text| {
-        let (name, password) = text.split_once(':')?;
-        Some((name.to_owned(), password.to_owned()))
-    });
-    pair.or(wrong)
+    let decoded = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    (!name.is_empty()).then(|| (name.to_owned(), password.to_owned()))
 }
 
 /// The session id in the database's cookie.
 pub(crate) fn cookie(call: &Call, db: &Database) -> Option<String> {
-    let config = db.config();
+    named_cookie(call, &db.config().cookie_name)
+}
+
+fn named_cookie(call: &Call, wanted: &str) -> Option<String> {
     let values = call.headers.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
-    for pair in values.flat_map(|value| value.split(';')) {
-        if let Some((name, value)) = pair.trim().split_once('=')
-            && name == config.cookie_name
-            && !value.is_empty()
-        {
-            return Some(value.trim_matches('"').to_owned());
-        }
-    }
-    None
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(name, value)| *name == wanted && !value.is_empty())?;
+    Some(value.trim_matches('"').to_owned())
 }
 
 /// The login of a session, renewed when it is time.
@@ -126,11 +137,12 @@ pub(crate) async fn by_cookie(gateway: &Arc<Inner>, db: &Arc<Database>, id: &str
 
 /// The `Set-Cookie` of a session.
 pub(crate) fn set_cookie(db: &Database, session: &Session) -> String {
-    format!(
-        "{}={}; Path=/{}; Expires={}",
-        db.config().cookie_name,
-        session.id,
-        db.name,
-        clock::http_date(session.expires)
-    )
+    cookie_text(db, &session.id, session.expires)
+}
+
+/// A `Set-Cookie` value with the attributes the configuration asks for.
+pub(crate) fn cookie_text(db: &Database, value: &str, expires: i64) -> String {
+    let config = db.config();
+    let expires = clock::http_date(expires);
+    format!("{}={value}; Path=/{}; Expires={expires}{}", config.cookie_name, db.name, config.cookie_attributes)
 }

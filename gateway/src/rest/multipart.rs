@@ -1,5 +1,7 @@
 //! Multipart bodies, written and read.
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
@@ -11,16 +13,23 @@ use crate::database::read::{Revision, Show};
 use crate::error::Result;
 use crate::json::{self, Object};
 
+/// Attachments up to this size stay in the JSON.
+const LARGEST_INLINE: usize = 200;
+/// JSON below this size is not worth compressing.
+const SMALLEST_COMPRESSED: usize = 300;
+
 /// A multipart body in the making.
 pub(crate) struct Writer {
     media: &'static str,
     boundary: String,
     body: Vec<u8>,
+    /// Whether large JSON parts are compressed.
+    compress: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(media: &'static str) -> Self {
-        Self { media, boundary: hex::encode(rand::random::<[u8; 20]>()), body: Vec::new() }
+    pub(crate) fn new(media: &'static str, compress: bool) -> Self {
+        Self { media, boundary: hex::encode(rand::random::<[u8; 20]>()), body: Vec::new(), compress }
     }
 
     fn part(&mut self, headers: &[(&str, &str)], body: &[u8]) {
@@ -28,7 +37,7 @@ impl Writer {
         for (name, value) in headers {
             head.push_str(name);
             head.push_str(": ");
-            head.push_str(value);
+            head.extend(value.chars().filter(|ch| !ch.is_control()));
             head.push_str("\r\n");
         }
         head.push_str("\r\n");
@@ -37,28 +46,29 @@ impl Writer {
         self.body.extend(b"\r\n");
     }
 
-    /// A document.
-    pub(crate) fn json(&mut self, body: &str) {
-        self.part(&[("Content-Type", "application/json")], body.as_bytes());
+    fn json<'h>(&mut self, mut headers: Vec<(&'h str, &'h str)>, media: &'h str, body: &str) {
+        headers.push(("Content-Type", media));
+        if !self.compress || body.len() < SMALLEST_COMPRESSED {
+            return self.part(&headers, body.as_bytes());
+        }
+        headers.push(("Content-Encoding", "gzip"));
+        self.part(&headers, &gzip(body.as_bytes()));
     }
 
     /// Something that could not be had.
     pub(crate) fn error(&mut self, body: &str) {
-        self.part(&[("Content-Type", "application/json; error=\"true\"")], body.as_bytes());
+        self.json(Vec::new(), "application/json; error=\"true\"", body);
     }
 
     /// A revision; with attachment bodies it is a multipart of its own.
     pub(crate) fn revision(&mut self, conn: &Connection, revision: &Revision, show: &Show) -> Result<()> {
-        if !show.attachments || revision.atts.is_none() {
-            let text = revision.render(conn, show)?;
-            self.json(&text);
+        let headers = vec![("X-Doc-Id", revision.id.as_str()), ("X-Rev-Id", revision.rev.as_str())];
+        if show.attachments.is_none() || revision.atts.is_none() {
+            self.json(headers, "application/json", &revision.render(conn, show)?);
             return Ok(());
         }
-        let (media, body) = related(conn, revision, show)?;
-        let id: String = revision.id.chars().filter(|ch| !ch.is_control()).collect();
-        let headers =
-            [("X-Doc-Id", id.as_str()), ("X-Rev-Id", revision.rev.as_str()), ("Content-Type", media.as_str())];
-        self.part(&headers, &body);
+        let (media, body) = related(conn, revision, show, self.compress)?;
+        self.part(&[headers[0], headers[1], ("Content-Type", media.as_str())], &body);
         Ok(())
     }
 
@@ -69,35 +79,51 @@ impl Writer {
     }
 }
 
-/// A revision as `multipart/related`: the document, then its attachments' bodies if they are to be shown.
-pub(crate) fn related(conn: &Connection, revision: &Revision, show: &Show) -> Result<(String, Vec<u8>)> {
-    let mut writer = Writer::new("multipart/related");
-    let mut members = Object::new();
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 2), flate2::Compression::fast());
+    // Writing to memory does not fail.
+    let _ = out.write_all(body);
+    out.finish().unwrap_or_default()
+}
+
+/// A revision as `multipart/related`: the document, then the larger ones of the attachments to be shown.
+pub(crate) fn related(
+    conn: &Connection,
+    revision: &Revision,
+    show: &Show,
+    compress: bool,
+) -> Result<(String, Vec<u8>)> {
+    let mut writer = Writer::new("multipart/related", compress);
     let mut parts = Vec::new();
     let mut shown = revision.clone();
-    if let Some(atts) = revision.atts.as_deref().filter(|_| show.attachments) {
-        members = json::parse_object(atts);
+    if let Some((atts, since)) = revision.atts.as_deref().zip(show.attachments.as_ref()) {
+        let mut members = json::parse_object(atts);
+        let from = revision.unchanged_before(since);
         for (name, meta) in &mut members {
             let Value::Object(meta) = meta else { continue };
-            let digest = meta.get("digest").and_then(Value::as_str).unwrap_or_default();
-            if let Some(data) = attachments::load(conn, revision.num, digest)? {
-                meta.remove("stub");
-                meta.insert("follows".to_owned(), json!(true));
-                let media = meta.get("content_type").and_then(Value::as_str);
-                parts.push((name.clone(), media.unwrap_or("application/octet-stream").to_owned(), data));
+            let Some(data) = attachments::load_newer(conn, revision.num, meta, from)? else { continue };
+            meta.remove("stub");
+            if data.len() <= LARGEST_INLINE {
+                meta.insert("data".to_owned(), json!(STANDARD.encode(data)));
+                continue;
             }
+            meta.insert("follows".to_owned(), json!(true));
+            let media = meta.get("content_type").and_then(Value::as_str).unwrap_or_default();
+            parts.push((name.clone(), media.to_owned(), data));
         }
         shown.atts = Some(json::canonical(&members));
     }
-    let plain = Show { attachments: false, ..show.clone() };
-    writer.json(&shown.render(conn, &plain)?);
+    let plain = Show { attachments: None, ..show.clone() };
+    writer.json(Vec::new(), "application/json", &shown.render(conn, &plain)?);
     for (name, media, data) in parts {
-        let name: String = name.chars().filter(|ch| !ch.is_control() && *ch != '"').collect();
-        let media: String = media.chars().filter(|ch| !ch.is_control()).collect();
+        let name: String = name.chars().filter(|ch| *ch != '"').collect();
         let disposition = format!("attachment; filename=\"{name}\"");
-        writer.part(&[("Content-Type", &media), ("Content-Disposition", &disposition)], &data);
+        let mut headers = vec![("Content-Disposition", disposition.as_str())];
+        if !media.is_empty() {
+            headers.push(("Content-Type", media.as_str()));
+        }
+        writer.part(&headers, &data);
     }
-    drop(members);
     Ok(writer.finish())
 }
 

@@ -11,6 +11,7 @@ use super::{At, respond};
 use crate::error::Error;
 use crate::json::Object;
 use crate::principals::{self, Change, GUEST, GUEST_IN_URLS, Passwords, User};
+use crate::store::Tx;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +25,15 @@ pub(crate) async fn list(at: At, kind: Kind) -> Reply {
     if at.call.is(&Method::POST) {
         return create(at, kind).await;
     }
-    if at.call.query("name_only") == Some("false") {
-        return Err(Failure::bad_request("name_only=false is not supported"));
+    if kind == Kind::User && at.call.query("name_only").is_some_and(|only| !only.is_empty() && only != "true") {
+        return Err(Failure::bad_request("Use of name_only=false not supported when database has use_views=true"));
+    }
+    if kind == Kind::User && at.call.number("limit").is_some_and(|limit| limit > 0) {
+        return Err(Failure::bad_request("Use of limit only supported when name_only=false"));
     }
     let db = at.db.id();
     let deleted = kind == Kind::Role && at.call.flag("deleted");
     let names = at.gateway.store.read(move |conn| principals::names(conn, db, kind == Kind::Role, deleted)).await?;
-    let limit = at.call.number("limit").filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-    let names: Vec<String> = names.into_iter().take(limit).collect();
     Ok(respond::ok(&json!(names)))
 }
 
@@ -81,7 +83,12 @@ pub(crate) async fn one(at: At, kind: Kind, name: String) -> Reply {
             return Err(Failure::new(405, "The guest user cannot be deleted. Only disabled via an update."));
         }
         let live = Arc::clone(&at.db.live);
-        at.gateway.store.write(move |tx| principals::delete(tx, &live, &name, kind == Kind::Role)).await?;
+        let purge = at.call.flag("purge");
+        let delete = move |tx: &mut Tx<'_>| match kind {
+            Kind::User => principals::delete_user(tx, &live, &name),
+            Kind::Role => principals::delete_role(tx, &live, &name, purge),
+        };
+        at.gateway.store.write(delete).await?;
         return Ok(respond::empty(StatusCode::OK));
     }
     let body = at.call.object(Media::Any)?;

@@ -1,5 +1,6 @@
 //! All paths there are, and the methods each knows on each port.
 
+use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::Port;
@@ -49,7 +50,20 @@ pub(crate) enum Found {
 }
 
 /// Finds the resource of a path.
-pub(crate) fn find(path: &str) -> Result<Found, Failure> {
+pub(crate) fn find(path: &str, port: Port) -> Result<Found, Failure> {
+    match exact(path) {
+        Ok(Found::Route(route)) => Ok(Found::Route(route)),
+        Err(unknown) => match path.strip_suffix('/').map(exact) {
+            Some(Ok(Found::Route(route))) if !route.methods(port).is_empty() => {
+                Ok(Found::Redirect(path.strip_suffix('/').unwrap_or(path).to_owned()))
+            }
+            _ => Err(unknown),
+        },
+        redirect => redirect,
+    }
+}
+
+fn exact(path: &str) -> Result<Found, Failure> {
     let segments = path
         .split('/')
         .skip(1)
@@ -179,34 +193,46 @@ impl Route {
         }
     }
 
-    /// Whether the answer is JSON whatever happens, so that `Accept` must allow it.
-    pub(crate) fn is_json(&self) -> bool {
-        !matches!(
+    /// Whether a good answer is JSON, so that `Accept` must allow it; a document's `GET` judges for itself.
+    pub(crate) fn is_json(&self, method: &Method) -> bool {
+        let reading = matches!(*method, Method::GET | Method::HEAD);
+        match self {
+            Self::Doc(..) => !reading,
+            Self::Attachment(..) => matches!(*method, Method::PUT | Method::DELETE),
+            Self::Local(..) => *method != Method::DELETE,
+            Self::Design(..) | Self::Config(_) | Self::Users(_) | Self::User(..) | Self::Roles(_) | Self::Role(..) => {
+                reading
+            }
+            Self::Root
+            | Self::AllDbs
+            | Self::Commit(_)
+            | Self::BulkDocs(_)
+            | Self::View(..)
+            | Self::Resync(_)
+            | Self::Session(_)
+            | Self::SessionId(..) => true,
+            Self::Db(_) => reading || *method == Method::POST,
+            _ => false,
+        }
+    }
+
+    /// Whether the request would change something a user can change.
+    pub(crate) fn writes(&self, method: &Method) -> bool {
+        let asking = matches!(
             self,
-            Self::Changes(_)
-                | Self::ConfigSync(_)
-                | Self::BulkGet(_)
-                | Self::Doc(..)
-                | Self::Attachment(..)
-                | Self::Blip(_)
-                | Self::Raw(..)
-        )
+            Self::BulkGet(_) | Self::AllDocs(_) | Self::Changes(_) | Self::Commit(_) | Self::Session(_) | Self::Blip(_)
+        );
+        !asking && !matches!(*method, Method::GET | Method::HEAD)
     }
 
     /// Whether the resource answers while the database is offline.
-    pub(crate) fn works_offline(&self) -> bool {
-        matches!(
-            self,
-            Self::Db(_)
-                | Self::Config(_)
-                | Self::ConfigSync(_)
-                | Self::Offline(_)
-                | Self::Online(_)
-                | Self::Resync(_)
-                | Self::Users(_)
-                | Self::User(..)
-                | Self::Roles(_)
-                | Self::Role(..)
-        )
+    pub(crate) fn works_offline(&self, method: &Method) -> bool {
+        match self {
+            Self::Db(_) => *method != Method::POST,
+            _ => matches!(
+                self,
+                Self::Config(_) | Self::ConfigSync(_) | Self::Offline(_) | Self::Online(_) | Self::Resync(_)
+            ),
+        }
     }
 }

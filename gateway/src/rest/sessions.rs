@@ -10,21 +10,33 @@ use super::call::{Call, Media};
 use super::failure::{Failure, Reply};
 use super::{At, Port, cors, login, respond};
 use crate::auth::session;
+use crate::channels;
 use crate::clock;
 use crate::database::{Database, Reader};
 use crate::gateway::Inner;
-use crate::principals::{GUEST, User};
+use crate::principals::{GUEST, GUEST_IN_URLS, User};
 
 /// `D/_session` on both ports.
 pub(crate) async fn current(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
     match (call.port, call.is(&Method::POST)) {
-        (Port::Admin, true) => admin_create(gateway, call, db).await,
-        (Port::Admin, false) => Ok(info(None)),
-        (Port::Public, _) if call.is(&Method::GET) => who_am_i(gateway, call, db).await,
-        (Port::Public, _) if !cors::may_log_in(db, &call.headers) => Err(Failure::bad_request("No CORS")),
-        (Port::Public, true) => log_in(gateway, call, db).await,
-        (Port::Public, false) => log_out(gateway, call, db).await,
+        _ if call.is(&Method::GET) => who_am_i(gateway, call, db).await,
+        (Port::Admin, _) => admin_create(gateway, call, db).await,
+        (Port::Public, true) => {
+            // Refuses a wrong login before anything else is looked at.
+            let caller = login::by_basic(gateway, call, db).await?;
+            may_log_in(call, db)?;
+            log_in(gateway, call, db, caller).await
+        }
+        (Port::Public, false) => {
+            login::authenticate(gateway, call, db).await?;
+            may_log_in(call, db)?;
+            log_out(gateway, call, db).await
+        }
     }
+}
+
+fn may_log_in(call: &Call, db: &Database) -> Result<(), Failure> {
+    if cors::may_log_in(db, &call.headers) { Ok(()) } else { Err(Failure::bad_request("No CORS")) }
 }
 
 fn info(user: Option<&User>) -> axum::response::Response {
@@ -40,13 +52,10 @@ fn info(user: Option<&User>) -> axum::response::Response {
 }
 
 async fn who_am_i(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
-    if login::basic(call).is_some() {
-        let login = login::authenticate(gateway, call, db).await?;
-        return Ok(info(user_of(&login.reader)));
+    if let Some(user) = login::by_basic(gateway, call, db).await? {
+        return Ok(info(Some(&user)));
     }
-    if let Some(id) = login::cookie(call, db)
-        && let Some(login) = login::by_cookie(gateway, db, &id).await?
-    {
+    if let Some(login) = cookie_login(gateway, call, db).await? {
         let mut response = info(user_of(&login.reader));
         if let Some(cookie) = login.cookie {
             response = respond::header(response, header::SET_COOKIE, &cookie);
@@ -57,6 +66,18 @@ async fn who_am_i(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Repl
     Ok(info(guest.filter(|guest| !guest.record.disabled).as_deref()))
 }
 
+/// The login of a cookie that is still good.
+async fn cookie_login(
+    gateway: &Arc<Inner>,
+    call: &Call,
+    db: &Arc<Database>,
+) -> crate::error::Result<Option<login::Login>> {
+    match login::cookie(call, db) {
+        Some(id) => login::by_cookie(gateway, db, &id).await,
+        None => Ok(None),
+    }
+}
+
 fn user_of(reader: &Reader) -> Option<&User> {
     match reader {
         Reader::Admin => None,
@@ -64,24 +85,35 @@ fn user_of(reader: &Reader) -> Option<&User> {
     }
 }
 
-async fn log_in(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
-    let body = if call.body.iter().all(u8::is_ascii_whitespace) {
-        crate::json::Object::new()
-    } else {
-        call.object(Media::Any)?
+/// Name and password of a login's body; `Err` when it is not an object of texts.
+fn credentials(call: &Call) -> Result<(String, String), Failure> {
+    let body = call.object(Media::Json(400))?;
+    let text = |key: &str| match body.get(key) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(Failure::bad_request(format!("Bad JSON: {key} must be a string"))),
     };
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let invalid = || Failure::new(401, "Invalid login").challenging(db.config().www_authenticate);
-    let name = text("name");
-    let user = if name.is_empty() {
-        match login::basic(call) {
-            Some((name, password)) => login::password_login(gateway, db, &name, &password).await?,
-            None => None,
-        }
-    } else {
-        login::password_login(gateway, db, &name, &text("password")).await?
+    Ok((text("name")?, text("password")?))
+}
+
+/// Logs in whom the body names, or else whoever the request itself shows to be.
+async fn log_in(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>, caller: Option<Arc<User>>) -> Reply {
+    let config = db.config();
+    let (named, bad) = match credentials(call) {
+        Ok(_) if config.no_passwords => (None, None),
+        Ok((name, password)) => (login::password_login(gateway, db, &name, &password).await?, None),
+        Err(failure) => (None, Some(failure)),
     };
-    let user = user.ok_or_else(invalid)?;
+    let mut user = named.or(caller);
+    if user.is_none() {
+        let login = cookie_login(gateway, call, db).await?;
+        user = login.and_then(|login| match login.reader {
+            Reader::User(user) => Some(user),
+            Reader::Admin => None,
+        });
+    }
+    let invalid = || Failure::new(401, "Invalid login").challenging(config.www_authenticate);
+    let user = user.ok_or_else(|| bad.unwrap_or_else(invalid))?;
     let (writing, name) = (Arc::clone(db), user.name.clone());
     let session = gateway.store.write(move |tx| session::create(tx, &writing, &name, session::DEFAULT_TTL)).await?;
     let cookie = login::set_cookie(db, &session);
@@ -89,19 +121,15 @@ async fn log_in(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply 
 }
 
 async fn log_out(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
-    let Some(id) = login::cookie(call, db) else {
-        login::authenticate(gateway, call, db).await?;
-        return Err(Failure::new(404, "no session"));
-    };
+    let id = login::cookie(call, db).ok_or_else(|| Failure::new(404, "no session"))?;
     let number = db.id();
     gateway.store.write(move |tx| session::delete(tx, number, &id, None)).await?;
-    let expires = clock::http_date(clock::now_seconds());
-    let cookie = format!("{}=; Path=/{}; Expires={expires}", db.config().cookie_name, db.name);
+    let cookie = login::cookie_text(db, "", clock::now_seconds());
     Ok(respond::header(respond::json(StatusCode::OK, "{}"), header::SET_COOKIE, &cookie))
 }
 
 async fn admin_create(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
-    let body = call.object(Media::Any)?;
+    let body = call.object(Media::Json(400))?;
     let ttl = match body.get("ttl") {
         None | Some(Value::Null) => session::DEFAULT_TTL,
         Some(ttl) => {
@@ -109,7 +137,7 @@ async fn admin_create(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> 
         }
     };
     let name = match body.get("name").and_then(Value::as_str) {
-        Some(name) if !name.is_empty() && name != crate::principals::GUEST_IN_URLS => name.to_owned(),
+        Some(name) if name != GUEST_IN_URLS && channels::is_valid_principal(name) => name.to_owned(),
         _ => return Err(Failure::bad_request("Invalid or missing user name")),
     };
     let writing = Arc::clone(db);

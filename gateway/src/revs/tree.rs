@@ -1,6 +1,8 @@
 //! The tree of a document's revisions: pure, no storage.
 //! Knows which leaf wins, which write would be a conflict, and what history to forget.
 
+use std::cmp::Ordering;
+
 use super::Rev;
 
 /// One revision and the index of its parent.
@@ -152,17 +154,16 @@ impl Tree {
     pub fn possible_ancestors(&self, rev: &Rev) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         for index in self.leaf_indexes() {
-            let mut at = Some(index);
-            while let Some(index) = at {
-                let node = &self.nodes[index];
-                if node.rev.generation() < rev.generation() {
-                    let text = node.rev.to_string();
-                    if !found.contains(&text) {
-                        found.push(text);
-                    }
-                    break;
-                }
-                at = node.parent;
+            let leaf = &self.nodes[index];
+            let node = match leaf.rev.generation().cmp(&rev.generation()) {
+                Ordering::Less => Some(leaf),
+                Ordering::Equal => leaf.parent.map(|parent| &self.nodes[parent]),
+                Ordering::Greater => None,
+            };
+            if let Some(text) = node.map(|node| node.rev.to_string())
+                && !found.contains(&text)
+            {
+                found.push(text);
             }
         }
         found
@@ -246,5 +247,7 @@ mod tests {
         tree.add_history(&revs(&["2-bb", "1-aa"]), false);
         let asked = Rev::new(2, "zz");
         assert_eq!(tree.possible_ancestors(&asked), ["1-aa"]);
+        assert_eq!(tree.possible_ancestors(&Rev::new(3, "zz")), ["2-bb"]);
+        assert!(tree.possible_ancestors(&Rev::new(1, "zz")).is_empty());
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct RunError {
     pub(super) message: String,
     /// The heap must not be used again.
     pub(super) spoiled: bool,
+    pub(super) timed_out: bool,
 }
 
 pub(super) struct Engine {
@@ -74,7 +75,8 @@ impl Engine {
         });
         self.deadline.set(None);
         result.map_err(|mut error| {
-            error.spoiled |= Instant::now() > end;
+            error.timed_out = Instant::now() > end;
+            error.spoiled |= error.timed_out;
             if error.spoiled {
                 self.runtime.run_gc();
             }
@@ -131,7 +133,7 @@ fn run_error(ctx: &Ctx<'_>) -> RunError {
         Some(line) => format!("{message} (line {line})"),
         None => message,
     };
-    RunError { message, spoiled }
+    RunError { message, spoiled, timed_out: false }
 }
 
 /// The line in a stack's first `file:line:column`.

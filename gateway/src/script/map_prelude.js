@@ -5,7 +5,9 @@
     rows.push(stringify(key === undefined ? null : key) || "null",
               stringify(value === undefined ? null : value) || "null");
   };
-  global.log = function () {};
+  function log() {}
+  global.log = log;
+  global.console = { log: log, error: log, warn: log, info: log, debug: log };
   return function (fn, id, docText) {
     rows = [];
     fn(parse(docText), { id: id, type: "json" });

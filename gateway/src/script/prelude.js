@@ -28,6 +28,14 @@
     }
     return false;
   }
+  function log() {
+    if (out === null || out.log.length >= 20) { return; }
+    var words = [];
+    for (var i = 0; i < arguments.length; i++) { words.push(text(arguments[i])); }
+    out.log.push(words.join(" ").substring(0, 500));
+  }
+  global.log = log;
+  global.console = { log: log, error: log, warn: log, info: log, debug: log };
   global.channel = function () {
     for (var i = 0; i < arguments.length; i++) {
       out.channels.push.apply(out.channels, strings(arguments[i]));
@@ -59,7 +67,7 @@
     }
   };
   return function (fn, docText, oldText, callerText) {
-    out = { channels: [], access: [], roles: [] };
+    out = { channels: [], access: [], roles: [], log: [] };
     userText = callerText === undefined ? null : callerText;
     user = null;
     var doc = parse(docText), old = oldText === undefined ? null : parse(oldText);

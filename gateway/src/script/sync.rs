@@ -108,6 +108,7 @@ struct Report {
     roles: Vec<(String, Vec<String>)>,
     expiry: Option<Value>,
     rejection: Option<(f64, String)>,
+    log: Vec<String>,
 }
 
 /// A compiled sync function. Not shared between threads; each compiles its own.
@@ -129,6 +130,11 @@ impl SyncFunction {
         Ok(Self { source: source.to_owned(), limits, engine: RefCell::new(Engine::new(PRELUDE, source, limits)?) })
     }
 
+    /// Longest run.
+    pub(crate) fn time(&self) -> std::time::Duration {
+        self.limits.time
+    }
+
     /// Runs the function. `doc` carries `_id`, `_rev` and, for a deletion, `_deleted`.
     pub fn run(&self, doc: &Value, old: Option<&Value>, caller: &Caller) -> Result<Outcome, Refusal> {
         let caller = match caller {
@@ -146,6 +152,9 @@ impl SyncFunction {
         let result = self.engine.borrow().run(doc, old, caller);
         let text = result.map_err(|error| self.failed(error))?;
         let report: Report = serde_json::from_str(&text).map_err(|error| failure(error.to_string()))?;
+        for line in &report.log {
+            tracing::debug!(line, "the sync function says");
+        }
         if let Some((status, reason)) = report.rejection {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -164,7 +173,11 @@ impl SyncFunction {
         {
             self.engine.replace(fresh);
         }
-        failure(error.message)
+        let mut refusal = failure(error.message);
+        if error.timed_out {
+            "JS sync function timed out".clone_into(&mut refusal.reason);
+        }
+        refusal
     }
 }
 

@@ -156,24 +156,40 @@ pub fn unlog_channels(conn: &Connection, db: i64, chans: &DocChannels, seq: i64)
 /// A grant: who (`role:` in front of a role), 0 channel or 1 role, what.
 pub type Grant = (String, i64, String);
 
-/// Replaces what a document grants; says whether anything changed.
-pub fn replace_grants(conn: &Connection, db: i64, num: i64, seq: i64, new: &BTreeSet<Grant>) -> Result<bool> {
-    let mut select = conn.prepare_cached("SELECT grantee, kind, target FROM grants WHERE num = ?1")?;
+/// What replacing a document's grants did.
+#[derive(Debug, Default)]
+pub struct Regranted {
+    /// Whether anything changed.
+    pub changed: bool,
+    /// Grants no other document makes, with the sequence of each.
+    pub lost: Vec<(Grant, i64)>,
+}
+
+/// Replaces what a document grants.
+pub fn replace_grants(conn: &Connection, db: i64, num: i64, seq: i64, new: &BTreeSet<Grant>) -> Result<Regranted> {
+    let mut select = conn.prepare_cached("SELECT grantee, kind, target, seq FROM grants WHERE num = ?1")?;
     let old = select
-        .query_map([num], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<rusqlite::Result<BTreeSet<Grant>>>()?;
-    if old == *new {
-        return Ok(false);
+        .query_map([num], |row| Ok(((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?)))?
+        .collect::<rusqlite::Result<BTreeMap<Grant, i64>>>()?;
+    if old.keys().eq(new) {
+        return Ok(Regranted::default());
     }
+    let mut lost = Vec::new();
     let sql = "DELETE FROM grants WHERE db = ?1 AND grantee = ?2 AND kind = ?3 AND target = ?4 AND num = ?5";
     let mut delete = conn.prepare_cached(sql)?;
-    for (grantee, kind, target) in old.difference(new) {
+    let sql = "SELECT 1 FROM grants WHERE db = ?1 AND grantee = ?2 AND kind = ?3 AND target = ?4";
+    let mut others = conn.prepare_cached(sql)?;
+    for (grant, gained) in old.iter().filter(|(grant, _)| !new.contains(*grant)) {
+        let (grantee, kind, target) = grant;
         delete.execute((db, grantee, kind, target, num))?;
+        if !others.exists((db, grantee, kind, target))? {
+            lost.push((grant.clone(), *gained));
+        }
     }
     let sql = "INSERT INTO grants (db, grantee, kind, target, num, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = conn.prepare_cached(sql)?;
-    for (grantee, kind, target) in new.difference(&old) {
+    for (grantee, kind, target) in new.iter().filter(|grant| !old.contains_key(*grant)) {
         insert.execute((db, grantee, kind, target, num, seq))?;
     }
-    Ok(true)
+    Ok(Regranted { changed: true, lost })
 }

@@ -18,6 +18,8 @@ pub(super) const FILE: &str = "gateway.sqlite";
 pub(super) const LOCK: &str = "gateway.lock";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
+/// What was added since; made in older files when they are opened.
+const ADDED: &str = include_str!("added.sql");
 const APPLICATION: i64 = 0x7a63_6777;
 
 /// Why the data directory cannot be used.
@@ -90,6 +92,7 @@ impl Store {
         if new {
             create(&connection).map_err(explain)?;
         }
+        connection.execute_batch(ADDED).map_err(explain)?;
         // The file's name must outlast a loss of power, too.
         sync_dir(dir).map_err(|cause| OpenError::Unwritable { path: dir.to_owned(), cause })?;
         let readers = Readers::new(path.clone(), readers);

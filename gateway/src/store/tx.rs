@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -11,7 +12,7 @@ use super::Live;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::principals::User;
-use crate::script::SyncFunction;
+use crate::script::{Limits, SyncFunction};
 
 /// What the writer keeps between transactions.
 #[derive(Default)]
@@ -140,14 +141,16 @@ impl<'w> Tx<'w> {
     }
 
     /// The database's sync function, compiled once.
-    pub fn sync_function(&mut self, db: i64, source: &Arc<str>) -> Result<Rc<SyncFunction>> {
+    pub fn sync_function(&mut self, db: i64, source: &Arc<str>, time: Duration) -> Result<Rc<SyncFunction>> {
         if let Some((known, function)) = self.session.functions.get(&db)
             && known == source
+            && function.time() == time
         {
             return Ok(Rc::clone(function));
         }
-        let function =
-            SyncFunction::compile(source).map_err(|error| Error::refused(500, format!("sync function: {error}")))?;
+        let limits = Limits { time, ..Limits::default() };
+        let function = SyncFunction::with_limits(source, limits)
+            .map_err(|error| Error::refused(500, format!("sync function: {error}")))?;
         let function = Rc::new(function);
         let kept = (Arc::clone(source), Rc::clone(&function));
         self.session.functions.insert(db, kept);
