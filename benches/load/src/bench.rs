@@ -51,12 +51,22 @@ struct Target {
 struct Found {
     value: f64,
     unit: &'static str,
+    /// How many there were; 0 when the cost of each says nothing.
+    count: usize,
     note: String,
 }
 
 impl Found {
     fn rate(count: usize, took: Duration, unit: &'static str) -> Self {
-        Self { value: number(count) / took.as_secs_f64(), unit, note: String::new() }
+        Self { value: number(count) / took.as_secs_f64(), unit, count, note: String::new() }
+    }
+
+    fn plain(value: f64, unit: &'static str) -> Self {
+        Self { value, unit, count: 0, note: String::new() }
+    }
+
+    fn seconds(took: Duration, count: usize) -> Self {
+        Self { value: took.as_secs_f64(), unit: "s", count, note: String::new() }
     }
 
     fn noting(mut self, note: String) -> Self {
@@ -134,9 +144,13 @@ impl Target {
         let share = own / (own + theirs).max(0.001);
         let void = if share > MOST && own > 0.1 { "  VOID: the load used more than half" } else { "" };
         let busy = 100.0 * theirs / took;
+        let each = match found.count {
+            0 => String::new(),
+            count => format!("{} µs each", shown(theirs * 1e6 / number(count))),
+        };
         let others = 100.0 * (machine - own - theirs).max(0.0) / took;
         println!(
-            "{what:<58}{:>10} {:<8}  gateway {busy:>3.0} %, load {:>2.0} % of both, others {others:>3.0} %{void}  {}",
+            "{what:<62}{:>9} {:<7}{each:>13}  gateway {busy:>3.0} %, load {:>2.0} % of both, others {others:>3.0} %{void}  {}",
             shown(found.value),
             found.unit,
             100.0 * share,

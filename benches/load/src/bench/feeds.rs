@@ -1,6 +1,6 @@
 //! Followers: how soon one is told, how soon all of many are.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
@@ -44,7 +44,7 @@ pub(super) async fn latency(target: &Target) -> anyhow::Result<()> {
             samples.push(told?);
         }
         let late = quantile(&mut samples, 0.99);
-        Ok(Found { value: quantile(&mut samples, 0.5), unit: "ms", note: format!("99 % below {late:.2} ms") })
+        Ok(Found::plain(quantile(&mut samples, 0.5), "ms").noting(format!("99 % below {late:.2} ms")))
     };
     target.measure(what, work).await
 }
@@ -63,12 +63,12 @@ pub(super) async fn spread(target: &Target, count: usize) -> anyhow::Result<()> 
         for _ in 0..count {
             feeds.push(follow(target, since).await?);
         }
-        Ok(Found { value: began.elapsed().as_secs_f64(), unit: "s", note: String::new() })
+        Ok(Found::seconds(began.elapsed(), count))
     };
     target.measure(&format!("{what}: opened"), opened).await?;
     let memory = async {
         let each = (target.process.memory()?.0 - before) * 1024.0 / number(count);
-        Ok(Found { value: each, unit: "KiB", note: "resident memory of the gateway for each".to_owned() })
+        Ok(Found::plain(each, "KiB").noting("resident memory of the gateway for each".to_owned()))
     };
     target.measure(&format!("{what}: held"), memory).await?;
     for (changes, batched) in [(100, false), (100, true)] {
@@ -116,5 +116,5 @@ async fn told(
     let all = began.elapsed();
     let rate = number(feeds.len() * changes) / all.as_secs_f64();
     let note = format!("stored after {:.2} s; {} lines/s", written.as_secs_f64(), super::shown(rate));
-    Ok(Found { value: Duration::as_secs_f64(&all), unit: "s", note })
+    Ok(Found::seconds(all, feeds.len() * changes).noting(note))
 }

@@ -43,7 +43,7 @@ pub(super) async fn all(target: &Target, sizes: &[usize], program: &Path) -> any
         let memory = async {
             let file = std::fs::metadata(target.data().join("gateway.sqlite"))?.len();
             let note = format!("file {} MiB", file >> 20);
-            Ok(Found { value: target.process.memory()?.0, unit: "MiB", note })
+            Ok(Found::plain(target.process.memory()?.0, "MiB").noting(note))
         };
         target.measure(&what("resident memory"), memory).await?;
     }

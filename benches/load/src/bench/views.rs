@@ -26,7 +26,7 @@ pub(super) async fn all(target: &Target) -> anyhow::Result<()> {
         let work = async {
             let began = Instant::now();
             client.request("GET", &query, b"").await?.expect(200)?;
-            Ok(Found { value: began.elapsed().as_secs_f64(), unit: "s", note: String::new() })
+            Ok(Found::seconds(began.elapsed(), DOCUMENTS))
         };
         target.measure(&format!("{what}, {name} in its design document"), work).await?;
     }

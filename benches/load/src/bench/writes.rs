@@ -50,7 +50,7 @@ pub(super) async fn fill(target: &Target) -> anyhow::Result<()> {
     let memory = async {
         let (all, own) = target.process.memory()?;
         let note = format!("{own:.1} MiB of it not files; {:.1} MiB before", idle.0);
-        Ok(Found { value: all, unit: "MiB", note })
+        Ok(Found::plain(all, "MiB").noting(note))
     };
     target.measure("resident memory after 10,000 documents", memory).await
 }
