@@ -29,6 +29,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Largest request body after decompression, in bytes.
     pub max_body: usize,
+    /// Most connections of each listener at once; more wait to be accepted.
+    pub max_connections: usize,
     /// Most connections that read the file at once.
     pub readers: usize,
     /// Longest time given to requests in flight at shutdown.
@@ -38,7 +40,7 @@ pub struct Config {
 impl Config {
     /// The defaults for a directory.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), max_body: 64 << 20, readers: 8, drain: Duration::from_secs(5) }
+        Self { data: data.into(), max_body: 64 << 20, max_connections: 5000, readers: 8, drain: Duration::from_secs(5) }
     }
 }
 
@@ -162,6 +164,17 @@ impl Seeds {
     }
 }
 
+/// A checked configuration and whom it names. Compiling and hashing take their time, so they have a thread for it.
+async fn checked(name: &str, raw: Object, version: i64, created: i64, now: i64) -> Result<(DatabaseConfig, Seeds)> {
+    let name = name.to_owned();
+    let check = move || {
+        let config = DatabaseConfig::parse(&name, raw, version, created, now)?;
+        let seeds = Seeds::of(&config.raw)?;
+        Ok((config, seeds))
+    };
+    tokio::task::spawn_blocking(check).await.map_err(|_| Error::Stopped)?
+}
+
 impl Inner {
     /// A database by name.
     pub(crate) fn database(&self, name: &str) -> Option<Arc<Database>> {
@@ -184,8 +197,7 @@ impl Inner {
         }
         let now = clock::now_seconds();
         let started = clock::now_micros();
-        let config = DatabaseConfig::parse(name, raw, 1, now, now)?;
-        let seeds = Seeds::of(&config.raw)?;
+        let (config, seeds) = checked(name, raw, 1, now, now).await?;
         let (owned, text) = (name.to_owned(), json::canonical(&config.raw));
         let live = self
             .store
@@ -217,8 +229,7 @@ impl Inner {
     pub(crate) async fn configure(&self, db: &Arc<Database>, raw: Object) -> Result<()> {
         let old = db.config();
         let now = clock::now_seconds();
-        let config = DatabaseConfig::parse(&db.name, raw, old.version + 1, old.created, now)?;
-        let seeds = Seeds::of(&config.raw)?;
+        let (config, seeds) = checked(&db.name, raw, old.version + 1, old.created, now).await?;
         let (live, text, version) = (Arc::clone(&db.live), json::canonical(&config.raw), config.version);
         self.store
             .write(move |tx| {

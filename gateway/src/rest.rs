@@ -13,6 +13,7 @@ mod failure;
 mod local;
 mod login;
 mod multipart;
+mod pieces;
 mod principals;
 mod range;
 mod respond;
@@ -29,6 +30,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::database::{Database, Reader};
 use crate::gateway::Inner;
@@ -53,17 +55,28 @@ pub(crate) enum Port {
     Public,
 }
 
-/// The service for one listener.
-pub(crate) fn service(gateway: Arc<Inner>, port: Port) -> Router {
-    Router::new().fallback(handle).with_state((gateway, port))
+/// A connection's place among those that may be open at once; kept for as long as anyone holds it.
+pub(crate) type Place = OwnedSemaphorePermit;
+
+/// What requests of one connection share.
+#[derive(Debug, Clone)]
+struct Connection {
+    gateway: Arc<Inner>,
+    port: Port,
+    place: Arc<Place>,
 }
 
-async fn handle(State((gateway, port)): State<(Arc<Inner>, Port)>, request: Request) -> Response {
+/// The service for one connection.
+pub(crate) fn service(gateway: Arc<Inner>, port: Port, place: Arc<Place>) -> Router {
+    Router::new().fallback(handle).with_state(Connection { gateway, port, place })
+}
+
+async fn handle(State(connection): State<Connection>, request: Request) -> Response {
     let mut cors = None;
     let (parts, body) = request.into_parts();
     let expects = parts.headers.contains_key(header::EXPECT);
     let mut unread = Some(body);
-    let mut response = match answer(&gateway, port, parts, &mut unread, &mut cors).await {
+    let mut response = match answer(&connection, parts, &mut unread, &mut cors).await {
         Ok(response) => response,
         Err(failure) => failure.into_response(),
     };
@@ -87,12 +100,12 @@ async fn drained(body: Body) -> bool {
 }
 
 async fn answer(
-    gateway: &Arc<Inner>,
-    port: Port,
+    connection: &Connection,
     parts: Parts,
     body: &mut Option<Body>,
     cors: &mut Option<cors::Answer>,
 ) -> Reply {
+    let (gateway, port) = (&connection.gateway, connection.port);
     let route = match route::find(parts.uri.path(), port)? {
         route::Found::Route(route) => route,
         route::Found::Redirect(to) => return Ok(redirect(&to, parts.uri.query())),
@@ -116,7 +129,7 @@ async fn answer(
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         return Ok(response);
     }
-    let call = Call::begin(port, parts).await;
+    let call = Call::begin(port, Arc::clone(&connection.place), parts).await;
     dispatch(gateway, call, body, route, db).await
 }
 

@@ -3,6 +3,7 @@
 
 mod engine;
 mod map;
+mod runner;
 mod sync;
 
 pub use map::MapFunction;

@@ -73,7 +73,7 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
-    /// Checks a configuration for the database `name`.
+    /// Checks a configuration for the database `name`; blocks while the sync function is compiled.
     pub fn parse(name: &str, raw: Object, version: i64, created: i64, updated: i64) -> Result<Self> {
         keys::check(&raw)?;
         if let Some(given) = text(&raw, "name").filter(|given| !given.is_empty())
@@ -81,7 +81,9 @@ impl DatabaseConfig {
         {
             return Err(Error::bad_request("the name in the configuration is not the database's"));
         }
-        Self::stored(raw, version, created, updated)
+        let config = Self::stored(raw, version, created, updated)?;
+        SyncFunction::compile(&config.sync).map_err(|error| Error::bad_request(format!("sync function: {error}")))?;
+        Ok(config)
     }
 
     /// A configuration as stored: checked before, perhaps by a version that knew other keys.
@@ -106,7 +108,6 @@ impl DatabaseConfig {
             Some(source) if !source.trim().is_empty() => source.into(),
             _ => DEFAULT_SYNC.into(),
         };
-        SyncFunction::compile(&sync).map_err(|error| Error::bad_request(format!("sync function: {error}")))?;
         let script_time = match number("javascript_timeout_secs", 0) {
             0 => Limits::default().time,
             seconds => Duration::from_secs(seconds.min(LONGEST_SCRIPT).unsigned_abs()),

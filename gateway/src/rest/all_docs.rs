@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use rusqlite::Connection;
 use serde_json::Value;
 
 use super::call::{Call, Media};
 use super::failure::{Failure, Reply};
-use super::{At, Port, respond};
+use super::pieces::{self, ENOUGH, Pieces};
+use super::{At, Port};
 use crate::database::read::{self, Show};
 use crate::database::{Database, Reader};
 use crate::error::Result;
@@ -67,67 +69,109 @@ pub(crate) async fn get(at: At) -> Reply {
         seqs: call.flag("update_seq"),
         access: call.flag("access") && call.port == Port::Admin,
     };
-    let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
-    let body = at
-        .gateway
-        .store
-        .read(move |conn| {
-            let (last, _) = db.counters(conn)?;
-            let listing = Listing { conn, db: &db, reader: &reader, options: &options };
-            let rows = match keys {
-                Some(keys) => listing.named(&keys)?,
-                None => listing.range()?,
-            };
-            let count = rows.len();
-            Ok(format!("{{\"rows\":[{}],\"total_rows\":{count},\"update_seq\":{last}}}", rows.join(",\n")))
-        })
-        .await?;
-    Ok(respond::json(StatusCode::OK, body))
+    let listing = Listing {
+        db: Arc::clone(&at.db),
+        reader: at.reader.clone(),
+        from: options.start.clone().map_or(Bound::Unbounded, Bound::Included),
+        options,
+        keys: keys.map(Vec::into_iter),
+        seq: None,
+        count: 0,
+    };
+    pieces::respond(Arc::clone(&at.gateway.store), "application/json", listing).await
 }
 
-struct Listing<'a> {
-    conn: &'a Connection,
-    db: &'a Database,
-    reader: &'a Reader,
-    options: &'a Options,
+/// A listing under way.
+struct Listing {
+    db: Arc<Database>,
+    reader: Reader,
+    options: Options,
+    /// Named documents still to come; `None` lists all.
+    keys: Option<std::vec::IntoIter<String>>,
+    /// Where to go on.
+    from: Bound<String>,
+    /// Last sequence when the listing began.
+    seq: Option<i64>,
+    count: usize,
 }
 
-impl Listing<'_> {
-    fn range(&self) -> Result<Vec<String>> {
+impl Pieces for Listing {
+    fn more(&mut self, conn: &Connection, out: &mut Vec<u8>) -> Result<bool> {
+        if self.seq.is_none() {
+            self.seq = Some(self.db.counters(conn)?.0);
+            out.extend(b"{\"rows\":[\n");
+        }
+        let done = if self.keys.is_some() { self.named(conn, out)? } else { self.range(conn, out)? };
+        if done {
+            let seq = self.seq.unwrap_or_default();
+            out.extend(format!("],\n\"total_rows\":{},\"update_seq\":{seq}}}", self.count).as_bytes());
+        }
+        Ok(done)
+    }
+}
+
+impl Listing {
+    fn push(&mut self, out: &mut Vec<u8>, row: &str) {
+        if self.count > 0 {
+            out.extend(b",\n");
+        }
+        self.count += 1;
+        out.extend(row.as_bytes());
+    }
+
+    fn range(&mut self, conn: &Connection, out: &mut Vec<u8>) -> Result<bool> {
+        let (start, skip) = match &self.from {
+            Bound::Included(start) => (start.clone(), false),
+            Bound::Excluded(last) => (last.clone(), true),
+            Bound::Unbounded => (String::new(), false),
+        };
         let sql = format!(
             "SELECT {COLUMNS} FROM docs WHERE db = ?1 AND id >= ?2 AND (?3 IS NULL OR id <= ?3) AND NOT deleted ORDER BY id"
         );
-        let mut select = self.conn.prepare_cached(&sql)?;
-        let start = self.options.start.as_deref().unwrap_or_default();
-        let mut found = select.query((self.db.id(), start, &self.options.end))?;
-        let mut rows = Vec::new();
-        while rows.len() < self.options.limit
-            && let Some(row) = found.next()?
-        {
+        let mut select = conn.prepare_cached(&sql)?;
+        let mut found = select.query((self.db.id(), &start, &self.options.end))?;
+        while self.count < self.options.limit {
+            let Some(row) = found.next()? else {
+                return Ok(true);
+            };
             let doc = DocRow::read(row)?;
+            if skip && doc.id == start {
+                continue;
+            }
             if self.reader.sees(&doc.chans.active) {
-                rows.push(self.row(&doc)?);
+                let row = self.row(conn, &doc)?;
+                self.push(out, &row);
+            }
+            if out.len() >= ENOUGH {
+                self.from = Bound::Excluded(doc.id);
+                return Ok(false);
             }
         }
-        Ok(rows)
+        Ok(true)
     }
 
-    fn named(&self, keys: &[String]) -> Result<Vec<String>> {
+    fn named(&mut self, conn: &Connection, out: &mut Vec<u8>) -> Result<bool> {
         let failed = |key: &str, error: &str, status: u16| {
             format!("{{\"key\":{},\"error\":\"{error}\",\"status\":{status}}}", json::quote(key))
         };
-        let mut rows = Vec::new();
-        for key in keys.iter().take(self.options.limit) {
-            rows.push(match DocRow::get(self.conn, self.db.id(), key)? {
-                Some(doc) if !doc.deleted && self.reader.sees(&doc.chans.active) => self.row(&doc)?,
-                Some(doc) if !doc.deleted => failed(key, "forbidden", 403),
-                _ => failed(key, "not_found", 404),
-            });
+        while self.count < self.options.limit {
+            let Some(key) = self.keys.as_mut().and_then(Iterator::next) else {
+                return Ok(true);
+            };
+            let row = match DocRow::get(conn, self.db.id(), &key)? {
+                Some(doc) if !doc.deleted && self.reader.sees(&doc.chans.active) => self.row(conn, &doc)?,
+                Some(doc) if !doc.deleted => failed(&key, "forbidden", 403),
+                _ => failed(&key, "not_found", 404),
+            };
+            self.push(out, &row);
+            if out.len() >= ENOUGH {
+                return Ok(false);
+            }
         }
-        Ok(rows)
+        Ok(true)
     }
 
-    fn row(&self, doc: &DocRow) -> Result<String> {
+    fn row(&self, conn: &Connection, doc: &DocRow) -> Result<String> {
         let id = json::quote(&doc.id);
         let mut text = format!("{{\"key\":{id},\"id\":{id},\"value\":{{\"rev\":{}", json::quote(&doc.rev));
         if self.options.channels {
@@ -138,7 +182,7 @@ impl Listing<'_> {
             }
         }
         if self.options.access {
-            let access = self.access(doc.num)?;
+            let access = access(conn, doc.num)?;
             if !access.is_empty() {
                 let _ = write!(text, ",\"access\":{}", serde_json::json!(access));
             }
@@ -149,29 +193,31 @@ impl Listing<'_> {
         }
         if self.options.docs {
             let show = Show { revisions: self.options.revisions, ..Show::default() };
-            let revision = read::revision(self.conn, self.db, &doc.id, &doc.rev, self.reader)?;
-            let _ = write!(text, ",\"doc\":{}", revision.render(self.conn, &show)?);
+            let revision = read::revision(conn, &self.db, &doc.id, &doc.rev, &self.reader)?;
+            let _ = write!(text, ",\"doc\":{}", revision.render(conn, &show)?);
         }
         text.push('}');
         Ok(text)
     }
 
     fn shows(&self, channel: &str) -> bool {
-        match self.reader {
+        match &self.reader {
             Reader::Admin => true,
             Reader::User(user) => user.sees_all() || user.channels.contains_key(channel),
         }
     }
+}
 
-    fn access(&self, num: i64) -> Result<BTreeMap<String, Vec<String>>> {
-        let sql = "SELECT grantee, target FROM grants WHERE num = ?1 AND kind = 0 ORDER BY grantee, target";
-        let mut select = self.conn.prepare_cached(sql)?;
-        let rows = select.query_map([num], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let mut access: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for row in rows {
-            let (who, channel) = row?;
-            access.entry(who).or_default().push(channel);
-        }
-        Ok(access)
+/// What a document grants: channels by user, and roles under `role:` and the user.
+fn access(conn: &Connection, num: i64) -> Result<BTreeMap<String, Vec<String>>> {
+    let sql = "SELECT grantee, kind, target FROM grants WHERE num = ?1 ORDER BY grantee, kind, target";
+    let mut select = conn.prepare_cached(sql)?;
+    let mut rows = select.query([num])?;
+    let mut access: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (who, kind): (String, i64) = (row.get(0)?, row.get(1)?);
+        let who = if kind == 0 { who } else { format!("role:{who}") };
+        access.entry(who).or_default().push(row.get(2)?);
     }
+    Ok(access)
 }

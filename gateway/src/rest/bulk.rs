@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::call::Media;
 use super::docs::{posted_id, refuse_update};
 use super::failure::{Failure, Reply, row_members};
-use super::{At, multipart, respond};
+use super::multipart::Writer as Mixed;
+use super::pieces::{self, ENOUGH, Pieces};
+use super::{At, respond};
 use crate::database::incoming::Incoming;
 use crate::database::read::{self, Revision, Show};
 use crate::database::write::{Context, Edit};
@@ -95,6 +96,9 @@ fn row(id: &str, result: Result<String>) -> Result<String> {
     }
 }
 
+const MIXED: &str = "multipart/mixed";
+const START: &[u8] = b"{\"results\":[";
+
 struct Wanted {
     id: String,
     rev: Option<String>,
@@ -105,8 +109,9 @@ struct Wanted {
 
 /// `POST D/_bulk_get`.
 pub(crate) async fn get(at: At) -> Reply {
-    let as_json = at.call.names_json() && !at.call.accepts_multipart();
-    if !as_json && !at.call.accepts_anything() && !at.call.accepts_multipart() {
+    let multipart = at.call.accepts_anything() || at.call.accepts_multipart();
+    let as_json = at.call.names_json() && !multipart;
+    if !as_json && !multipart {
         return Err(Failure::new(406, "Response is multipart"));
     }
     let body = at.call.object(Media::Json(400))?;
@@ -122,19 +127,71 @@ pub(crate) async fn get(at: At) -> Reply {
     };
     let wanted = docs.iter().map(|doc| wanted(doc, &show)).collect::<Vec<_>>();
     let compress = at.call.compresses_parts();
+    let format = if as_json { Format::Json { count: 0 } } else { Format::Multipart(Mixed::new(MIXED, compress)) };
+    let media = match &format {
+        Format::Json { .. } => "application/json".to_owned(),
+        Format::Multipart(mixed) => mixed.media(),
+    };
     let (db, reader) = (Arc::clone(&at.db), at.reader.clone());
-    let response = at
-        .gateway
-        .store
-        .read(move |conn| {
-            if as_json {
-                get_json(conn, &db, &reader, &wanted)
-            } else {
-                get_multipart(conn, &db, &reader, &wanted, compress)
+    let answer = Answer { db, reader, wanted: wanted.into_iter(), format };
+    pieces::respond(Arc::clone(&at.gateway.store), &media, answer).await
+}
+
+enum Format {
+    Multipart(Mixed),
+    /// As `CouchDB` answers; saves clients that only read JSON a request per document.
+    Json {
+        count: usize,
+    },
+}
+
+/// A `_bulk_get` under way.
+struct Answer {
+    db: Arc<Database>,
+    reader: Reader,
+    wanted: std::vec::IntoIter<Wanted>,
+    format: Format,
+}
+
+impl Pieces for Answer {
+    fn more(&mut self, conn: &Connection, out: &mut Vec<u8>) -> Result<bool> {
+        for item in self.wanted.by_ref() {
+            let found = match find(conn, &self.db, &self.reader, &item) {
+                Err(error) if !matches!(error, Error::Refused { .. }) => return Err(error),
+                found => found,
+            };
+            match &mut self.format {
+                Format::Multipart(mixed) => {
+                    match found {
+                        Ok(revision) => mixed.revision(conn, &revision, &item.show)?,
+                        Err(error) => mixed.error(&error_text(&item, &error)),
+                    }
+                    out.extend(mixed.take());
+                }
+                Format::Json { count } => {
+                    out.extend(if *count == 0 { START } else { b"," });
+                    *count += 1;
+                    let result = match found {
+                        Ok(revision) => format!("{{\"ok\":{}}}", revision.render(conn, &item.show)?),
+                        Err(error) => format!("{{\"error\":{}}}", error_text(&item, &error)),
+                    };
+                    let row = format!("{{\"id\":{},\"docs\":[{result}]}}", json::quote(&item.id));
+                    out.extend(row.as_bytes());
+                }
             }
-        })
-        .await?;
-    Ok(response)
+            if out.len() >= ENOUGH {
+                return Ok(false);
+            }
+        }
+        match &mut self.format {
+            Format::Multipart(mixed) => out.extend(mixed.finish()),
+            Format::Json { count } => {
+                out.extend(if *count == 0 { START } else { b"" });
+                out.extend(b"]}");
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn wanted(doc: &Value, show: &Show) -> Wanted {
@@ -173,41 +230,6 @@ fn find(conn: &Connection, db: &Database, reader: &Reader, wanted: &Wanted) -> R
 fn error_text(wanted: &Wanted, error: &Error) -> String {
     let rev = wanted.rev.as_ref().map(|rev| format!("\"rev\":{},", json::quote(rev)));
     format!("{{\"id\":{},{}{}}}", json::quote(&wanted.id), rev.unwrap_or_default(), row_members(error))
-}
-
-fn get_multipart(
-    conn: &Connection,
-    db: &Database,
-    reader: &Reader,
-    wanted: &[Wanted],
-    compress: bool,
-) -> Result<Response> {
-    let mut mixed = multipart::Writer::new("multipart/mixed", compress);
-    for item in wanted {
-        match find(conn, db, reader, item) {
-            Ok(revision) => mixed.revision(conn, &revision, &item.show)?,
-            Err(error @ Error::Refused { .. }) => mixed.error(&error_text(item, &error)),
-            Err(error) => return Err(error),
-        }
-    }
-    let (media, body) = mixed.finish();
-    Ok(respond::with_type(StatusCode::OK, &media, body))
-}
-
-/// As `CouchDB` answers; saves clients that only read JSON a request per document.
-fn get_json(conn: &Connection, db: &Database, reader: &Reader, wanted: &[Wanted]) -> Result<Response> {
-    let mut rows = Vec::with_capacity(wanted.len());
-    for item in wanted {
-        let result = match find(conn, db, reader, item) {
-            Ok(revision) => format!("{{\"ok\":{}}}", revision.render(conn, &item.show)?),
-            Err(error @ Error::Refused { .. }) => {
-                format!("{{\"error\":{}}}", error_text(item, &error))
-            }
-            Err(error) => return Err(error),
-        };
-        rows.push(format!("{{\"id\":{},\"docs\":[{result}]}}", json::quote(&item.id)));
-    }
-    Ok(respond::json(StatusCode::OK, format!("{{\"results\":[{}]}}", rows.join(","))))
 }
 
 /// `POST D/_revs_diff`.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::Port;
 use super::failure::Failure;
+use super::{Place, Port};
 use crate::database::incoming::parse_rev;
 use crate::gateway::Inner;
 use crate::json::{self, Object};
@@ -23,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Held by a WebSocket for as long as it lives.
+    place: Arc<Place>,
     query: Vec<(String, String)>,
     upgrade: Mutex<Option<WebSocketUpgrade>>,
 }
@@ -38,7 +40,7 @@ pub(crate) enum Media {
 
 impl Call {
     /// What is known before the body is read.
-    pub(crate) async fn begin(port: Port, mut parts: Parts) -> Self {
+    pub(crate) async fn begin(port: Port, place: Arc<Place>, mut parts: Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let upgrade = if parts.headers.contains_key(header::UPGRADE) {
@@ -47,7 +49,8 @@ impl Call {
             None
         };
         let body = Bytes::new();
-        Self { port, method: parts.method, headers: parts.headers, body, query, upgrade: Mutex::new(upgrade) }
+        let upgrade = Mutex::new(upgrade);
+        Self { port, method: parts.method, headers: parts.headers, body, place, query, upgrade }
     }
 
     /// Reads the body; only for callers who may ask, so that strangers cannot fill the memory.
@@ -69,6 +72,11 @@ impl Call {
     /// Whether the request is of this method; `HEAD` counts as `GET`.
     pub(crate) fn is(&self, method: &Method) -> bool {
         self.method == *method || (self.method == Method::HEAD && *method == Method::GET)
+    }
+
+    /// The connection's place among those that may be open.
+    pub(crate) fn place(&self) -> Arc<Place> {
+        Arc::clone(&self.place)
     }
 
     /// The WebSocket handshake, once.

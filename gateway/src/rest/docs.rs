@@ -199,8 +199,8 @@ fn open_multipart(conn: &rusqlite::Connection, found: &[Found], show: &Show) -> 
             Err(rev) => mixed.error(&missing(rev)),
         }
     }
-    let (media, body) = mixed.finish();
-    Ok(respond::with_type(StatusCode::OK, &media, body))
+    let body = mixed.finish();
+    Ok(respond::with_type(StatusCode::OK, &mixed.media(), body))
 }
 
 /// `D/_raw/{id}`: a diagnosis, not part of the contract.

@@ -72,10 +72,20 @@ impl Writer {
         Ok(())
     }
 
-    /// The media type with its boundary, and the body.
-    pub(crate) fn finish(mut self) -> (String, Vec<u8>) {
+    /// The media type with its boundary.
+    pub(crate) fn media(&self) -> String {
+        format!("{}; boundary=\"{}\"", self.media, self.boundary)
+    }
+
+    /// What has been written since the last call.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+
+    /// The rest of the body.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
         self.body.extend(format!("--{}--", self.boundary).as_bytes());
-        (format!("{}; boundary=\"{}\"", self.media, self.boundary), self.body)
+        self.take()
     }
 }
 
@@ -124,7 +134,7 @@ pub(crate) fn related(
         }
         writer.part(&headers, &data);
     }
-    Ok(writer.finish())
+    Ok((writer.media(), writer.finish()))
 }
 
 struct Part<'a> {

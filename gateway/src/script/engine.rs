@@ -1,5 +1,5 @@
 //! One `QuickJS` heap with one compiled function and the driver that calls it.
-//! A run that breaks the limits spoils the heap: the owner compiles anew.
+//! A run that breaks the limits spoils the heap: its owner compiles anew.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,6 +20,12 @@ pub(super) struct RunError {
     /// The heap must not be used again.
     pub(super) spoiled: bool,
     pub(super) timed_out: bool,
+}
+
+impl RunError {
+    pub(super) fn of(message: impl Into<String>) -> Self {
+        Self { message: message.into(), spoiled: false, timed_out: false }
+    }
 }
 
 pub(super) struct Engine {
@@ -133,7 +139,7 @@ fn run_error(ctx: &Ctx<'_>) -> RunError {
         Some(line) => format!("{message} (line {line})"),
         None => message,
     };
-    RunError { message, spoiled, timed_out: false }
+    RunError { spoiled, ..RunError::of(message) }
 }
 
 /// The line in a stack's first `file:line:column`.

@@ -4,22 +4,26 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::engine::Engine;
+use super::runner::Runner;
 use super::{CompileError, Limits};
 
 const PRELUDE: &str = include_str!("map_prelude.js");
 
-/// A compiled map function. Not shared between threads.
+/// Most bytes of an emitted key as JSON; as on Couchbase Server a document with a longer one has no rows.
+const LONGEST_KEY: usize = 4096;
+/// Most bytes of all rows of a document in one view.
+const LARGEST_ROWS: usize = 1 << 20;
+
+/// A compiled map function, with a thread of its own.
 #[derive(Debug)]
 pub struct MapFunction {
-    source: String,
-    engine: RefCell<Engine>,
+    runner: RefCell<Runner>,
 }
 
 impl MapFunction {
     /// Compiles with the default limits.
     pub fn compile(source: &str) -> Result<Self, CompileError> {
-        Ok(Self { source: source.to_owned(), engine: RefCell::new(Engine::new(PRELUDE, source, Limits::default())?) })
+        Ok(Self { runner: RefCell::new(Runner::new(PRELUDE, source, Limits::default())?) })
     }
 
     /// What the function emits for a document; nothing when it throws.
@@ -29,18 +33,13 @@ impl MapFunction {
 
     /// The same on JSON text.
     pub(crate) fn map_text(&self, id: &str, doc: &str) -> Vec<(Value, Value)> {
-        let result = self.engine.borrow().run(id, Some(doc), None);
-        let text = match result {
-            Ok(text) => text,
-            Err(error) => {
-                if error.spoiled
-                    && let Ok(fresh) = Engine::new(PRELUDE, &self.source, Limits::default())
-                {
-                    self.engine.replace(fresh);
-                }
-                return Vec::new();
-            }
+        let Ok(text) = self.runner.borrow_mut().run(id, Some(doc), None) else {
+            return Vec::new();
         };
+        if text.len() > LARGEST_ROWS {
+            tracing::debug!(id, "a map function emits too much for a document");
+            return Vec::new();
+        }
         let Ok(Value::Array(flat)) = crate::json::parse(text.as_bytes()) else {
             return Vec::new();
         };
@@ -48,6 +47,10 @@ impl MapFunction {
         let mut rows = Vec::new();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
             rows.push((key, value));
+        }
+        if rows.iter().any(|(key, _)| crate::json::canonical_value(key).len() > LONGEST_KEY) {
+            tracing::debug!(id, "a map function emits too long a key for a document");
+            return Vec::new();
         }
         rows
     }

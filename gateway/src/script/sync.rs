@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::engine::{Engine, RunError};
+use super::engine::RunError;
+use super::runner::Runner;
 use super::{CompileError, Limits};
 use crate::channels;
 use crate::clock;
@@ -111,12 +112,11 @@ struct Report {
     log: Vec<String>,
 }
 
-/// A compiled sync function. Not shared between threads; each compiles its own.
+/// A compiled sync function, with a thread of its own.
 #[derive(Debug)]
 pub struct SyncFunction {
-    source: String,
     limits: Limits,
-    engine: RefCell<Engine>,
+    runner: RefCell<Runner>,
 }
 
 impl SyncFunction {
@@ -127,7 +127,7 @@ impl SyncFunction {
 
     /// Compiles with the given limits.
     pub fn with_limits(source: &str, limits: Limits) -> Result<Self, CompileError> {
-        Ok(Self { source: source.to_owned(), limits, engine: RefCell::new(Engine::new(PRELUDE, source, limits)?) })
+        Ok(Self { limits, runner: RefCell::new(Runner::new(PRELUDE, source, limits)?) })
     }
 
     /// Longest run.
@@ -149,8 +149,7 @@ impl SyncFunction {
 
     /// Runs the function on JSON texts.
     pub(crate) fn run_text(&self, doc: &str, old: Option<&str>, caller: Option<&str>) -> Result<Outcome, Refusal> {
-        let result = self.engine.borrow().run(doc, old, caller);
-        let text = result.map_err(|error| self.failed(error))?;
+        let text = self.runner.borrow_mut().run(doc, old, caller).map_err(failed)?;
         let report: Report = serde_json::from_str(&text).map_err(|error| failure(error.to_string()))?;
         for line in &report.log {
             tracing::debug!(line, "the sync function says");
@@ -166,19 +165,14 @@ impl SyncFunction {
         }
         compile_report(report)
     }
+}
 
-    fn failed(&self, error: RunError) -> Refusal {
-        if error.spoiled
-            && let Ok(fresh) = Engine::new(PRELUDE, &self.source, self.limits)
-        {
-            self.engine.replace(fresh);
-        }
-        let mut refusal = failure(error.message);
-        if error.timed_out {
-            "JS sync function timed out".clone_into(&mut refusal.reason);
-        }
-        refusal
+fn failed(error: RunError) -> Refusal {
+    let mut refusal = failure(error.message);
+    if error.timed_out {
+        "JS sync function timed out".clone_into(&mut refusal.reason);
     }
+    refusal
 }
 
 fn failure(detail: String) -> Refusal {
@@ -251,6 +245,27 @@ mod tests {
             assert_eq!(refusal.status, 500);
             let outcome = function.run(&json!({}), None, &Caller::Admin).expect("works");
             assert!(outcome.channels.contains("x"));
+        }
+    }
+
+    #[test]
+    fn a_run_stuck_in_a_built_in_is_left_behind_and_the_next_one_works() {
+        let limits = Limits { time: Duration::from_millis(100), memory: 8 << 20 };
+        let source = "function (doc) { if (doc.go) { new Array(4294967295).reverse(); } channel('x'); }";
+        let function = SyncFunction::with_limits(source, limits).expect("compiles");
+        for stuck in 0..4 {
+            let refusal = function.run(&json!({"go": 1}), None, &Caller::Admin).expect_err("limited");
+            assert_eq!(refusal.status, 500);
+            let next = function.run(&json!({}), None, &Caller::Admin);
+            assert_eq!(next.is_ok(), stuck < 1, "two are left behind, then it is refused");
+        }
+    }
+
+    #[test]
+    fn a_function_that_does_not_come_to_an_end_is_refused() {
+        let limits = Limits { time: Duration::from_millis(100), memory: 8 << 20 };
+        for source in ["(function () { while (true) {} })()", "(function () { new Array(4294967295).reverse(); })()"] {
+            assert!(SyncFunction::with_limits(source, limits).is_err(), "{source}");
         }
     }
 

@@ -195,9 +195,8 @@ impl Scan<'_> {
             if self.params.include_docs
                 && let Some(doc) = DocRow::by_num(self.conn, row.num)?
             {
-                let rev = format!("\"_rev\":{}", json::quote(&doc.rev));
                 text.push_str(",\"doc\":");
-                text.push_str(&json::splice(&rev, &doc.body));
+                text.push_str(&doc.body);
             }
             text.push('}');
             out.push(text);
