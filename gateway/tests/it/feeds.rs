@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -272,4 +274,67 @@ async fn a_websocket_sends_arrays_and_says_when_it_is_up_to_date() {
     }
     let first: Vec<Value> = serde_json::from_str(&frames[0]).expect("JSON");
     assert_eq!((ids(&first), frames[1].as_str()), (vec!["a".to_owned()], "[]"));
+}
+
+/// What a continuous feed tells at once, and what a normal one does.
+async fn both_ways(app: &TestApp, user: Option<&str>, query: &str) -> (Vec<Value>, Vec<Value>) {
+    let ask = |feed: &str| {
+        let path = format!("/_changes?{query}&{feed}");
+        match user {
+            Some(user) => app.public(user, Method::GET, &path),
+            None => app.admin(Method::GET, &path),
+        }
+    };
+    let lines = ask("feed=continuous&timeout=1").send().await.expect("an answer").text().await.expect("a body");
+    let lines = lines.lines().filter(|line| !line.is_empty());
+    let lines = lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (_, normal) = send(ask("feed=normal")).await;
+    (lines, normal["results"].as_array().expect("results").clone())
+}
+
+#[tokio::test]
+async fn a_follower_who_is_nearly_up_to_date_is_told_the_same_from_memory_as_from_the_file() {
+    let app = TestApp::start().await;
+    for (user, channels) in [("alice", &["A", "B"][..]), ("bob", &["*"]), ("carol", &["C"])] {
+        app.user(user, channels).await;
+    }
+    let _follower = Lines::open(app.admin(Method::GET, "/_changes?feed=continuous")).await;
+    let mut random = StdRng::seed_from_u64(7);
+    let mut told = 0;
+    for step in 0..200 {
+        let id = format!("d{}", random.random_range(0..12));
+        let (_, known) = send(app.admin(Method::GET, &format!("/{id}"))).await;
+        let channels: Vec<&str> = ["A", "B", "C", "D"].into_iter().filter(|_| random.random_ratio(2, 5)).collect();
+        let mut doc = json!({"channels": channels, "step": step});
+        if random.random_ratio(1, 25) {
+            doc["grant"] = json!({"to": "carol", "channels": channels});
+        }
+        if let Some(rev) = known["_rev"].as_str() {
+            doc["_rev"] = json!(rev);
+            doc["_deleted"] = json!(random.random_ratio(1, 6));
+        }
+        let (status, answer) = send(app.admin(Method::PUT, &format!("/{id}")).json(&doc)).await;
+        assert_eq!(status, 201, "{answer}");
+        let (_, info) = send(app.admin(Method::GET, "/")).await;
+        let since = (info["update_seq"].as_i64().expect("a number") - random.random_range(0..15)).max(0);
+        let user = [None, Some("alice"), Some("bob"), Some("carol")][step % 4];
+        let mut query = format!("since={since}");
+        for option in [
+            "include_docs=true",
+            "active_only=true",
+            "style=all_docs",
+            "revocations=true",
+            "filter=sync_gateway/bychannel&channels=A,D",
+        ] {
+            if random.random_ratio(1, 4) {
+                query.extend(["&", option]);
+            }
+        }
+        let (lines, normal) = both_ways(&app, user, &query).await;
+        assert_eq!(lines, normal, "step {step}, {user:?}, {query}");
+        told += lines.len();
+        let cut = both_ways(&app, user, &format!("{query}&limit=2")).await;
+        assert_eq!(cut.0, cut.1, "step {step}, {user:?}, {query}, limit 2");
+    }
+    assert!(told > 300, "{told}");
 }
