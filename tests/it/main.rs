@@ -10,6 +10,7 @@ mod lifecycle;
 mod mail;
 mod operation;
 mod program;
+mod reaping;
 mod rules;
 mod store;
 mod tidy;
