@@ -44,6 +44,6 @@ venv:
 	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)." >&2; exit 1; fi
 	@if ! cmp -s demo/requirements.txt $(VENV)/requirements.txt; then \
-		echo "Installing boto3 and moto into $(VENV): about half a minute."; \
+		echo "Installing boto3 and moto into $(VENV): half a minute to two, by the network."; \
 		$(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r demo/requirements.txt \
 		&& cp demo/requirements.txt $(VENV)/requirements.txt; fi
