@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +28,8 @@ OVER_WITHIN_BROKEN = 60.0
 AFTERWARDS = 4.0
 """Seconds to look on for what must not happen."""
 TICK = 0.5
+SHOWN = 20
+"""So many instances with problems are listed; the table has them all."""
 
 
 class Run:
@@ -99,11 +100,12 @@ class Run:
     def tick(self) -> None:
         """Looks once and tells."""
         self.processes.alive()
-        self.story.mailed(self.watch.tick())
         try:
+            mails = self.watch.tick()
             self.story.tick()
-        except (OSError, urllib.error.URLError) as why:
-            raise Failure(f"the gateway does not answer: {why}") from why
+        except OSError as why:
+            raise Failure(f"moto or the gateway does not answer: {why}") from why
+        self.story.mailed(mails)
 
     def problems(self) -> list[str]:
         """Everything that is not as it should be, the worst first."""
@@ -128,10 +130,14 @@ class Run:
                 print(f"BREAK={self.broken} was NOT noticed.")
             return 0
         self.story.say("wrong", f"{len(problems)} expectations were not met")
-        for what in problems[:20]:
-            print(f"  {what}")
-        if len(problems) > 20:
-            print(f"  and {len(problems) - 20} more")
+        by_machine: dict[str, list[str]] = {}
+        for what in problems:
+            machine, _, said = what.partition(": ")
+            by_machine.setdefault(machine, []).append(said)
+        for machine, all_said in list(by_machine.items())[:SHOWN]:
+            print(f"  {machine}: {'; '.join(all_said)}")
+        if len(by_machine) > SHOWN:
+            print(f"  and {len(by_machine) - SHOWN} more instances")
         if self.broken:
             broken = BREAKS[self.broken]
             if broken.shows(self.watch):

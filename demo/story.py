@@ -76,6 +76,9 @@ class Story:
     def _news(self, doc: Document) -> Iterator[tuple[str, str]]:
         before = self.known.get(doc["_id"])
         self.known[doc["_id"]] = doc
+        if doc.get("state") == "reaping" and before is not None:
+            # What comes of it is told, or nothing came of it.
+            doc["state"] = before["state"]
         if doc.get("type") == "resource" and before is None:
             yield "detected", f" in {doc['aws_id']} {doc['region']}"
         if doc.get("type") == "lease":
@@ -90,7 +93,7 @@ def _lease_news(before: Document | None, doc: Document) -> Iterator[tuple[str, s
         yield "owner", f": {doc['owner']}, by {doc['owner_evidence']['source']}"
     if before and doc["state"] == "active" and doc["expires_at"] > before["expires_at"]:
         yield "renewed", f" until {doc['expires_at']}"
-    if doc["state"] != before.get("state", "active") and doc["state"] not in ("active", "reaping"):
+    if doc["state"] != before.get("state", "active") and doc["state"] != "active":
         yield doc["state"], ""
     hold = doc.get("hold") or {}
     if hold and hold["kind"] != (before.get("hold") or {}).get("kind"):
