@@ -76,22 +76,12 @@ class Cloud:
 
     def launch(self, machine: Machine) -> str:
         """Launches one instance and gives its id."""
-        more: dict[str, Any] = {}
-        if machine.key_name:
-            more["KeyName"] = machine.key_name
-        if machine.spot:
-            more["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
-        tags = _tags({"Name": machine.name, **machine.tags})
         ec2 = self.client("ec2", machine.aws, machine.region)
-        answer = ec2.run_instances(
-            ImageId=IMAGE,
-            InstanceType="t3.large",
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-            **more,
-        )
-        instance = str(answer["Instances"][0]["InstanceId"])
+        what: dict[str, Any] = {"ImageId": IMAGE, "InstanceType": "t3.large"}
+        if machine.key_name:
+            what["KeyName"] = machine.key_name
+        tags = _tags({"Name": machine.name, **machine.tags})
+        instance = _request_spot(ec2, what, tags) if machine.spot else _run(ec2, what, tags)
         # moto drops DisableApiTermination at launch.
         if machine.protect_termination:
             ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": True})
@@ -135,6 +125,20 @@ class Cloud:
                 reservations = (reservation for page in pages for reservation in page["Reservations"])
                 seen += [_seen(one) for reservation in reservations for one in reservation["Instances"]]
         return seen
+
+
+def _run(ec2: Any, what: dict[str, Any], tags: list[dict[str, str]]) -> str:
+    on_instance = [{"ResourceType": "instance", "Tags": tags}]
+    answer = ec2.run_instances(MinCount=1, MaxCount=1, TagSpecifications=on_instance, **what)
+    return str(answer["Instances"][0]["InstanceId"])
+
+
+def _request_spot(ec2: Any, what: dict[str, Any], tags: list[dict[str, str]]) -> str:
+    """moto fulfils a request at once; a request takes no tags for its instance."""
+    answer = ec2.request_spot_instances(InstanceCount=1, Type="one-time", LaunchSpecification=what)
+    instance = str(answer["SpotInstanceRequests"][0]["InstanceId"])
+    ec2.create_tags(Resources=[instance], Tags=tags)
+    return instance
 
 
 def _tags(tags: dict[str, str]) -> list[dict[str, str]]:

@@ -52,7 +52,7 @@ class Run:
         self.story.say("starting", "moto, an AWS on this machine: EC2 and STS, and SES apart")
         for name, url in (("moto", self.urls.ec2), ("moto-mail", self.urls.mail)):
             port = url.rpartition(":")[2]
-            command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+            command = [sys.executable, "-m", "demo.emulator", "-H", "127.0.0.1", "-p", port]
             self.processes.start(name, *command, env={"MOTO_EC2_LOAD_DEFAULT_AMIS": "false"})
         for name, url in (("moto", self.urls.ec2), ("moto-mail", self.urls.mail)):
             self.processes.until_ready(name, f"{url}/moto-api/", 60)
