@@ -20,5 +20,5 @@ def _launch_and_name(request: SpotInstanceRequest) -> Instance:
 
 
 if __name__ == "__main__":
-    SpotInstanceRequest.launch_instance = _launch_and_name  # type: ignore[method-assign]
+    SpotInstanceRequest.launch_instance = _launch_and_name  # type: ignore
     main()
