@@ -28,8 +28,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= $(HOME)/.cache/zerocloud/venv
 ZEROCLOUD_BIN ?=
 
+# exec: a signal to make reaches the demo, which ends what it started.
 demo: venv $(if $(ZEROCLOUD_BIN),,demo-binary)
-	@$(VENV)/bin/python -m demo --zerocloud "$(or $(ZEROCLOUD_BIN),$(CARGO_TARGET_DIR)/debug/zerocloud)" \
+	@exec $(VENV)/bin/python -m demo --zerocloud "$(or $(ZEROCLOUD_BIN),$(CARGO_TARGET_DIR)/debug/zerocloud)" \
 		$(if $(filter-out 0,$(ONCE)),--once) $(if $(BREAK),--break "$(BREAK)")
 
 demo-binary: fresh

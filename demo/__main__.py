@@ -31,8 +31,8 @@ def main() -> int:
         parser.error("curl is missing; it renews a lease in the demo")
     for name in [name for name in os.environ if name.startswith(("AWS_", "ZEROCLOUD_"))]:
         del os.environ[name]  # Nothing here is meant for a real AWS account.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         return run(zerocloud, arguments.once or arguments.broken is not None, arguments.broken)
     except KeyboardInterrupt:

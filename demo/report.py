@@ -27,7 +27,7 @@ def tables(people: People, watch: Watch) -> None:
     said = Counter((notice.to, notice.kind) for notice in watch.mailbox.notices)
     sent = Counter(mail.to for mail in watch.mailbox.mails)
     rows = ([to, kind, str(count), str(sent[to])] for (to, kind), count in sorted(said.items()))
-    _table(["TO", "SAYS", "INSTANCES", "IN SO MANY MAILS"], rows)
+    _table(["TO", "SAYS", "INSTANCES", "ALL MAILS TO THEM"], rows)
 
 
 def _machines(watch: Watch) -> Iterable[list[str]]:
@@ -71,10 +71,10 @@ def hints(people: People, log: Path) -> None:
 Try:
   {zerocloud} leases
   {zerocloud} plan
-  {zerocloud} doctor
+  {zerocloud} doctor    # moto has no ses:GetAccount, so this one asks to mend the mail
   {zerocloud} pause --all --reason 'a look around'
-  curl --cookie {cookie} '{urls.public}/zerocloud/_changes?include_docs=true'    # as Ada, who sees only hers
-  curl '{urls.admin}/zerocloud/_all_docs?include_docs=true'                      # as the service, which sees all
+  curl -s --cookie {cookie} '{urls.public}/zerocloud/_changes?include_docs=true'    # as Ada: only hers
+  curl -s '{urls.admin}/zerocloud/_all_docs?include_docs=true'    # as the service: all
   {sys.executable} -m demo.launch {urls.ec2} Name=mine owner=lin    # one more instance, with a life of a minute
 
 Ctrl-C ends everything that the demo started.

@@ -78,10 +78,12 @@ class Run:
             command = [str(self.zerocloud), "--config", str(self.config), "pause", "--all", "--reason", "a broken reaper"]
             subprocess.run(command, timeout=60, check=True)
 
-    def live(self) -> None:
+    def live(self, hints: bool) -> None:
         """A whole life. Returns early when something went wrong or did not come."""
         if not self.until(lambda: not self.watch.untold(), TOLD_WITHIN):
             return
+        if hints:
+            report.hints(self.people, self.processes.log("zerocloud"))
         self.people.act(self.watch)
         seconds = OVER_WITHIN_BROKEN if self.broken else OVER_WITHIN
         if self.until(lambda: not self.watch.missing(), seconds):
@@ -167,9 +169,7 @@ def run(zerocloud: Path, once: bool, broken: str | None) -> int:
             one.story.say("broken", f"{broken}: {BREAKS[broken].how}")
         try:
             one.start()
-            if not once:
-                report.hints(one.people, processes.log("zerocloud"))
-            one.live()
+            one.live(hints=not once)
             if once:
                 report.tables(one.people, one.watch)
             code = one.verdict()
@@ -178,7 +178,7 @@ def run(zerocloud: Path, once: bool, broken: str | None) -> int:
             if not once:
                 one.stay()
             return code
-        except Failure as why:
+        except (Failure, OSError, subprocess.SubprocessError) as why:
             one.story.say("failed", str(why))
             one.last_words()
             return 1

@@ -94,7 +94,7 @@ def _lease_news(before: Document | None, doc: Document) -> Iterator[tuple[str, s
     if before and doc["state"] == "active" and doc["expires_at"] > before["expires_at"]:
         yield "renewed", f" until {doc['expires_at']}"
     if doc["state"] != before.get("state", "active") and doc["state"] != "active":
-        yield doc["state"], ""
+        yield doc["state"], ", not by zerocloud" if doc.get("stopped_by") == "other" else ""
     hold = doc.get("hold") or {}
     if hold and hold["kind"] != (before.get("hold") or {}).get("kind"):
         yield "held", f" ({hold['kind']}): {hold['reason']}"
