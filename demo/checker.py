@@ -12,18 +12,22 @@ from dataclasses import dataclass, field
 from demo.mailbox import Notice
 from demo.seed import ADMINS, Fate, Machine
 
-MAILS = {
-    Fate.ENDED: ("first", "soon", "over", "stopped", "terminated"),
-    Fate.STOPPED: ("first", "soon", "over", "stopped"),
-    Fate.TERMINATED: ("first", "soon", "over", "terminated"),
-    Fate.KEPT: ("first",),
-    Fate.RENEWED: ("first", "soon"),
+_ANNOUNCED = (("first",), ("soon", "over"))
+"""On a busy machine the word that a lease is over may be overtaken by its end, and a warning by the word that it is over."""
+
+MAILS: dict[Fate, tuple[tuple[str, ...], ...]] = {
+    Fate.ENDED: (*_ANNOUNCED, ("stopped",), ("terminated",)),
+    Fate.STOPPED: (*_ANNOUNCED, ("stopped",)),
+    Fate.TERMINATED: (*_ANNOUNCED, ("terminated",)),
+    Fate.KEPT: (("first",),),
+    Fate.RENEWED: (("first",), ("soon",)),
     Fate.PARKED: (),
-    Fate.VANISHED: ("first",),
+    Fate.VANISHED: (("first",),),
 }
-"""What the owner must be told."""
+"""What the owner must be told; of several kinds one is enough."""
 
 ANNOUNCES_END = ("first", "soon", "over")
+TO_OWNERS = (*ANNOUNCES_END, "stopped", "terminated")
 
 
 @dataclass
@@ -63,9 +67,9 @@ class History:
 def missing(history: History) -> Iterator[str]:
     """What must come and has not."""
     machine = history.machine
-    for kind in MAILS[machine.fate]:
-        if not history.told(kind):
-            yield f"no mail {kind!r} to {' or '.join(sorted(machine.owners))}"
+    for kinds in MAILS[machine.fate]:
+        if not history.told(*kinds):
+            yield f"no mail {' or '.join(map(repr, kinds))} to {' or '.join(sorted(machine.owners))}"
     if machine.held:
         told = {notice.to for notice in history.told(f"held ({machine.held})")}
         yield from (f"no mail 'held ({machine.held})' to {admin}" for admin in sorted(ADMINS - told))
@@ -90,12 +94,14 @@ def wrong(history: History) -> Iterator[str]:
 
 def _wrong_mails(history: History) -> Iterator[str]:
     machine = history.machine
-    owners = {notice.to for notice in history.notices if notice.kind in MAILS[Fate.ENDED]}
+    owners = {notice.to for notice in history.told(*TO_OWNERS)}
     for stranger in sorted(owners - machine.owners):
         yield f"{stranger} was told, who does not own it"
     if len(owners & machine.owners) > 1:
         yield f"several were told that it is theirs: {', '.join(sorted(owners))}"
-    expected = {*MAILS[machine.fate], f"held ({machine.held})" if machine.held else "first"}
+    expected = {kind for kinds in MAILS[machine.fate] for kind in kinds}
+    if machine.held:
+        expected.add(f"held ({machine.held})")
     if machine.fate in (Fate.KEPT, Fate.VANISHED):
         expected |= {"soon", "over"}
     for kind in sorted({notice.kind for notice in history.notices} - expected):

@@ -56,10 +56,10 @@ accounts:
       default_lease: 30s
       max_lease: 10m
       warnings: [220s, 12s]        # the first one reaches only leases that were renewed
-      grace: 6s
+      grace: 8s
       min_notice: 5s
       settle: 2s
-      terminate_after: 12s
+      terminate_after: 15s
       terminate_notice: 5s
       stage_notice: 1s
       max_reaps_per_hour: 500      # so many ends in a minute are meant here

@@ -58,7 +58,9 @@ class Watch:
 
     def missing(self) -> list[str]:
         """What must still come."""
-        return self._each(lambda history: list(checker.missing(history)))
+        missing = self._each(lambda history: list(checker.missing(history)))
+        kinds = {notice.kind for notice in self.mailbox.notices}
+        return missing + [f"nobody: no mail {kind!r} at all" for kind in checker.TO_OWNERS if kind not in kinds]
 
     def wrong(self) -> list[str]:
         """What must never have happened."""
