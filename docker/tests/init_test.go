@@ -196,8 +196,10 @@ func TestWhatIsMissingOrWrongIsPutRightAndNothingElse(t *testing.T) {
 		t.Fatal(said)
 	}
 	for name, spoil := range map[string]func(){
-		"sync_gateway": func() { server.users["sync_gateway"] = account{server.users["sync_gateway"].password, []string{"ro_admin"}} },
-		"zerocloud":    func() { server.users["zerocloud"] = account{"another one", server.users["zerocloud"].roles} },
+		"sync_gateway": func() {
+			server.users["sync_gateway"] = account{server.users["sync_gateway"].password, []string{"ro_admin"}}
+		},
+		"zerocloud": func() { server.users["zerocloud"] = account{"another one", server.users["zerocloud"].roles} },
 	} {
 		before := server.users[name]
 		spoil()
