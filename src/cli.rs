@@ -2,6 +2,7 @@
 //! 3 `doctor` found something to mend.
 
 mod doctor;
+mod health;
 mod leases;
 mod output;
 mod pause;
@@ -85,6 +86,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether a copy of `serve` is at work; for container health checks.
+    Health,
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -162,6 +165,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::NotMine { token } => wish::send(&config, &clock, &token, wish::Kind::NotMine).await?,
         Command::Pause { scope, reason } => pause::pause(&config, &clock, &scope, &reason).await?,
         Command::Resume { scope } => pause::resume(&config, &clock, &scope).await?,
+        Command::Health => health::check(&config, &clock).await?,
         Command::Doctor { json } => return doctor::run(&config, &clock, json).await,
     }
     Ok(ExitCode::SUCCESS)

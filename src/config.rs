@@ -148,6 +148,19 @@ fn variable(setting: &str) -> String {
     format!("ZEROCLOUD_{}", setting.replace('.', "_").to_uppercase())
 }
 
+/// What the environment has instead of a setting: the value itself, or the file that holds it, as secrets are mounted.
+fn override_of(setting: &str, environment: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
+    let name = variable(setting);
+    if let Some(value) = environment(&name) {
+        return Ok(Some(value));
+    }
+    let Some(path) = environment(&format!("{name}_FILE")) else { return Ok(None) };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(why) => Err(format!("cannot be read from {path}, which {name}_FILE names: {why}")),
+    }
+}
+
 /// Every mistake in a configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} has {} mistake(s); nothing was started:\n  {}", problems.len(), problems.join("\n  "))]
@@ -160,7 +173,8 @@ pub struct BadConfig {
 
 impl Config {
     /// Reads a file. Every single setting outside a list can be overridden from the environment: `mail.from` by
-    /// `ZEROCLOUD_MAIL_FROM`, so that no secret needs to stand in the file.
+    /// `ZEROCLOUD_MAIL_FROM`, or by the content of the file that `ZEROCLOUD_MAIL_FROM_FILE` names, so that no secret needs
+    /// to stand in the file or in the environment.
     pub fn load(path: &Path) -> Result<Config, BadConfig> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|why| BadConfig {
@@ -176,8 +190,10 @@ impl Config {
         let mut yaml = serde_yaml_ng::from_str(text).map_err(|why| vec![format!("is not YAML: {why}")])?;
         let mut problems = Problems::default();
         for setting in SETTINGS {
-            if let Some(value) = environment(&variable(setting)) {
-                read::put(&mut yaml, setting, &value);
+            match override_of(setting, &environment) {
+                Ok(Some(value)) => read::put(&mut yaml, setting, &value),
+                Ok(None) => {}
+                Err(why) => problems.add(setting, why),
             }
         }
         let root = Section::root(&yaml);
@@ -326,6 +342,7 @@ fn schedule(at: &Section<'_>, problems: &mut Problems) -> Schedule {
 mod tests {
     use super::{Config, StoreChoice};
     use crate::model::{Policy, Stage};
+    use secrecy::ExposeSecret;
 
     #[test]
     fn mail_that_is_only_logged_is_refused_where_things_end() {
@@ -426,6 +443,25 @@ mod tests {
             let problems = from(least, &super::variable(setting), "\u{1}").err().unwrap_or_default();
             assert!(problems.iter().all(|line| !line.contains("is not a setting")), "{setting}: {problems:?}");
         }
+    }
+
+    #[test]
+    fn a_setting_can_come_from_a_file_that_the_environment_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("password");
+        std::fs::write(&secret, "hush: 12\n").unwrap();
+        let text =
+            "store: {public_url: 'http://a:4984', admin_url: 'http://a:4985', admin_user: zc}\nmail: {from: a@b.c}";
+        let load = |path: &std::path::Path| {
+            let path = path.display().to_string();
+            Config::parse(text, move |name| (name == "ZEROCLOUD_STORE_ADMIN_PASSWORD_FILE").then(|| path.clone()))
+        };
+        let StoreChoice::Remote { admin: Some((_, password)), .. } = load(&secret).unwrap().store else {
+            panic!("no password was read")
+        };
+        assert_eq!(password.expose_secret(), "hush: 12");
+        let problems = load(&folder.path().join("absent")).unwrap_err();
+        assert!(problems[0].starts_with("store.admin_password:"), "{problems:?}");
     }
 
     #[test]
