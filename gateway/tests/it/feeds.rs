@@ -195,6 +195,63 @@ async fn an_edit_reaches_a_follower_without_delay() {
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
 }
 
+/// A WebSocket feed for a user, its options sent.
+async fn websocket(
+    app: &TestApp,
+    user: &str,
+    options: &str,
+) -> tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>> {
+    let url = format!("{}/_changes?feed=websocket", app.public.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().expect("a request");
+    let login = app.public(user, Method::GET, "/").build().expect("a request");
+    request.headers_mut().insert("authorization", login.headers()["authorization"].clone());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("upgraded");
+    socket.send(Message::text(options)).await.expect("sent");
+    socket
+}
+
+#[tokio::test]
+async fn a_websocket_compresses_when_asked() {
+    let app = TestApp::start().await;
+    app.user("ada", &["A"]).await;
+    app.put("a", json!({"channels": ["A"]})).await;
+    let mut socket = websocket(&app, "ada", r#"{"since":1,"accept_encoding":"gzip"}"#).await;
+    let mut stream = flate2::write::MultiGzDecoder::new(Vec::new());
+    let mut next = async || loop {
+        let frame = timeout(PATIENCE, socket.next()).await.expect("in time").expect("a frame").expect("open");
+        if let Message::Binary(bytes) = frame {
+            std::io::Write::write_all(&mut stream, &bytes).expect("gzip");
+            std::io::Write::flush(&mut stream).expect("gzip");
+            let text = std::mem::take(stream.get_mut());
+            let entries: Vec<Value> = serde_json::from_slice(&text).expect("JSON");
+            return ids(&entries);
+        }
+    };
+    assert_eq!(next().await, ["a"]);
+    app.put("b", json!({"channels": ["A"]})).await;
+    assert_eq!(next().await, ["b"], "one stream goes on over the frames");
+}
+
+#[tokio::test]
+async fn named_documents_stand_at_their_own_sequence() {
+    let app = TestApp::start().await;
+    app.put("old", json!({"channels": ["C"]})).await;
+    app.user("ada", &["C"]).await;
+    let (entries, _) = app.changes(Some("ada"), "").await;
+    assert_eq!(entries[0]["seq"], "2:1");
+    let (entries, last) = app.changes(Some("ada"), "filter=_doc_ids&doc_ids=old,none").await;
+    assert_eq!((ids(&entries), &entries[0]["seq"], last.as_str()), (vec!["old".to_owned()], &json!(1), "1"));
+}
+
+#[tokio::test]
+async fn a_channel_without_a_name_is_no_filter() {
+    let app = TestApp::start().await;
+    for channels in ["A,,B", "A,", ","] {
+        let request = app.admin(Method::GET, "/_changes?filter=sync_gateway/bychannel");
+        assert_eq!(send(request.query(&[("channels", channels)])).await.0, 400, "{channels}");
+    }
+}
+
 #[tokio::test]
 async fn a_websocket_sends_arrays_and_says_when_it_is_up_to_date() {
     let app = TestApp::start().await;
