@@ -55,7 +55,7 @@ test('a session cookie is as good as a password until it is ended', async () => 
   const session = `${PUBLIC_URL}/zerocloud/_session`;
   // PouchDB keeps cookies as a browser does.
   const body = JSON.stringify({ name: 'bigdb.lin', password: PASSWORD });
-  const headers = new PouchDB.Headers({ 'content-type': 'application/json' });
+  const headers = { 'content-type': 'application/json' };
   const login = await PouchDB.fetch(session, { method: 'POST', headers, body });
   assert.equal(login.status, 200);
   const far = new PouchDB(`${PUBLIC_URL}/zerocloud`, { skip_setup: true });

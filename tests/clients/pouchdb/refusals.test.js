@@ -14,7 +14,7 @@ test('a refused edit is denied once, changes nothing, and holds up nothing else'
   await phone.put(renewal);
 
   const denied = [];
-  const result = await phone.replicate.to(remote('lin')).on('denied', (one) => denied.push(one.doc));
+  const result = await phone.replicate.to(remote('lin')).on('denied', (why) => denied.push(why));
   assert.deepEqual(denied.map(({ id, status, reason }) => ({ id, status, reason })), [
     { id, status: 403, reason: 'owner and exemption are for admins' },
   ]);
@@ -27,7 +27,7 @@ test('a refused edit is denied once, changes nothing, and holds up nothing else'
   // The device keeps what was refused until the app starts it anew from the server.
   assert.equal((await phone.get(id)).owner, 'max');
   const again = [];
-  await phone.replicate.to(remote('lin')).on('denied', (one) => again.push(one));
+  await phone.replicate.to(remote('lin')).on('denied', (why) => again.push(why));
   assert.deepEqual(again, []);
   const fresh = device();
   await fresh.replicate.from(remote('lin'));
