@@ -4,6 +4,7 @@
 mod doctor;
 mod health;
 mod leases;
+mod migrate;
 mod output;
 mod pause;
 mod wish;
@@ -88,6 +89,8 @@ enum Command {
     },
     /// Say whether a copy of `serve` is at work; for container health checks.
     Health,
+    /// Move a database between the embedded gateway and a Sync Gateway, or between two of either, and compare them.
+    Migrate(migrate::Arguments),
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -140,6 +143,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     match arguments.command {
         Command::Gateway(to) => return gateway(to).await,
+        Command::Migrate(what) => return migrate::run(what).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "zerocloud", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
@@ -154,7 +158,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     match arguments.command {
-        Command::Gateway(_) | Command::Completions { .. } => {}
+        Command::Gateway(_) | Command::Migrate(_) | Command::Completions { .. } => {}
         Command::Serve => serve(config, clock).await?,
         Command::Plan { json } => leases::plan(&config, &clock, json).await?,
         Command::Leases { json, all } => leases::list(&config, &clock, json, all).await?,

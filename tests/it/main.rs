@@ -8,6 +8,7 @@ mod detection;
 mod gateway;
 mod lifecycle;
 mod mail;
+mod migrate;
 mod operation;
 mod program;
 mod reaping;
