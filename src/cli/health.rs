@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(8);
 pub(super) async fn check(config: &Config, clock: &Clock) -> anyhow::Result<()> {
     let store = store(config)?;
     let seat = tokio::time::timeout(LIMIT, store.get::<Value>("leader")).await.context("the gateway is silent")??;
-    let text = |name: &str| seat.as_ref().and_then(|doc| doc.body.get(name)).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |name: &str| seat.as_ref().and_then(|doc| doc.body.get(name)).and_then(Value::as_str).unwrap_or_default();
     let (holder, beat) = (text("holder"), text("beat"));
     if holder.is_empty() {
         bail!("nobody leads yet");
