@@ -51,7 +51,7 @@ final class Device implements AutoCloseable {
     @Override
     public void close() throws InterruptedException {
         for (Replication replication : live) {
-            stop(replication);
+            ended(replication, replication::stop);
         }
         manager.close();
     }
@@ -80,17 +80,7 @@ final class Device implements AutoCloseable {
 
     /** Runs a replication to its end. */
     static Replication run(Replication replication) throws InterruptedException {
-        CountDownLatch stopped = new CountDownLatch(1);
-        replication.addChangeListener(event -> {
-            if (event.getSource().getStatus() == ReplicationStatus.REPLICATION_STOPPED) {
-                stopped.countDown();
-            }
-        });
-        replication.start();
-        if (!stopped.await(PATIENCE_S, TimeUnit.SECONDS)) {
-            throw new AssertionError("a replication did not end: " + replication.getStatus());
-        }
-        return replication;
+        return ended(replication, replication::start);
     }
 
     /** Syncs both ways until it is closed. */
@@ -114,17 +104,18 @@ final class Device implements AutoCloseable {
         live.forEach(Replication::goOnline);
     }
 
-    private static void stop(Replication replication) throws InterruptedException {
+    private static Replication ended(Replication replication, Runnable act) throws InterruptedException {
         CountDownLatch stopped = new CountDownLatch(1);
         replication.addChangeListener(event -> {
             if (event.getSource().getStatus() == ReplicationStatus.REPLICATION_STOPPED) {
                 stopped.countDown();
             }
         });
-        if (replication.isRunning()) {
-            replication.stop();
-            stopped.await(PATIENCE_S, TimeUnit.SECONDS);
+        act.run();
+        if (!stopped.await(PATIENCE_S, TimeUnit.SECONDS)) {
+            throw new AssertionError("a replication did not end: " + replication.getStatus());
         }
+        return replication;
     }
 
     /** A document as it is here, or null; a deleted one is none. */

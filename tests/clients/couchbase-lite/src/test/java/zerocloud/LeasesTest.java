@@ -9,8 +9,8 @@ import static zerocloud.World.stored;
 import static zerocloud.World.until;
 import static zerocloud.World.wish;
 
-import java.util.Map;
 import java.util.HashMap;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** A lease on a device: renewed, renewed offline, handed over. */
@@ -78,11 +78,8 @@ class LeasesTest {
             assertNull(maxs.get(id));
             maxs.put(wish("max", id, "accept", Map.of()));
             until("max has it", () -> maxs.get(id) != null && "max".equals(maxs.get(id).get("owner")));
-            until("lin is told", () -> {
-                Map<String, Object> left = lins.get(id);
-                System.out.println("LEFT " + left);
-                return left == null || Boolean.TRUE.equals(left.get("_removed"));
-            });
+            until("lin is told", () -> Boolean.TRUE.equals(lins.get(id).get("_removed")));
+            assertNull(lins.get(id).get("owner"));
         }
     }
 

@@ -48,6 +48,10 @@ class PullTest {
             phone.pull();
             assertNotNull(phone.get(later));
             assertNull(phone.get(mine), "what came before the checkpoint is not sent again");
+            Replication another = phone.puller();
+            another.setChannels(List.of("user:bigdb:lin"));
+            Device.run(another);
+            assertNotNull(phone.get(mine), "another pull has a checkpoint of its own");
         }
     }
 

@@ -3,15 +3,16 @@ package zerocloud;
 import com.couchbase.lite.Manager;
 import java.io.IOException;
 import java.net.URI;
+import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
-import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -108,7 +109,7 @@ final class World {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(url)).header("Content-Type", "application/json");
         for (String name : user) {
             byte[] login = ("bigdb." + name + ":" + PASSWORD).getBytes(StandardCharsets.UTF_8);
-            request.header("Authorization", "Basic " + java.util.Base64.getEncoder().encodeToString(login));
+            request.header("Authorization", "Basic " + Base64.getEncoder().encodeToString(login));
         }
         var content = body == null
             ? BodyPublishers.noBody()
