@@ -24,7 +24,7 @@ use inventory::Inventory;
 use people::Kind;
 
 /// How a run gets on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// A new part of the work, and how many steps it has if that is known.
     Began(&'static str, Option<usize>),

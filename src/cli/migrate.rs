@@ -2,7 +2,7 @@
 
 use super::output;
 use crate::config::migrate_passwords;
-use crate::migrate::{Options, Place, Plan, Progress, Report};
+use crate::migrate::{CANNOT_MOVE, Options, Place, Plan, Progress, Report};
 use clap::Args;
 use secrecy::SecretString;
 use std::io::IsTerminal;
@@ -53,9 +53,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let plan = Plan::look(&options).await?;
     output::note("This will:");
-    plan.steps().iter().for_each(|step| output::note(format!("  - {step}")));
+    for step in plan.steps() {
+        output::note(format!("  - {step}"));
+    }
     output::note("Cannot move:");
-    crate::migrate::CANNOT_MOVE.iter().for_each(|what| output::note(format!("  - {what}")));
+    for what in CANNOT_MOVE {
+        output::note(format!("  - {what}"));
+    }
     output::note("Stop `zerocloud serve` on both sides and keep people away from the source while this runs.");
     if !arguments.yes {
         if !std::io::stdin().is_terminal() {
@@ -74,9 +78,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let report = told.map_err(|why| why.context("the run stopped; start it again and it goes on where it was"))?;
     if arguments.json {
-        output::json(&report)?
+        output::json(&report)?;
     } else {
-        tell(&report)
+        tell(&report);
     }
     Ok(if report.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -92,9 +92,9 @@ impl<'a> Copier<'a> {
                         bytes += outgoing.entry.len();
                         batch.push(outgoing);
                     }
-                    Fetched::Missing(id, why) if last => self.unread(page, &id, why),
+                    Fetched::Missing(id, why) if last => self.unread(page, &id, &why),
                     Fetched::Missing(..) => {}
-                    Fetched::Unreadable(id, why) => self.unread(page, &id, why),
+                    Fetched::Unreadable(id, why) => self.unread(page, &id, &why),
                 }
                 done += 1;
                 tell(Progress::At(done));
@@ -104,7 +104,7 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    fn unread(&mut self, page: &[(String, String)], id: &str, why: String) {
+    fn unread(&mut self, page: &[(String, String)], id: &str, why: &str) {
         let rev = page.iter().find(|(wanted, _)| wanted == id).map(|(_, rev)| rev.as_str()).unwrap_or_default();
         self.refuse(id, rev, None, format!("the source does not give it: {why}"));
     }

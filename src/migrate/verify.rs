@@ -39,6 +39,8 @@ struct Print {
 }
 
 type Prints = BTreeMap<String, Result<Print, String>>;
+/// One document's on the source and on the target.
+type Pair<'a> = (Option<&'a Result<Print, String>>, Option<&'a Result<Print, String>>);
 
 impl Verify<'_> {
     /// Compares everything; what was `refused` is named already.
@@ -84,11 +86,7 @@ impl Verify<'_> {
         Ok(verified)
     }
 
-    fn difference(
-        &self,
-        revisions: (Option<&Current>, Option<&Current>),
-        prints: (Option<&Result<Print, String>>, Option<&Result<Print, String>>),
-    ) -> Option<String> {
+    fn difference(&self, revisions: (Option<&Current>, Option<&Current>), prints: Pair<'_>) -> Option<String> {
         let (ours, theirs) = match revisions {
             (Some(ours), Some(theirs)) => (ours, theirs),
             (Some(_), None) => return Some("is missing on the target".to_owned()),
@@ -119,7 +117,7 @@ impl Verify<'_> {
     }
 }
 
-fn expires_otherwise(prints: (Option<&Result<Print, String>>, Option<&Result<Print, String>>)) -> bool {
+fn expires_otherwise(prints: Pair<'_>) -> bool {
     match prints {
         (Some(Ok(ours)), Some(Ok(theirs))) => ours.expiry != theirs.expiry,
         _ => false,
