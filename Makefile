@@ -3,7 +3,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/zerocloud/target
 
 # Cargo judges by the age of files. When another checkout used this folder last, ours may be older than what it built.
 LAST := $(CARGO_TARGET_DIR)/checkout
-.PHONY: build test lint fresh demo demo-binary venv
+.PHONY: build test lint fresh demo demo-binary venv bench soak
 fresh:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(LAST) 2>/dev/null)" != "$(CURDIR)" ]; then git ls-files -z | xargs -0 touch -c; echo "$(CURDIR)" > $(LAST); fi
@@ -11,11 +11,16 @@ fresh:
 build: fresh
 	cargo build --workspace
 
-# Every test: Rust, and the access rules on otto, the JavaScript engine of Sync Gateway itself.
+# Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
+# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients.
 test: fresh
+	tests/clients/prerequisites.sh
+	cargo build --workspace --locked
 	cargo test --workspace --locked
-	if [ -d sync-gateway/tests/otto ]; then cd sync-gateway/tests/otto && go test ./...; fi
-	if [ -n "$(PYTHON)" ]; then $(PYTHON) -m unittest -q demo.test_checker; fi
+	cd sync-gateway/tests/otto && go test ./...
+	cd docker/tests && ZEROCLOUD_BIN=$(CARGO_TARGET_DIR)/debug/zerocloud go test ./...
+	$(PYTHON) -m unittest -q demo.test_checker
+	node tests/clients/run.mjs
 
 lint: fresh
 	cargo fmt --all -- --check
