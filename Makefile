@@ -40,7 +40,7 @@ demo: venv $(if $(ZEROCLOUD_BIN),,demo-binary)
 
 demo-binary: fresh
 	@if [ ! -e $(CARGO_TARGET_DIR)/debug/zerocloud ]; then \
-		echo "Building zerocloud. The first build compiles aws-sdk-ec2: about 10 minutes on two cores, 4 on eight."; fi
+		echo "Building zerocloud. The first build compiles aws-sdk-ec2: about 10 minutes on two cores."; fi
 	cargo build --locked --bin zerocloud
 
 # Outside the clone too, and made anew only when requirements.txt changes.

@@ -1,7 +1,7 @@
-"""zerocloud from end to end on this machine: `make demo`, `make demo ONCE=1`, `make demo BREAK=detector|notifier|reaper`.
+"""zerocloud from end to end on this machine: `make demo`, with `ONCE=1` or `BREAK=detector`, `notifier` or `reaper`.
 
-moto plays AWS; zerocloud runs as it would anywhere, with durations of seconds. What became of every instance is read from
-EC2 and the mailbox, never through zerocloud.
+moto plays AWS; zerocloud runs as it would anywhere, with durations of seconds. What became of every instance is read
+from EC2 and the mailbox, never through zerocloud.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from demo.mailbox import Notice
 from demo.seed import ADMINS, Fate, Machine
 
 _ANNOUNCED = (("first",), ("soon", "over"))
-"""On a busy machine the word that a lease is over may be overtaken by its end, and a warning by the word that it is over."""
+"""On a busy machine an end may overtake the word that the lease is over, and that word a warning."""
 
 MAILS: dict[Fate, tuple[tuple[str, ...], ...]] = {
     Fate.ENDED: (*_ANNOUNCED, ("stopped",), ("terminated",)),

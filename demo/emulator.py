@@ -1,4 +1,4 @@
-"""moto's server, with one gap closed: an instance that came of a spot request names that request, as EC2's instances do.
+"""moto's server, with one gap closed: an instance that came of a spot request names that request, as EC2's do.
 
 Without it nobody could tell a one-time request, whose instance cannot be stopped, from a persistent one.
 """

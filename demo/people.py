@@ -1,4 +1,4 @@
-"""What people do during the demo: renew by command line, renew by curl, launch one more, terminate one by themselves."""
+"""What people do during the demo: renew by command line and by curl, launch one more, terminate one by themselves."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class People:
         if offer is None:
             raise Failure(f"the mail about {history.machine.name} offers no command to renew it")
         command = [str(self.zerocloud), "--config", str(self.config), *offer[1:], "--for", f"{RENEWED_FOR}s"]
-        self.say("renewing", f"{history.machine.name}: {shlex.join(['zerocloud', *offer[1:2], 'TOKEN', *command[-2:]])}")
+        self.say("renewing", f"{history.machine.name}: zerocloud renew TOKEN --for {RENEWED_FOR}s")
         answer = _run(command)
         self.say("answer", answer)
         history.granted = _time(next(word for word in answer.split() if word.startswith("20")))

@@ -21,7 +21,7 @@ from demo.story import Story
 from demo.watch import Watch
 
 TOLD_WITHIN = 60.0
-"""Seconds until everybody had the first mail. By then everything would also be overdue, so that nothing may end untold."""
+"""Seconds until everybody had the first mail. By then everything is overdue too, so a break shows that nothing ends."""
 OVER_WITHIN = 150.0
 """Seconds from then until every life is over; a renewed lease lasts longer."""
 OVER_WITHIN_BROKEN = 60.0
@@ -75,8 +75,8 @@ class Run:
         self.processes.until_ready("zerocloud", f"{self.urls.admin}/zerocloud/", 60)
         self.story.say("serving", f"{self.urls.public} for people, {self.urls.admin} for the service")
         if self.broken == "reaper":
-            command = [str(self.zerocloud), "--config", str(self.config), "pause", "--all", "--reason", "a broken reaper"]
-            subprocess.run(command, timeout=60, check=True)
+            pause = [*command[:-1], "pause", "--all", "--reason", "a broken reaper"]
+            subprocess.run(pause, timeout=60, check=True)
 
     def live(self, hints: bool) -> None:
         """A whole life. Returns early when something went wrong or did not come."""
@@ -119,7 +119,8 @@ class Run:
             return []
         vanished = self.watch.histories[VANISHES].id
         lines = self.processes.tail("zerocloud", 100_000)
-        bad = [line for line in lines if " ERROR " in line or "panicked" in line or (" WARN " in line and vanished in line)]
+        bad = [line for line in lines if " ERROR " in line or "panicked" in line]
+        bad += [line for line in lines if " WARN " in line and vanished in line]
         return [f"zerocloud's log: {line}" for line in bad[:5]]
 
     def verdict(self) -> int:

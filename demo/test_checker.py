@@ -1,4 +1,4 @@
-"""The checker must see what is wrong; a demo that always passes proves nothing. `python -m unittest demo.test_checker`."""
+"""The checker must see what is wrong: a demo that always passes proves nothing."""
 
 from __future__ import annotations
 
