@@ -32,6 +32,17 @@ const CLIENTS = {
   ]],
 };
 
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CLIENTS);
+const unknown = names.filter((name) => !(name in CLIENTS));
+if (unknown.length > 0) {
+  console.error(`no such client: ${unknown.join(', ')}; there are ${Object.keys(CLIENTS).join(' and ')}`);
+  process.exit(2);
+}
+const { status } = spawnSync(join(here, 'prerequisites.sh'), { stdio: 'inherit' });
+if (status !== 0) {
+  process.exit(status ?? 2);
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'zerocloud-clients-'));
 const started = [];
 let ending = false;
@@ -52,7 +63,10 @@ function start(command, options) {
 
 async function endAll() {
   ending = true;
-  for (const child of started.filter((child) => child.exitCode === null && child.signalCode === null && child.pid)) {
+  for (const child of started) {
+    if (!child.pid || child.exitCode !== null || child.signalCode !== null) {
+      continue;
+    }
     process.kill(-child.pid, 'SIGTERM');
     const killing = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), 25_000);
     await child.ended;
@@ -61,13 +75,12 @@ async function endAll() {
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
 }
 
 async function send(method, url, body) {
@@ -118,7 +131,7 @@ function configuration(aws, ports) {
 }
 
 async function startZerocloud(aws) {
-  const ports = [await freePort(), await freePort()];
+  const ports = await freePorts(2);
   const config = join(folder, 'config.yml');
   writeFileSync(config, JSON.stringify(configuration(aws, ports)));
   const log = createWriteStream(join(folder, 'log'));
@@ -167,16 +180,6 @@ async function run(names) {
   return failed;
 }
 
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CLIENTS);
-const unknown = names.filter((name) => !(name in CLIENTS));
-if (unknown.length > 0) {
-  console.error(`no such client: ${unknown.join(', ')}; there are ${Object.keys(CLIENTS).join(' and ')}`);
-  process.exit(2);
-}
-const { status } = spawnSync(join(here, 'prerequisites.sh'), { stdio: 'inherit' });
-if (status !== 0) {
-  process.exit(status ?? 2);
-}
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => endAll().finally(() => process.exit(1)));
 }
