@@ -3,7 +3,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/zerocloud/target
 
 # Cargo judges by the age of files. When another checkout used this folder last, ours may be older than what it built.
 LAST := $(CARGO_TARGET_DIR)/checkout
-.PHONY: build test lint fresh
+.PHONY: build test lint fresh demo demo-binary venv bench soak
 fresh:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(LAST) 2>/dev/null)" != "$(CURDIR)" ]; then git ls-files -z | xargs -0 touch -c; echo "$(CURDIR)" > $(LAST); fi
@@ -11,12 +11,45 @@ fresh:
 build: fresh
 	cargo build --workspace
 
-# Every test: Rust, and the access rules on otto, the JavaScript engine of Sync Gateway itself.
+# Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
+# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients.
 test: fresh
+	tests/clients/prerequisites.sh
+	cargo build --workspace --locked
 	cargo test --workspace --locked
-	if [ -d sync-gateway/tests/otto ]; then cd sync-gateway/tests/otto && go test ./...; fi
+	cd sync-gateway/tests/otto && go test ./...
+	cd docker/tests && ZEROCLOUD_BIN=$(CARGO_TARGET_DIR)/debug/zerocloud go test ./...
+	$(PYTHON) -m unittest -q demo.test_checker
+	node tests/clients/run.mjs
 
 lint: fresh
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The demo: zerocloud from end to end on this machine, against moto. ONCE=1 runs one whole life and exits 0 only if all went
+# as expected; BREAK=detector, notifier or reaper breaks that part and must fail. ZEROCLOUD_BIN=path skips the build.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= $(HOME)/.cache/zerocloud/venv
+ZEROCLOUD_BIN ?=
+
+# exec: a signal to make reaches the demo, which ends what it started.
+demo: venv $(if $(ZEROCLOUD_BIN),,demo-binary)
+	@exec $(VENV)/bin/python -m demo --zerocloud "$(or $(ZEROCLOUD_BIN),$(CARGO_TARGET_DIR)/debug/zerocloud)" \
+		$(if $(filter-out 0,$(ONCE)),--once) $(if $(BREAK),--break "$(BREAK)")
+
+demo-binary: fresh
+	@if [ ! -e $(CARGO_TARGET_DIR)/debug/zerocloud ]; then \
+		echo "Building zerocloud. The first build compiles aws-sdk-ec2: about 10 minutes on two cores."; fi
+	cargo build --locked --bin zerocloud
+
+# Outside the clone too, and made anew only when requirements.txt changes.
+venv:
+	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "The demo needs Python 3.11 or later: install it, or say where it is with PYTHON=path." >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)." >&2; exit 1; fi
+	@if ! cmp -s demo/requirements.txt $(VENV)/requirements.txt; then \
+		echo "Installing boto3 and moto into $(VENV): half a minute to two, by the network."; \
+		$(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r demo/requirements.txt \
+		&& cp demo/requirements.txt $(VENV)/requirements.txt; fi

@@ -4,6 +4,7 @@
 mod doctor;
 mod health;
 mod leases;
+mod migrate;
 mod output;
 mod pause;
 mod wish;
@@ -11,7 +12,6 @@ mod wish;
 use crate::clock::Clock;
 use crate::config::Config;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +32,8 @@ pub struct Arguments {
 enum Command {
     /// Watch AWS, lease what runs, ask owners, end what nobody renews.
     Serve,
-    /// Run the embedded gateway alone.
-    Gateway(GatewayArguments),
+    /// The embedded gateway alone: serve, backup, restore, check.
+    Gateway(zerocloud_gateway::command::Options),
     /// Show what would be ended now and why, touching nothing.
     Plan {
         /// Print JSON.
@@ -88,6 +88,8 @@ enum Command {
     },
     /// Say whether a copy of `serve` is at work; for container health checks.
     Health,
+    /// Move a database between the embedded gateway and a Sync Gateway, or between two of either, and compare them.
+    Migrate(migrate::Arguments),
     /// Print shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -110,24 +112,11 @@ pub struct Scope {
     aws: Option<String>,
 }
 
-/// Where the embedded gateway listens.
-#[derive(Debug, Args)]
-struct GatewayArguments {
-    /// Directory of the database file.
-    #[arg(long)]
-    data: PathBuf,
-    /// People's port.
-    #[arg(long, default_value = "127.0.0.1:4984")]
-    public: SocketAddr,
-    /// The service's port; whoever reaches it may do everything.
-    #[arg(long, default_value = "127.0.0.1:4985")]
-    admin: SocketAddr,
-}
-
 /// Runs a command and tells how it went.
 pub async fn main(arguments: Arguments) -> ExitCode {
     output::logging();
-    match run(arguments).await {
+    // One large future, made once.
+    match Box::pin(run(arguments)).await {
         Ok(code) => code,
         Err(why) => {
             output::error(&why);
@@ -139,7 +128,10 @@ pub async fn main(arguments: Arguments) -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     match arguments.command {
-        Command::Gateway(to) => return gateway(to).await,
+        Command::Gateway(options) => {
+            return zerocloud_gateway::command::execute(options, &mut std::io::stdout()).await;
+        }
+        Command::Migrate(what) => return migrate::run(what).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "zerocloud", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
@@ -154,7 +146,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     match arguments.command {
-        Command::Gateway(_) | Command::Completions { .. } => {}
+        Command::Gateway(_) | Command::Migrate(_) | Command::Completions { .. } => {}
         Command::Serve => serve(config, clock).await?,
         Command::Plan { json } => leases::plan(&config, &clock, json).await?,
         Command::Leases { json, all } => leases::list(&config, &clock, json, all).await?,
@@ -180,17 +172,6 @@ async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
         }
     };
     tokio::join!(running, tell).0
-}
-
-async fn gateway(to: GatewayArguments) -> anyhow::Result<ExitCode> {
-    use anyhow::Context;
-    let gateway = zerocloud_gateway::Gateway::open(zerocloud_gateway::Config::new(to.data))?;
-    let public =
-        tokio::net::TcpListener::bind(to.public).await.with_context(|| format!("listening on {}", to.public))?;
-    let admin = tokio::net::TcpListener::bind(to.admin).await.with_context(|| format!("listening on {}", to.admin))?;
-    tracing::info!(public = %public.local_addr()?, admin = %admin.local_addr()?, "gateway is ready");
-    zerocloud_gateway::run(gateway, public, admin, until_signal()?).await?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Cancelled by SIGINT or SIGTERM.

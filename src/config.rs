@@ -161,6 +161,14 @@ fn override_of(setting: &str, environment: &impl Fn(&str) -> Option<String>) -> 
     }
 }
 
+/// Passwords of the two gateways of `migrate`, which needs no config.yml: from the environment only, so that they stand in
+/// no list of processes and no shell history.
+pub fn migrate_passwords() -> [Option<SecretString>; 2] {
+    #[expect(clippy::disallowed_methods, reason = "config.rs is the one reader of the environment")]
+    let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).map(SecretString::from);
+    ["ZEROCLOUD_MIGRATE_FROM_PASSWORD", "ZEROCLOUD_MIGRATE_TO_PASSWORD"].map(read)
+}
+
 /// Every mistake in a configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} has {} mistake(s); nothing was started:\n  {}", problems.len(), problems.join("\n  "))]

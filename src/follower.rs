@@ -49,6 +49,7 @@ pub async fn run(
             Some(Feed::CaughtUp) => index.set_caught_up(),
             Some(Feed::Change(change)) => {
                 let woken = index.apply(&change.id, change.doc.as_ref());
+                index.set_seq(change.seq);
                 if !index.is_caught_up() {
                     continue;
                 }

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod failpoint;
 pub mod follower;
 pub mod leader;
+pub mod migrate;
 pub mod model;
 pub mod notifier;
 pub mod reactor;

@@ -21,7 +21,7 @@ pub use admit::{Admission, admit};
 pub use batch::{Batch, batch};
 pub use decide::decide;
 pub use owner::{Found, evidence};
-pub use reap::{ReapOutcome, claim, paced, reaped};
+pub use reap::{ReapOutcome, claim, paced, reaped, spoken_for};
 pub use reconcile::{Change, Reconciled, Scan, reconcile};
 pub use renewal::{Renewal, lease_length, renew, renewal_limit};
 pub use view::{Decision, DueEnd, Effect, View};

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
 use crate::model::{AccountId, Action, AwsId, Doc, Lease, LeaseKey, State, Time};
-use crate::reactor::{self, Admission, DueEnd, Effect};
+use crate::reactor::{self, Admission, DueEnd, Effect, ReapOutcome};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
@@ -114,9 +114,9 @@ impl Reaper {
                 Effect::Queue(_) | Effect::Answer(_) | Effect::SaveResource(_) => {}
             }
         }
-        for key in starts {
-            report(&key, self.start(&key).await);
-        }
+        futures_util::stream::iter(&starts)
+            .for_each_concurrent(AT_ONCE, async |key| report(key, self.start(key).await))
+            .await;
         match self.admit(due.into_values().collect()).await {
             Ok(Admission { admitted, held }) => {
                 for end in &held {
@@ -186,12 +186,12 @@ impl Reaper {
         let Some(claimed) = reactor::claim(&lease.body, end, now) else {
             return Ok(());
         };
-        if let Some(why) = self.gate(&lease.body, end.action).await? {
-            tracing::info!(lease = %end.key, why, "an end is held");
-            return Ok(());
+        if end.resumes && lease.body.reap.is_some() {
+            // The claim that stands is gone on with: a new one would take another place and never grow old.
+            return self.carry_out(&lease).await;
         }
-        if let act::Found::Changed(why) = self.examine(&lease.body, end.action).await? {
-            tracing::info!(lease = %end.key, why, "an end is judged again");
+        if let Some(why) = self.against(&lease.body, end.action).await? {
+            tracing::info!(lease = %end.key, why, "an end does not happen now");
             return Ok(());
         }
         if !(self.leads)() {
@@ -212,6 +212,22 @@ impl Reaper {
         }
         self.fail.pass("claim");
         self.carry_out(&lease).await
+    }
+
+    /// What speaks against a claim. What somebody else ended is no end of ours: the detector sees it, and the lease says so.
+    async fn against(&self, lease: &Lease, action: Action) -> anyhow::Result<Option<String>> {
+        if let Some(why) = self.gate(lease, action).await? {
+            return Ok(Some(why));
+        }
+        match self.examine(lease, action).await? {
+            act::Found::Changed(why) => return Ok(Some(why)),
+            act::Found::Outcome(outcome @ (ReapOutcome::Stopped | ReapOutcome::Terminated)) => {
+                return Ok(Some(format!("somebody else was quicker: {outcome}")));
+            }
+            act::Found::Ready(_) | act::Found::Outcome(_) => {}
+        }
+        // EC2 took its time to answer.
+        self.wished(lease).await
     }
 
     /// Writes the claim down before it is made, so that a crash in between counts rather than not.

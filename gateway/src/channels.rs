@@ -89,7 +89,7 @@ impl DocChannels {
             }
             !back
         });
-        for channel in active.iter() {
+        for channel in &active {
             let stays = next.stays.iter().filter(|(name, ..)| name == channel).count();
             if stays > MOST_STAYS
                 && let Some(oldest) = next.stays.iter().position(|(name, ..)| name == channel)

@@ -95,6 +95,7 @@ impl Database {
     pub fn cut_feeds(&self) {
         let old = std::mem::take(&mut *self.cut.lock());
         old.cancel();
+        self.live.nudge();
     }
 
     /// Cancelled when feeds begun now must end.

@@ -61,7 +61,7 @@ impl Error {
     pub fn reason(&self) -> String {
         match self {
             Self::Refused { reason, .. } => reason.clone(),
-            Self::Store(cause) if is_full(cause) => "The disk is full".to_owned(),
+            Self::Store(cause) if is_full(cause) => "The disk is full or cannot be written".to_owned(),
             Self::Store(_) => "Internal error".to_owned(),
             Self::Stopped => "Shutting down".to_owned(),
         }
@@ -74,6 +74,8 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+/// A full disk, a quota, or a largest file size: the last two are told as failed writes.
 fn is_full(cause: &rusqlite::Error) -> bool {
-    cause.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    let code = cause.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(rusqlite::ffi::SQLITE_FULL | rusqlite::ffi::SQLITE_IOERR_WRITE))
 }

@@ -279,7 +279,7 @@ impl Inner {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = self.shutdown.cancelled() => return,
+                () = self.shutdown.cancelled() => return self.databases.read().values().for_each(|db| db.live.nudge()),
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.sweep().await {

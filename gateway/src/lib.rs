@@ -5,7 +5,9 @@
 mod auth;
 mod changes;
 mod channels;
+mod check;
 mod clock;
+pub mod command;
 mod database;
 mod error;
 mod gateway;
@@ -18,6 +20,8 @@ mod server;
 mod store;
 mod views;
 
+pub use check::{Report, check};
 pub use gateway::{Config, Gateway};
 pub use server::run;
 pub use store::OpenError;
+pub use store::copy::{Occupied, backup, restore};

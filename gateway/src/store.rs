@@ -1,15 +1,18 @@
 //! The `SQLite` file: one writer thread that groups commits, a pool of readers, one process at a time.
 //! Knows rows and transactions, not what a document or a user may do.
 
+pub mod copy;
 pub mod docs;
 pub mod open;
 mod readers;
+pub mod recent;
 mod tx;
 mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use parking_lot::RwLock;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
@@ -17,7 +20,9 @@ pub use open::OpenError;
 pub use tx::Tx;
 
 use crate::error::{Error, Result};
+use docs::DocRow;
 use readers::Readers;
+use recent::{Changed, Recent};
 use writer::Writer;
 
 /// The part of a database that the writer touches after each commit.
@@ -27,12 +32,14 @@ pub struct Live {
     pub id: i64,
     epoch: AtomicI64,
     seq: watch::Sender<i64>,
+    recent: RwLock<Recent>,
 }
 
 impl Live {
     /// A database as read from the file.
     pub fn new(id: i64, seq: i64, epoch: i64) -> Self {
-        Self { id, epoch: AtomicI64::new(epoch), seq: watch::Sender::new(seq) }
+        let recent = RwLock::new(Recent::new(seq));
+        Self { id, epoch: AtomicI64::new(epoch), seq: watch::Sender::new(seq), recent }
     }
 
     /// Changes whenever a user, a role or a grant has changed.
@@ -40,14 +47,37 @@ impl Live {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// The last sequence that is on disk.
+    pub fn seq(&self) -> i64 {
+        *self.seq.borrow()
+    }
+
     /// Wakes at every commit that used a sequence or changed who may see what.
     pub fn subscribe(&self) -> watch::Receiver<i64> {
         self.seq.subscribe()
     }
 
-    fn publish(&self, seq: i64, epoch: i64) {
+    /// Wakes all who wait for a commit, so that they look around.
+    pub fn nudge(&self) {
+        self.seq.send_modify(|_| {});
+    }
+
+    fn is_followed(&self) -> bool {
+        self.seq.receiver_count() > 0
+    }
+
+    fn publish(&self, seq: i64, epoch: i64, changes: Option<Vec<DocRow>>) {
         self.epoch.store(epoch, Ordering::Release);
+        self.recent.write().commit(seq, changes);
         self.seq.send_replace(seq);
+    }
+
+    /// What `work` makes of the last sequence and of the documents whose last change is behind `since`; `None` when
+    /// some of them must be asked of the file. Commits wait meanwhile, so it should be short.
+    pub fn recent<T>(&self, since: i64, work: impl FnOnce(i64, &mut dyn Iterator<Item = &Changed>) -> T) -> Option<T> {
+        let recent = self.recent.read();
+        let (to, mut changes) = recent.behind(since)?;
+        Some(work(to, &mut changes))
     }
 }
 

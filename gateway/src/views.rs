@@ -2,7 +2,7 @@
 
 mod collate;
 pub mod design;
-mod index;
+pub mod index;
 pub mod query;
 mod reduce;
 

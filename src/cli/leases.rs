@@ -58,7 +58,7 @@ fn left(seconds: i64) -> String {
 
 /// What would be ended now, and why; touches nothing.
 pub(super) async fn plan(config: &Config, clock: &Clock, json: bool) -> anyhow::Result<()> {
-    let lines = crate::serve::plan(config, clock).await?;
+    let lines = output::spinning("reading documents and AWS", Box::pin(crate::serve::plan(config, clock))).await?;
     if json {
         return output::json(&lines);
     }

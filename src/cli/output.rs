@@ -1,6 +1,7 @@
 //! The only place that writes to the terminal.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "output of the command line")]
 
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Log lines go to standard error; `RUST_LOG` chooses more or less.
@@ -18,8 +19,31 @@ pub(super) fn error(why: &anyhow::Error) {
     }
 }
 
-/// A progress bar on a terminal; nothing elsewhere.
-pub(super) struct Progress(indicatif::ProgressBar);
+/// A line beside the result: it goes to standard error.
+pub(super) fn note(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}
+
+/// Asks a person; only `y` and `yes` are a yes.
+pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// A progress bar on a terminal; elsewhere nothing, or for long work a line now and then.
+pub(super) struct Progress {
+    bar: indicatif::ProgressBar,
+    lines: Option<Lines>,
+}
+
+/// Plain lines: at the beginning and every tenth.
+struct Lines {
+    what: &'static str,
+    steps: u64,
+    next: u64,
+}
 
 impl Progress {
     /// Of so many steps.
@@ -28,19 +52,56 @@ impl Progress {
         if let Ok(style) = indicatif::ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {msg}") {
             bar.set_style(style);
         }
-        Progress(bar)
+        Progress { bar, lines: None }
+    }
+
+    /// Long work that tells how far it is; of unknown length when `steps` is `None`.
+    pub(super) fn count(what: &'static str, steps: Option<u64>) -> Progress {
+        let mut progress = Progress::start(what, steps.unwrap_or(0));
+        if steps.is_none() {
+            progress.bar.set_length(u64::MAX);
+            progress.bar.set_style(indicatif::ProgressStyle::default_spinner());
+            progress.bar.set_message(what);
+        }
+        if !std::io::stderr().is_terminal() {
+            let steps = steps.unwrap_or(u64::MAX);
+            note(if steps == u64::MAX { format!("{what} ...") } else { format!("{what}: {steps}") });
+            progress.lines = Some(Lines { what, steps, next: steps / 10 });
+        }
+        progress
+    }
+
+    /// So many steps are done.
+    pub(super) fn at(&mut self, step: u64) {
+        self.bar.set_position(step);
+        if let Some(lines) = &mut self.lines
+            && lines.steps >= 1_000
+            && step >= lines.next
+        {
+            note(format!("{}: {step} of {}", lines.what, lines.steps));
+            lines.next = step.saturating_add(lines.steps / 10);
+        }
     }
 
     /// One more is done.
     pub(super) fn step(&self, done: &str) {
-        self.0.set_message(done.to_owned());
-        self.0.inc(1);
+        self.bar.set_message(done.to_owned());
+        self.bar.inc(1);
     }
 
     /// Clears the line.
     pub(super) fn done(self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
+}
+
+/// Waits for `work` with a spinner on a terminal.
+pub(super) async fn spinning<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    let spinner = indicatif::ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
 }
 
 /// A line for the person who called.

@@ -65,6 +65,8 @@ struct Tables {
     notices: BTreeMap<String, Doc<Notice>>,
     views: ViewTable,
     unreadable: BTreeMap<String, String>,
+    /// Of the last change that was taken in.
+    seq: Option<String>,
 }
 
 /// The index. Cheap to clone; all clones are one.
@@ -94,6 +96,15 @@ impl Index {
 
     pub(super) fn set_caught_up(&self) {
         self.caught_up.send_if_modified(|done| !std::mem::replace(done, true));
+    }
+
+    /// Up to where the feed was taken in; what comes after it is not in the index.
+    pub fn seq(&self) -> String {
+        self.read().seq.clone().unwrap_or_else(|| "0".to_owned())
+    }
+
+    pub(super) fn set_seq(&self, seq: String) {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner).seq = Some(seq);
     }
 
     /// Every small document.

@@ -41,8 +41,10 @@ fn nothing(view: &View, now: Time, reason: &str) -> Decision {
 fn finish(work: Work<'_>, effects: Vec<Effect>, next: Option<Time>) -> Decision {
     let limit = work.limit();
     let over_quota = work.over_quota() || work.marks.over_quota.is_some();
-    let Work { view, mut lease, marks, .. } = work;
-    marks.put(&mut lease);
+    let Work { view, mut lease, marks, kept, .. } = work;
+    if marks != kept {
+        marks.put(&mut lease);
+    }
     let changed = view.lease.as_ref() != Some(&lease);
     if changed {
         lease.max_expires_at =
@@ -119,7 +121,7 @@ impl Work<'_> {
         if (lease.owner.is_pending() || self.owner_left()) && !lease.state.is_over() {
             at.push(self.now.plus(LOOK_FOR_OWNER));
         }
-        if self.marks.quota_due.is_some() {
+        if self.marks.quota_due.is_some() && lease.state.is_renewable() {
             at.push(self.now.plus(LOOK_AGAIN));
         }
         at.extend(lease.hold.as_ref().map(|hold| hold.review_at));

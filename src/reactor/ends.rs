@@ -221,7 +221,7 @@ impl Work<'_> {
     }
 
     /// Whether somebody may have counted on what held the end.
-    fn was_held(&self) -> bool {
+    pub(super) fn was_held(&self) -> bool {
         self.lease.hold.as_ref().is_some_and(|hold| {
             matches!(
                 hold.kind,

@@ -153,7 +153,8 @@ impl Work<'_> {
             _ => false,
         };
         if again {
-            let until = self.now.plus(self.policy().default_lease);
+            // What was granted before stands: stopping and starting shortens nothing.
+            let until = self.now.plus(self.policy().default_lease).max(self.lease.granted_until);
             self.grant(until, format!("started again: a lease until {until}"));
             self.lease.notified = None;
             self.marks.over_quota = None;
@@ -165,18 +166,22 @@ impl Work<'_> {
     /// Whether it runs because somebody started it since `at`, and not because the detector has not looked since.
     fn started_since(&self, at: Time) -> bool {
         let seen_down = self.lease.summary.state == ResourceState::Stopped.as_str();
-        let blind = self.view.region.as_ref().is_some_and(|region| region.state != "ok");
         let launched = self.facts().and_then(|facts| facts.launch_time);
         let (since, doubt) = match (launched, self.marks.launched) {
             (Some(launched), Some(known)) => (launched > known, STOP_FAILED),
             (launched, _) => (launched.is_some_and(|launched| launched > at), LAG),
         };
-        seen_down || since || (!blind && self.passed(at, doubt))
+        seen_down || since || (!self.blind() && self.passed(at, doubt))
+    }
+
+    fn blind(&self) -> bool {
+        self.view.region.as_ref().is_some_and(|region| region.state != "ok")
     }
 
     fn down(&mut self) {
         if let Some(start) = &self.marks.reviving {
-            if !self.passed(start.since, START_TAKES) {
+            // What a blind region shows is old.
+            if self.blind() || !self.passed(start.since, START_TAKES) {
                 return;
             }
             let by = start.stopped_by.unwrap_or(StoppedBy::Other);
@@ -215,6 +220,7 @@ impl Work<'_> {
         lease.hold = None;
         lease.reap = None;
         self.marks.wish = None;
+        self.marks.quota_due = None;
         self.next_term(why);
     }
 }

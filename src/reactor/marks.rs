@@ -74,11 +74,8 @@ impl Marks {
         lease.extra.get(FIELD).and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default()
     }
 
-    /// Writes them when they differ from what stands there.
+    /// Writes them in the place of what stands there.
     pub(super) fn put(&self, lease: &mut Lease) {
-        if *self == Marks::of(lease) {
-            return;
-        }
         if let Ok(value) = serde_json::to_value(self) {
             lease.extra.insert(FIELD.to_owned(), value);
         }

@@ -51,11 +51,13 @@ impl Work<'_> {
         if let Some(to) = self.lease.offered_to.as_ref().and_then(|to| self.user(to)) {
             due.push(self.notice(NoticeKind::Offered, to));
         }
-        let known: Vec<String> = self.of_term().map(Notice::id).collect();
         let mut fresh: Vec<Notice> = Vec::new();
         for notice in due {
-            let id = notice.id();
-            let twice = known.contains(&id) || fresh.iter().any(|other| other.id() == id);
+            // Within a term the id is made of these two.
+            let same = |other: &Notice| {
+                other.kind == notice.kind && other.address.trim().to_lowercase() == notice.address.to_lowercase()
+            };
+            let twice = self.of_term().any(same) || fresh.iter().any(same);
             if !twice && notice.address.contains('@') {
                 fresh.push(notice);
             }
@@ -113,21 +115,31 @@ impl Work<'_> {
                 kinds.extend(self.warning(first));
                 // A person who asked for the end needs no word that it comes, unless it comes later.
                 let moved = |at: Time| self.lease.ends_at > at;
-                if self.lease.state == State::Expired && self.marks.wish.as_ref().is_none_or(|wish| moved(wish.at)) {
+                let comes = self.marks.wish.as_ref().is_none_or(|wish| moved(wish.at));
+                if self.lease.state == State::Expired && comes && !self.waits_told(&NoticeKind::Expired) {
                     kinds.push(NoticeKind::Expired);
                 }
             }
-            State::Stopped if self.lease.stopped_by == Some(StoppedBy::Zerocloud) => kinds.push(NoticeKind::Stopped),
-            State::Terminated if !self.knows_of_end() => kinds.push(NoticeKind::Ended),
+            State::Stopped
+                if self.lease.stopped_by == Some(StoppedBy::Zerocloud) && !self.waits_told(&NoticeKind::Stopped) =>
+            {
+                kinds.push(NoticeKind::Stopped);
+            }
+            State::Terminated if !self.was_told(&NoticeKind::Ended) => kinds.push(NoticeKind::Ended),
             _ => {}
         }
         kinds
     }
 
-    /// The ledger may be purged before the lease.
-    fn knows_of_end(&self) -> bool {
+    /// By the lease's own record: the ledger may be purged before the lease.
+    fn was_told(&self, kind: &NoticeKind) -> bool {
         let term = self.lease.term;
-        self.lease.notified.as_ref().is_some_and(|known| known.term == term && known.kind == NoticeKind::Ended)
+        self.lease.notified.as_ref().is_some_and(|known| known.term == term && known.kind == *kind)
+    }
+
+    /// What is held, told already, and told anew when the hold is over.
+    fn waits_told(&self, kind: &NoticeKind) -> bool {
+        self.was_held() && self.was_told(kind)
     }
 
     /// The nearest warning that is due; those further off are overtaken by it, and by a first notice made since.

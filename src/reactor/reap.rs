@@ -72,8 +72,9 @@ pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
     Some(claimed)
 }
 
-/// Whether something was written on the lease since that `decide` has not judged, or that forbids the end.
-fn spoken_for(lease: &Lease, now: Time) -> bool {
+/// Whether something was written on the lease since that `decide` has not judged, or that forbids the end. Asked before a
+/// claim, and again before a claim is acted on.
+pub fn spoken_for(lease: &Lease, now: Time) -> bool {
     let marks = Marks::of(lease);
     let edited =
         lease.expires_at > lease.granted_until || marks.granted_owner.is_some_and(|owner| owner != lease.owner);

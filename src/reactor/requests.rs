@@ -1,7 +1,7 @@
 //! People's wishes, judged on arrival. Each is answered once; the answer stands on the lease too, so that a second look,
 //! or the same wish arriving twice, says the same again.
 
-use super::marks::{EndWish, Reviving};
+use super::marks::{EndWish, OverQuota, Reviving};
 use super::renewal::{Renewal, renewal_limit};
 use super::view::View;
 use super::work::Work;
@@ -285,11 +285,15 @@ impl<'a> Work<'a> {
             return Err("the policy allows no later end".to_owned());
         }
         let stopped_by = self.lease.stopped_by;
-        self.grant(end, format!("revived until {end}"));
+        // What is stopped has no rank yet: until it has one, only the short lease is promised and the rest is owed.
+        let short = self.now.plus(self.policy().over_quota_lease).max(self.lease.granted_until);
+        let sure = if self.policy().max_instances.is_some() { end.min(short) } else { end };
+        self.grant(sure, format!("revived until {sure}"));
         self.marks.reviving = Some(Reviving { since: self.now, stopped_by });
         self.marks.quota_due = Some(self.now);
         self.marks.wished_at = Some(self.wished_at(request));
-        self.marks.over_quota = None;
-        Ok(format!("it is being started, with a lease until {end}"))
+        self.marks.over_quota = (sure < end).then_some(OverQuota { was: end });
+        let more = if sure < end { ", and longer within the limit of instances" } else { "" };
+        Ok(format!("it is being started, with a lease until {sure}{more}"))
     }
 }

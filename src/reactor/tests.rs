@@ -1,8 +1,11 @@
 //! Tests of the decision about one lease: tables of scenes, properties, and a whole world in memory.
 
 mod decide;
+mod dice;
+mod ledger;
 mod life;
 mod owner;
+mod people;
 mod properties;
 mod reap;
 mod renewal;
@@ -10,3 +13,4 @@ mod requests;
 mod scene;
 mod table;
 mod world;
+mod year;

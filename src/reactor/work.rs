@@ -15,12 +15,14 @@ pub(super) struct Work<'a> {
     pub now: Time,
     pub lease: Lease,
     pub marks: Marks,
+    /// What the marks were, to write them only when they change.
+    pub kept: Marks,
 }
 
 impl<'a> Work<'a> {
     pub(super) fn new(view: &'a View, lease: Lease, now: Time) -> Work<'a> {
         let marks = Marks::of(&lease);
-        Work { view, now, lease, marks }
+        Work { view, now, lease, kept: marks.clone(), marks }
     }
 
     /// The policy that judges the lease: with the owner's own layer once there is an owner.

@@ -3,7 +3,8 @@
 use super::Reaper;
 use crate::aws::{AwsError, Mode};
 use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, Reap, ResourceState, State};
-use crate::reactor::ReapOutcome;
+use crate::reactor::{ReapOutcome, spoken_for};
+use anyhow::Context as _;
 use std::time::Duration;
 
 /// An instance that may be acted on.
@@ -24,8 +25,10 @@ pub(super) enum Found {
     Changed(String),
 }
 
-/// How long EC2 is asked for the new state; afterwards the next sweep goes on.
-const CONFIRM: Duration = Duration::from_mins(1);
+/// How long EC2 is asked for the new state; afterwards the next sweep goes on. Others wait meanwhile.
+const CONFIRM: Duration = Duration::from_secs(10);
+/// How often it is looked whether this copy still leads while a call is under way.
+const LOOK: Duration = Duration::from_millis(20);
 /// Seconds after a claim from which an end that cannot be carried out counts as failed, so that nothing stays claimed.
 const GIVE_UP: i64 = 900;
 
@@ -64,6 +67,9 @@ impl Reaper {
                 return Ok(Found::Changed("somebody started it again".to_owned()));
             }
             _ => {}
+        }
+        if lease.stopped_at.is_some() && self.launched_since(&key, &facts) {
+            return Ok(Found::Changed("somebody started it since it was seen".to_owned()));
         }
         if let Some(group) = &facts.managed_by {
             return Ok(Found::Changed(format!("it belongs to {} {}", group.kind, group.name)));
@@ -106,17 +112,24 @@ impl Reaper {
             return Ok(Some(ReapOutcome::Changed(why)));
         }
         let key = lease.key();
-        // The last read before the call: the claim must still be this one.
+        // The last read before the call: the claim must still be this one, and nobody have written anything else.
         let now = self.store.get::<Lease>(&key.lease_id()).await?;
-        let claimed = now.is_some_and(|now| {
-            now.body.state == State::Reaping
-                && now.body.expires_at == lease.expires_at
-                && now.body.reap.is_some_and(|now| now.claimed_at == reap.claimed_at)
-        });
-        if !claimed || !(self.leads)() {
+        let mine = |now: &Lease| {
+            now.state == State::Reaping && now.reap.as_ref().is_some_and(|now| now.claimed_at == reap.claimed_at)
+        };
+        let Some(now) = now.map(|now| now.body).filter(mine) else { return Ok(None) };
+        if spoken_for(&now, self.clock.now()) || now.expires_at != lease.expires_at {
+            return Ok(Some(ReapOutcome::Changed("the lease was changed since it was claimed".to_owned())));
+        }
+        if !(self.leads)() {
             return Ok(None);
         }
-        if let Err(error) = self.call(&ready, &key).await {
+        // Dropped, the call is not tried again: a late one could meet what the next leader allowed since.
+        let told = tokio::select! {
+            told = self.call(&ready, &key) => told,
+            () = self.lead_in_doubt() => return Ok(None),
+        };
+        if let Err(error) = told {
             return match error {
                 AwsError::Protected { .. } => Ok(Some(protected(ready.action))),
                 AwsError::Throttled { .. } | AwsError::Unreachable { .. } => Err(error.into()),
@@ -161,10 +174,20 @@ impl Reaper {
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
         };
-        match tokio::time::timeout(CONFIRM, asked).await {
-            Ok(outcome) => outcome.map(Some),
-            Err(_) => Ok(None),
+        let shown = tokio::time::timeout(CONFIRM, asked).await;
+        shown.context("EC2 took the call and does not show its effect yet")?.map(Some)
+    }
+
+    async fn lead_in_doubt(&self) {
+        while (self.leads)() {
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Whether what the decision saw of a stopped instance is older than its last start.
+    fn launched_since(&self, key: &LeaseKey, fresh: &Facts) -> bool {
+        let seen = self.index.resource(key).and_then(|seen| seen.facts.launch_time);
+        matches!((seen, fresh.launch_time), (Some(seen), Some(fresh)) if fresh > seen)
     }
 
     /// Starts a stopped instance again, when its lease was revived.

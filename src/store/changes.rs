@@ -55,6 +55,18 @@ impl Store {
         })
     }
 
+    /// At most `limit` changes after `since`, at once: what a feed that stands there has not brought yet.
+    pub async fn changes_after(&self, since: &str, limit: usize) -> Result<Vec<Change>, StoreError> {
+        let options = json!({ "since": since, "limit": limit, "include_docs": true });
+        let request = self.http.post(self.admin(&["_changes"])?).json(&options);
+        let reply = self.send(self.signed(request), "_changes").await?;
+        let Some(results) = reply.body.get("results").and_then(Value::as_array) else {
+            return Err(StoreError::malformed("_changes", "the answer has no results"));
+        };
+        let all = results.iter().map(|entry| entry.as_object().cloned().and_then(change));
+        all.collect::<Option<_>>().ok_or_else(|| StoreError::malformed("_changes", "an entry cannot be read"))
+    }
+
     async fn open_feed(&self, since: &str) -> Result<Lines, StoreError> {
         let options = json!({
             "feed": "continuous", "include_docs": true, "since": since,
@@ -134,19 +146,24 @@ fn read(line: &[u8]) -> Line {
     if text.is_empty() {
         return Line::Empty;
     }
-    let Ok(Value::Object(mut entry)) = serde_json::from_slice::<Value>(text) else { return Line::Unreadable };
-    let seq = match entry.get("seq") {
-        Some(Value::String(seq)) => seq.clone(),
-        Some(Value::Number(seq)) => seq.to_string(),
-        _ => return Line::Unreadable,
+    let Ok(Value::Object(entry)) = serde_json::from_slice::<Value>(text) else { return Line::Unreadable };
+    change(entry).map_or(Line::Unreadable, Line::Change)
+}
+
+/// An entry of a feed; `None` when it is none.
+fn change(mut entry: serde_json::Map<String, Value>) -> Option<Change> {
+    let seq = match entry.get("seq")? {
+        Value::String(seq) => seq.clone(),
+        Value::Number(seq) => seq.to_string(),
+        _ => return None,
     };
-    let Some(id) = entry.get("id").and_then(Value::as_str).map(str::to_owned) else { return Line::Unreadable };
+    let id = entry.get("id")?.as_str()?.to_owned();
     let deleted = entry.get("deleted").and_then(Value::as_bool).unwrap_or(false);
     let mut doc = entry.remove("doc").filter(|doc| doc.is_object() && !deleted);
     if let Some(Value::Object(body)) = &mut doc {
         body.retain(|name, _| !is_reserved(name) || name == "_rev");
     }
-    Line::Change(Change { seq, id, deleted, doc })
+    Some(Change { seq, id, deleted, doc })
 }
 
 #[cfg(test)]

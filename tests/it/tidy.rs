@@ -113,6 +113,44 @@ fn adapters_know_no_stage_and_the_gateway_no_lease() {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    for (manifest, folders) in [
+        ("Cargo.toml", vec!["src"]),
+        ("gateway/Cargo.toml", vec!["gateway/src"]),
+        ("tests/ec2-double/Cargo.toml", vec!["tests/ec2-double/src"]),
+    ] {
+        let text = fs::read_to_string(root().join(manifest)).unwrap();
+        let code: String = folders.into_iter().flat_map(sources).map(|(_, text)| text).collect();
+        let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+        let names = section.lines().filter_map(|line| line.split(['=', '.']).next()).map(str::trim);
+        for name in names.filter(|name| !name.is_empty() && !name.starts_with('#')) {
+            // The one whose library has another name than its package.
+            let library = if name == "md-5" { "md5".to_owned() } else { name.replace('-', "_") };
+            assert!(code.contains(&library), "{manifest} names {name}, which nothing uses");
+        }
+    }
+}
+
+#[test]
+fn only_the_reaper_ends_anything() {
+    let ends = [".terminate(", ".stop(account", ".stop(\n", "aws.stop(", "aws.start("];
+    let mut outside = Vec::new();
+    for folder in [
+        "src/driver",
+        "src/detector",
+        "src/notifier",
+        "src/follower",
+        "src/serve",
+        "src/cli",
+        "src/scheduler",
+        "src/leader",
+    ] {
+        outside.extend(offences(folder, &ends));
+    }
+    assert_eq!(outside, Vec::<String>::new());
+}
+
+#[test]
 fn the_tests_that_the_safety_page_names_exist() {
     let page = fs::read_to_string(root().join("docs/safety.md")).unwrap();
     let code: String = ["src", "gateway", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();

@@ -1,17 +1,18 @@
 //! Following a feed: batches while there are any, then waiting for the next commit.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::options::{Kind, Options};
 use super::query::{self, Batch, Range};
 use super::seq::Seq;
-use crate::database::Database;
+use crate::database::{Database, Reader};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -47,6 +48,9 @@ pub struct Follower {
     shutdown: CancellationToken,
     quiet_since: Instant,
     beat: Instant,
+    /// State of users, roles and grants at the last look into the file.
+    epoch: Option<i64>,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl Follower {
@@ -66,6 +70,8 @@ impl Follower {
             sent: 0,
             quiet_since: now,
             beat: now,
+            epoch: None,
+            sleep: Box::pin(tokio::time::sleep_until(now)),
             store,
             db,
             user,
@@ -84,6 +90,37 @@ impl Follower {
         self.commits.borrow_and_update();
         let left = self.options.limit.map_or(CHUNK, |limit| limit - self.sent);
         let range = Range { since: self.since, until, limit: left.min(CHUNK) };
+        let batch = match self.recent(range) {
+            Some(batch) => batch,
+            None => self.read(range).await?,
+        };
+        self.sent += batch.entries.len();
+        self.since = batch.reached.unwrap_or(self.since);
+        if !batch.entries.is_empty() {
+            self.quiet_since = Instant::now();
+        }
+        Ok(batch)
+    }
+
+    /// The entries from memory, when all of them are there.
+    fn recent(&self, range: Range) -> Option<Batch> {
+        let since = range.since.as_plain().filter(|_| range.until.is_none())?;
+        let live = &self.db.live;
+        let found = live.recent(since, |to, changes| {
+            // What somebody has lost is in the file only. Asked here, where no commit can come between.
+            if self.options.revocations && self.epoch != Some(live.epoch()) {
+                return None;
+            }
+            let reader = match &self.user {
+                None => Reader::Admin,
+                Some(name) => Reader::User(self.db.cached_user(name)?),
+            };
+            query::recent(&reader, &self.options, since, range.limit, to, changes)
+        });
+        found.flatten()
+    }
+
+    async fn read(&mut self, range: Range) -> Result<Batch> {
         let (db, user, options) = (Arc::clone(&self.db), self.user.clone(), self.options.clone());
         let batch = self
             .store
@@ -93,19 +130,8 @@ impl Follower {
                 query::batch(conn, &db, &reader, &options, range)
             })
             .await?;
-        self.sent += batch.entries.len();
-        self.since = batch.reached.unwrap_or(self.since);
-        if !batch.entries.is_empty() {
-            self.quiet_since = Instant::now();
-        }
+        self.epoch = Some(batch.epoch);
         Ok(batch)
-    }
-
-    /// The last sequence as of now.
-    async fn end(&self) -> Result<Seq> {
-        let db = Arc::clone(&self.db);
-        let (last, _) = self.store.read(move |conn| db.counters(conn)).await?;
-        Ok(Seq::plain(last))
     }
 
     /// Whether the feed must end now.
@@ -115,18 +141,31 @@ impl Follower {
 
     /// Waits for a commit, at most until the next heartbeat or the timeout.
     pub async fn wait(&mut self) -> Wake {
-        let (at, wake) = match self.options.heartbeat {
-            Some(period) => (self.beat + period, Wake::Heartbeat),
-            None => (self.quiet_since + self.options.timeout, Wake::Timeout),
-        };
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled() => Wake::Cut,
-            () = self.cut.cancelled() => Wake::Cut,
-            changed = self.commits.changed() => if changed.is_ok() { Wake::Commit } else { Wake::Cut },
-            () = tokio::time::sleep_until(at) => {
-                self.beat = Instant::now();
-                wake
+        loop {
+            if self.is_cut() {
+                return Wake::Cut;
+            }
+            let (at, wake) = match self.options.heartbeat {
+                Some(period) => (self.beat + period, Wake::Heartbeat),
+                None => (self.quiet_since + self.options.timeout, Wake::Timeout),
+            };
+            // Setting a timer costs more than all else here, so one that is early is left alone until it is over.
+            if self.sleep.is_elapsed() || at < self.sleep.deadline() {
+                self.sleep.as_mut().reset(at);
+            }
+            tokio::select! {
+                biased;
+                changed = self.commits.changed() => match changed {
+                    Ok(()) if !self.is_cut() => return Wake::Commit,
+                    _ => return Wake::Cut,
+                },
+                () = self.sleep.as_mut() => {
+                    let now = Instant::now();
+                    if now >= at {
+                        self.beat = now;
+                        return wake;
+                    }
+                }
             }
         }
     }
@@ -152,7 +191,7 @@ enum State {
 impl Page {
     /// Reads the first batch, so that an early refusal still has a status.
     pub async fn open(mut follower: Follower) -> Result<Self> {
-        let until = follower.end().await?;
+        let until = Seq::plain(follower.db.live.seq());
         let first = follower.batch(Some(until)).await?;
         let mut page =
             Self { follower, pieces: VecDeque::new(), until: Some(until), last: None, state: State::Opening };

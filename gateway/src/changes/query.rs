@@ -17,6 +17,7 @@ use crate::principals::User;
 use crate::principals::losses::{self, Standing, overlap};
 use crate::revs::tree::Tree;
 use crate::store::docs::DocRow;
+use crate::store::recent::Changed;
 
 /// A batch ends when it has become this large, so that a slow reader holds little memory.
 const MOST_BYTES: usize = 1 << 20;
@@ -25,11 +26,13 @@ const MOST_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Position and text of each entry.
-    pub entries: Vec<(Seq, String)>,
+    pub entries: Vec<(Seq, Arc<str>)>,
     /// Where to go on; `None` before anything was read.
     pub reached: Option<Seq>,
     /// Whether nothing is left up to `until`.
     pub caught_up: bool,
+    /// State of users, roles and grants that it was read under.
+    pub epoch: i64,
 }
 
 /// Which part of a feed to read.
@@ -45,11 +48,11 @@ pub struct Range {
 
 /// Reads a batch.
 pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Options, range: Range) -> Result<Batch> {
-    let (last, _) = db.counters(conn)?;
+    let (last, epoch) = db.counters(conn)?;
     let until = range.until.unwrap_or(Seq::plain(last));
     let mut sources = sources(reader, &options.filter);
     if let Filter::DocIds(ids) = &options.filter {
-        return View { conn, options, reader, sources: &sources }.named(db, ids, range, until);
+        return View { options, reader, sources: &sources }.named(conn, db, ids, range, until);
     }
     if let Reader::User(user) = reader
         && options.revocations
@@ -57,11 +60,11 @@ pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Option
     {
         sources.extend(revoked(conn, db, user, range.since)?);
     }
-    let view = View { conn, options, reader, sources: &sources };
+    let view = View { options, reader, sources: &sources };
     let chunk = i64::try_from(range.limit.clamp(16, 256)).unwrap_or(256);
     let mut merge = Merge::new(conn, db.id(), &sources, range.since, until, chunk)?;
     let mut principal = principal(reader, range.since, until);
-    let mut batch = Batch::default();
+    let mut batch = Batch { epoch, ..Batch::default() };
     let mut bytes = 0;
     let mut next = merge.next()?;
     loop {
@@ -75,15 +78,50 @@ pub fn batch(conn: &Connection, db: &Database, reader: &Reader, options: &Option
             continue;
         }
         let Some((at, rows)) = next else { break };
-        if let Some(text) = view.entry(at, &rows)? {
+        if let Some(text) = view.entry(conn, at, &rows)? {
             bytes += text.len();
-            batch.entries.push((at, text));
+            batch.entries.push((at, text.into()));
         }
         next = merge.next()?;
     }
     batch.caught_up = true;
     batch.reached = Some(range.since.max(until));
     Ok(batch)
+}
+
+/// The same from the changes kept in memory, all behind a plain position; `None` when the file must be asked: the reader
+/// gets older documents, too, or an entry about the user.
+pub fn recent<'c>(
+    reader: &Reader,
+    options: &Options,
+    since: i64,
+    limit: usize,
+    to: i64,
+    changes: impl Iterator<Item = &'c Changed>,
+) -> Option<Batch> {
+    let sources = sources(reader, &options.filter);
+    let entitled = match reader {
+        Reader::Admin => true,
+        Reader::User(user) => user.seq <= since && !user.record.disabled,
+    };
+    let named = matches!(options.filter, Filter::DocIds(_));
+    if named || !entitled || sources.iter().any(|source| source.gained > since.max(1)) {
+        return None;
+    }
+    let view = View { options, reader, sources: &sources };
+    let mut entries: Vec<(Seq, Arc<str>)> = Vec::new();
+    for changed in changes {
+        let Some(at) = view.place(&changed.row).filter(|at| *at > Seq::plain(since)) else {
+            continue;
+        };
+        entries.extend(view.kept_entry(at, changed).map(|text| (at, text)));
+    }
+    // What left a channel stands where it left, which may be before the document's last change.
+    entries.sort_by_key(|(at, _)| *at);
+    let caught_up = entries.len() <= limit;
+    entries.truncate(limit);
+    let reached = if caught_up { Some(Seq::plain(to.max(since))) } else { entries.last().map(|(at, _)| *at) };
+    Some(Batch { entries, reached, caught_up, epoch: 0 })
 }
 
 /// What a reader follows under a filter.
@@ -134,7 +172,7 @@ fn revoked(conn: &Connection, db: &Database, user: &User, since: Seq) -> Result<
 }
 
 /// The entry about the user.
-fn principal(reader: &Reader, since: Seq, until: Seq) -> Option<(Seq, String)> {
+fn principal(reader: &Reader, since: Seq, until: Seq) -> Option<(Seq, Arc<str>)> {
     let Reader::User(user) = reader else {
         return None;
     };
@@ -143,11 +181,10 @@ fn principal(reader: &Reader, since: Seq, until: Seq) -> Option<(Seq, String)> {
         return None;
     }
     let id = json::quote(&format!("_user/{}", user.url_name()));
-    Some((seq, format!("{{\"seq\":{},\"id\":{id},\"changes\":[]}}", user.seq)))
+    Some((seq, format!("{{\"seq\":{},\"id\":{id},\"changes\":[]}}", user.seq).into()))
 }
 
 struct View<'a> {
-    conn: &'a Connection,
     options: &'a Options,
     reader: &'a Reader,
     sources: &'a [Source],
@@ -180,11 +217,11 @@ impl View<'_> {
     }
 
     /// The entry at a position, or nothing when another one tells it better.
-    fn entry(&self, at: Seq, rows: &[(&Source, Row)]) -> Result<Option<String>> {
+    fn entry(&self, conn: &Connection, at: Seq, rows: &[(&Source, Row)]) -> Result<Option<String>> {
         let Some((_, first)) = rows.first() else {
             return Ok(None);
         };
-        let Some(doc) = DocRow::by_num(self.conn, first.num)? else {
+        let Some(doc) = DocRow::by_num(conn, first.num)? else {
             return Ok(None);
         };
         let (held, lost): (Vec<_>, Vec<_>) = rows.iter().partition(|(source, _)| source.lost.is_none());
@@ -227,6 +264,22 @@ impl View<'_> {
         }
         let _ = write!(text, ",\"changes\":[{}],\"revoked\":true}}", rev_object(rev));
         Some(text)
+    }
+
+    /// The entry of a document at its place; the text that most followers get is made once for all.
+    fn kept_entry(&self, at: Seq, changed: &Changed) -> Option<Arc<str>> {
+        let doc = &changed.row;
+        if !self.is_followed(doc) {
+            return self.removal(at, doc).map(Into::into);
+        }
+        if doc.deleted && self.options.active_only {
+            return None;
+        }
+        if self.options.all_leaves && doc.tree.lines().count() > 1 {
+            return Some(self.live_entry(at, doc).into());
+        }
+        let text = &changed.texts[usize::from(self.options.include_docs)];
+        Some(Arc::clone(text.get_or_init(|| self.live_entry(at, doc).into())))
     }
 
     fn live_entry(&self, at: Seq, doc: &DocRow) -> String {
@@ -293,11 +346,11 @@ impl View<'_> {
     }
 
     /// The entries of named documents, by sequence; never behind a grant.
-    fn named(&self, db: &Database, ids: &[String], range: Range, until: Seq) -> Result<Batch> {
+    fn named(&self, conn: &Connection, db: &Database, ids: &[String], range: Range, until: Seq) -> Result<Batch> {
         let ids: BTreeSet<&String> = ids.iter().collect();
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            let doc = DocRow::get(self.conn, db.id(), id)?;
+            let doc = DocRow::get(conn, db.id(), id)?;
             found.extend(doc.and_then(|doc| Some((self.place(&doc)?, doc.num))));
         }
         found.retain(|(at, _)| *at > range.since && *at <= until);
@@ -309,7 +362,7 @@ impl View<'_> {
                 batch.caught_up = false;
                 break;
             }
-            let Some(doc) = DocRow::by_num(self.conn, num)? else { continue };
+            let Some(doc) = DocRow::by_num(conn, num)? else { continue };
             let text = if self.is_followed(&doc) {
                 (!(doc.deleted && self.options.active_only)).then(|| self.live_entry(at, &doc))
             } else {
@@ -317,7 +370,7 @@ impl View<'_> {
             };
             if let Some(text) = text {
                 bytes += text.len();
-                batch.entries.push((at, text));
+                batch.entries.push((at, text.into()));
             }
         }
         batch.reached = batch.entries.last().map(|(at, _)| *at);

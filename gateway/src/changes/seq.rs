@@ -59,6 +59,11 @@ impl Seq {
         if !self.plain && self.at == trigger { self.behind } else { 0 }
     }
 
+    /// The sequence, if it is a plain one.
+    pub const fn as_plain(self) -> Option<i64> {
+        if self.plain { Some(self.at) } else { None }
+    }
+
     /// The sequence a backfill was triggered by, if this is a position within one.
     pub const fn trigger(self) -> Option<i64> {
         if self.plain { None } else { Some(self.at) }

@@ -25,7 +25,10 @@ struct Item {
 
 #[derive(Debug)]
 enum Content {
-    Data(Vec<u8>),
+    Data {
+        data: Vec<u8>,
+        digest: String,
+    },
     /// The client says that the gateway has it; its own account is used when the gateway has not.
     Stub(Object),
 }
@@ -56,7 +59,10 @@ impl Sent {
                 return Err(Error::bad_request("Invalid attachment"));
             };
             let content = match meta.get("data") {
-                Some(Value::String(text)) => Content::Data(decode(text)?),
+                Some(Value::String(text)) => {
+                    let data = decode(text)?;
+                    Content::Data { digest: digest(&data), data }
+                }
                 Some(_) => return Err(Error::bad_request("Invalid attachment data")),
                 None if meta.get("stub") == Some(&Value::Bool(true)) => Content::Stub(meta.clone()),
                 None => return Err(Error::bad_request("Missing data of attachment")),
@@ -72,21 +78,16 @@ impl Sent {
         Ok(Self(items))
     }
 
-    /// Stores new data and answers the stubs to keep with the revision.
-    pub fn store(&self, conn: &Connection, num: i64, parent: Option<&str>, generation: u64) -> Result<Option<String>> {
+    /// The stubs to keep with the revision, as text.
+    pub fn stubs(&self, parent: Option<&str>, generation: u64) -> Option<String> {
         if self.0.is_empty() {
-            return Ok(None);
+            return None;
         }
         let known = parent.map(json::parse_object).unwrap_or_default();
         let mut kept = Object::new();
         for item in &self.0 {
             let meta = match &item.content {
-                Content::Data(data) => {
-                    let digest = digest(data);
-                    let sql = "INSERT OR IGNORE INTO attachments (num, digest, data) VALUES (?1, ?2, ?3)";
-                    conn.prepare_cached(sql)?.execute((num, &digest, data))?;
-                    item.meta(&digest, data.len(), generation)
-                }
+                Content::Data { data, digest } => item.meta(digest, data.len(), generation),
                 Content::Stub(given) => match known.get(&item.name) {
                     Some(Value::Object(meta)) => meta.clone(),
                     _ => given.clone(),
@@ -94,7 +95,18 @@ impl Sent {
             };
             kept.insert(item.name.clone(), Value::Object(meta));
         }
-        Ok(Some(json::canonical(&kept)))
+        Some(json::canonical(&kept))
+    }
+
+    /// Stores new data.
+    pub fn store(&self, conn: &Connection, num: i64) -> Result<()> {
+        for item in &self.0 {
+            if let Content::Data { data, digest } = &item.content {
+                let sql = "INSERT OR IGNORE INTO attachments (num, digest, data) VALUES (?1, ?2, ?3)";
+                conn.prepare_cached(sql)?.execute((num, digest, data))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! What time alone brings about: documents expire, old bodies and sessions are forgotten.
 
-use super::Database;
 use super::incoming::Incoming;
 use super::write::{Author, write};
+use super::{Database, attachments};
 use crate::error::Result;
 use crate::store::Tx;
 
@@ -28,9 +28,13 @@ pub fn expire(tx: &mut Tx<'_>, db: &Database) -> Result<bool> {
     Ok(i64::try_from(ids.len()).unwrap_or(0) == BATCH)
 }
 
-/// Forgets superseded bodies and sessions past their time.
+/// Forgets superseded bodies, with attachments only they had, and sessions past their time.
 pub fn forget(tx: &mut Tx<'_>) -> Result<()> {
+    let sql = "SELECT DISTINCT num FROM bodies WHERE until IS NOT NULL AND until <= ?1 AND atts IS NOT NULL";
+    let rows =
+        tx.conn.prepare_cached(sql)?.query_map([tx.now], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
     tx.conn.prepare_cached("DELETE FROM bodies WHERE until IS NOT NULL AND until <= ?1")?.execute([tx.now])?;
+    rows.into_iter().try_for_each(|num| attachments::sweep(tx.conn, num))?;
     tx.conn.prepare_cached("DELETE FROM sessions WHERE expires <= ?1")?.execute([tx.now])?;
     Ok(())
 }

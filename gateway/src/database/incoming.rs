@@ -92,10 +92,7 @@ impl Incoming {
             let digest = digest.as_str().filter(|digest| !digest.is_empty())?;
             history.push(Rev::new(generation, digest));
         }
-        match &self.rev {
-            Some(rev) if *rev != history[0] => None,
-            _ => Some(history),
-        }
+        Some(history)
     }
 
     fn finish(mut self, id: &str, target: Target) -> Result<Edit> {

@@ -11,6 +11,7 @@ pub fn purge(tx: &mut Tx<'_>, db: &Database, id: &str) -> Result<bool> {
     let Some(row) = DocRow::get(tx.conn, db.id(), id)? else {
         return Ok(false);
     };
+    tx.changed_in_place(&db.live)?;
     docs::unlog_channels(tx.conn, db.id(), &row.chans, row.seq)?;
     let regranted = docs::replace_grants(tx.conn, db.id(), row.num, 0, &std::collections::BTreeSet::new())?;
     if regranted.changed {

@@ -91,7 +91,7 @@ pub fn write(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, author: &A
     let outcome = decide(tx, db, config, author, &doc, old_text.as_deref())?;
     plan.tree.prune(config.revs_limit);
     let rev = plan.rev.to_string();
-    store(tx, db, config, edit, old, &plan, outcome)?;
+    store(tx, db, config, edit, old.as_ref(), &plan, outcome)?;
     Ok(Written { rev })
 }
 
@@ -191,17 +191,13 @@ fn store(
     db: &Database,
     config: &DatabaseConfig,
     edit: &Edit,
-    old: Option<DocRow>,
+    old: Option<&DocRow>,
     plan: &Plan,
     outcome: Outcome,
 ) -> Result<()> {
     let seq = tx.next_seq(&db.live)?;
-    let num = match &old {
-        Some(row) => row.num,
-        None => insert_empty(tx, db, &edit.id, seq)?,
-    };
-    let parent_atts = old.as_ref().and_then(|row| row.atts.as_deref());
-    let atts = edit.attachments.store(tx.conn, num, parent_atts, plan.rev.generation())?;
+    let parent_atts = old.and_then(|row| row.atts.as_deref());
+    let atts = edit.attachments.stubs(parent_atts, plan.rev.generation());
     let body = if edit.deleted { "{}".to_owned() } else { edit.canonical.clone() };
     let written = Current {
         rev: plan.rev.to_string(),
@@ -213,27 +209,23 @@ fn store(
     };
     let winner = plan.tree.winner().map(|(rev, _)| rev.to_string()).unwrap_or_default();
     let had_attachments = parent_atts.is_some();
-    if winner == written.rev {
-        keep_superseded(tx, config, old.as_ref(), &plan.tree, &winner)?;
-        save(tx, db, num, seq, old.as_ref(), &plan.tree, &written)?;
-    } else {
-        keep_losing(tx, num, &written)?;
-        match old {
-            Some(row) if row.rev == winner => touch(tx, db, &row, seq, &plan.tree)?,
-            _ => promote(tx, db, config, old.as_ref(), seq, &plan.tree, &winner)?,
+    let num = match old {
+        Some(row) if winner != written.rev => {
+            keep_losing(tx, row.num, &written)?;
+            if row.rev == winner {
+                touch(tx, db, row, seq, &plan.tree)?;
+            } else {
+                promote(tx, db, config, row, seq, &plan.tree, &winner)?;
+            }
+            row.num
         }
-    }
+        _ => save(tx, db, config, &Place { id: &edit.id, seq, old, tree: &plan.tree }, written)?,
+    };
+    edit.attachments.store(tx.conn, num)?;
     if had_attachments {
         attachments::sweep(tx.conn, num)?;
     }
     Ok(())
-}
-
-fn insert_empty(tx: &Tx<'_>, db: &Database, id: &str, seq: i64) -> Result<i64> {
-    let sql = "INSERT INTO docs (db, id, seq, rev, deleted, body, chans, tree)
-               VALUES (?1, ?2, ?3, '', 0, '{}', '{\"a\":[]}', '')";
-    tx.conn.prepare_cached(sql)?.execute((db.id(), id, seq))?;
-    Ok(tx.conn.last_insert_rowid())
 }
 
 /// Keeps the body of the revision that was current: for a while, or for good while it is a leaf.
@@ -273,55 +265,58 @@ fn keep_losing(tx: &Tx<'_>, num: i64, written: &Current) -> Result<()> {
     kept.put(tx.conn, num, &written.rev, None)
 }
 
-/// Makes `current` the document's current revision.
-fn save(
-    tx: &mut Tx<'_>,
-    db: &Database,
-    num: i64,
+/// Where a revision is stored.
+struct Place<'a> {
+    id: &'a str,
     seq: i64,
-    old: Option<&DocRow>,
-    tree: &Tree,
-    current: &Current,
-) -> Result<()> {
-    let before = old.map(|row| &row.chans);
-    let channels = current.outcome.channels.clone();
-    let chans = before.cloned().unwrap_or_default().next(channels, seq, &current.rev, current.deleted);
+    old: Option<&'a DocRow>,
+    tree: &'a Tree,
+}
+
+/// Makes `current` the document's current revision; answers the document's row number.
+fn save(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, place: &Place<'_>, current: Current) -> Result<i64> {
+    let Place { id, seq, old, tree } = *place;
     let grants = if current.deleted { BTreeSet::new() } else { grants(&current.outcome) };
-    let (chans_text, tree_text) = (chans.encode(), tree.encode());
+    let before = old.map(|row| row.chans.clone()).unwrap_or_default();
+    let mut row = DocRow {
+        num: old.map_or(0, |row| row.num),
+        id: id.to_owned(),
+        seq,
+        chans: before.next(current.outcome.channels, seq, &current.rev, current.deleted),
+        rev: current.rev,
+        deleted: current.deleted,
+        body: current.body,
+        atts: current.atts,
+        tree: tree.encode(),
+        exp: current.exp,
+    };
+    let chans = row.chans.encode();
     let granted: usize = grants.iter().map(|(who, _, what)| who.len() + what.len()).sum();
-    if chans_text.len() + tree_text.len() + granted > LARGEST_METADATA {
+    if chans.len() + row.tree.len() + granted > LARGEST_METADATA {
         return Err(Error::refused(413, "Document too large!"));
     }
-    let sql = "UPDATE docs SET seq = ?2, rev = ?3, deleted = ?4, body = ?5, atts = ?6, chans = ?7, tree = ?8, exp = ?9
-               WHERE num = ?1";
-    tx.conn.prepare_cached(sql)?.execute((
-        num,
-        seq,
-        &current.rev,
-        current.deleted,
-        &current.body,
-        &current.atts,
-        chans_text,
-        tree_text,
-        current.exp,
-    ))?;
-    let old_log = old.map(|row| (&row.chans, row.seq));
-    docs::log_channels(tx.conn, db.id(), num, old_log, (&chans, seq))?;
+    keep_superseded(tx, config, old, tree, &row.rev)?;
+    row.num = row.put(tx.conn, db.id(), &chans)?;
+    docs::log_channels(tx.conn, db.id(), row.num, old.map(|row| (&row.chans, row.seq)), (&row.chans, seq))?;
     if old.is_some() || !grants.is_empty() {
-        let regranted = docs::replace_grants(tx.conn, db.id(), num, seq, &grants)?;
+        let regranted = docs::replace_grants(tx.conn, db.id(), row.num, seq, &grants)?;
         losses::record(tx.conn, db.id(), &regranted.lost, seq)?;
         if regranted.changed {
             tx.access_changed(&db.live)?;
         }
     }
-    Ok(())
+    let num = row.num;
+    tx.changed(&db.live, || row)?;
+    Ok(num)
 }
 
 /// The current revision stays, the document still gets a new sequence.
-fn touch(tx: &Tx<'_>, db: &Database, row: &DocRow, seq: i64, tree: &Tree) -> Result<()> {
+fn touch(tx: &mut Tx<'_>, db: &Database, row: &DocRow, seq: i64, tree: &Tree) -> Result<()> {
+    let touched = DocRow { seq, tree: tree.encode(), ..row.clone() };
     let sql = "UPDATE docs SET seq = ?2, tree = ?3 WHERE num = ?1";
-    tx.conn.prepare_cached(sql)?.execute((row.num, seq, tree.encode()))?;
-    docs::log_channels(tx.conn, db.id(), row.num, Some((&row.chans, row.seq)), (&row.chans, seq))
+    tx.conn.prepare_cached(sql)?.execute((row.num, seq, &touched.tree))?;
+    docs::log_channels(tx.conn, db.id(), row.num, Some((&row.chans, row.seq)), (&row.chans, seq))?;
+    tx.changed(&db.live, || touched)
 }
 
 /// A third revision has become current: its channels and grants count from now on.
@@ -329,14 +324,11 @@ fn promote(
     tx: &mut Tx<'_>,
     db: &Database,
     config: &DatabaseConfig,
-    old: Option<&DocRow>,
+    row: &DocRow,
     seq: i64,
     tree: &Tree,
     winner: &str,
 ) -> Result<()> {
-    let Some(row) = old else {
-        return Err(Error::conflict("Document revision conflict"));
-    };
     let kept = BodyRow::get(tx.conn, row.num, winner, tx.now)?;
     let (deleted, body, atts) = match kept {
         Some(kept) => (kept.deleted, kept.body, kept.atts),
@@ -348,9 +340,9 @@ fn promote(
     }
     let doc = json::splice(&text, &body);
     let outcome = decide(tx, db, config, &Author::Gateway, &doc, None)?;
-    keep_superseded(tx, config, Some(row), tree, winner)?;
     let current = Current { rev: winner.to_owned(), deleted, body, atts, exp: None, outcome };
-    save(tx, db, row.num, seq, Some(row), tree, &current)
+    save(tx, db, config, &Place { id: &row.id, seq, old: Some(row), tree }, current)?;
+    Ok(())
 }
 
 /// What an accepted document grants, as rows.
@@ -373,6 +365,7 @@ pub fn reroute(tx: &mut Tx<'_>, db: &Database, config: &DatabaseConfig, row: &Do
     let chans: DocChannels = row.chans.next(outcome.channels.clone(), row.seq, &row.rev, row.deleted);
     let mut changed = chans != row.chans;
     if changed {
+        tx.changed_in_place(&db.live)?;
         let sql = "UPDATE docs SET chans = ?2 WHERE num = ?1";
         tx.conn.prepare_cached(sql)?.execute((row.num, chans.encode()))?;
         let (old, new) = ((&row.chans, row.seq), (&chans, row.seq));

@@ -172,12 +172,11 @@ fn set_plain(record: &mut Record, body: &Map<String, Value>) -> Result<bool> {
         Some(_) => return Err(Error::bad_request("email must be a string")),
     }
     match body.get("disabled") {
-        None => {}
+        None | Some(Value::Null) => {}
         Some(Value::Bool(disabled)) => {
             changed |= record.disabled != *disabled;
             record.disabled = *disabled;
         }
-        Some(Value::Null) => {}
         Some(_) => return Err(Error::bad_request("disabled must be true or false")),
     }
     Ok(changed)

@@ -109,14 +109,11 @@ async fn change(at: At, id: String, name: String, data: Option<Value>) -> Reply 
         .write(move |tx| {
             let row = DocRow::get(tx.conn, context.db.id(), &key)?;
             let (mut body, mut atts) = base(row.as_ref(), parent.as_ref(), &reader, put)?;
-            match data {
-                Some(data) => {
-                    atts.insert(name, data);
-                }
-                None => {
-                    let missing = || Error::not_found(format!("Attachment {name} is not found"));
-                    atts.remove(&name).ok_or_else(missing)?;
-                }
+            if let Some(data) = data {
+                atts.insert(name, data);
+            } else {
+                let missing = || Error::not_found(format!("Attachment {name} is not found"));
+                atts.remove(&name).ok_or_else(missing)?;
             }
             body.insert("_attachments".to_owned(), Value::Object(atts));
             let edit = Incoming::parse(body)?.into_edit(&key, parent)?;

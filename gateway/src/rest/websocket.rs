@@ -68,7 +68,7 @@ async fn converse(at: &At, socket: &mut WebSocket) -> Result<u16> {
     let mut told_up_to_date = false;
     loop {
         let batch = follower.batch(None).await?;
-        let texts: Vec<String> = batch.entries.into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<_> = batch.entries.into_iter().map(|(_, text)| text).collect();
         if !texts.is_empty() && !frames.send(socket, format!("[{}]", texts.join(","))).await {
             return Ok(close_code::AWAY);
         }

@@ -9,6 +9,11 @@ use super::{CompileError, Limits};
 
 const PRELUDE: &str = include_str!("map_prelude.js");
 
+/// Most bytes of an emitted key as JSON; as on Couchbase Server a document with a longer one has no rows.
+const LONGEST_KEY: usize = 4096;
+/// Most bytes of all rows of a document in one view.
+const LARGEST_ROWS: usize = 1 << 20;
+
 /// A compiled map function, with a thread of its own.
 #[derive(Debug)]
 pub struct MapFunction {
@@ -31,6 +36,10 @@ impl MapFunction {
         let Ok(text) = self.runner.borrow_mut().run(id, Some(doc), None) else {
             return Vec::new();
         };
+        if text.len() > LARGEST_ROWS {
+            tracing::debug!(id, "a map function emits too much for a document");
+            return Vec::new();
+        }
         let Ok(Value::Array(flat)) = crate::json::parse(text.as_bytes()) else {
             return Vec::new();
         };
@@ -38,6 +47,10 @@ impl MapFunction {
         let mut rows = Vec::new();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
             rows.push((key, value));
+        }
+        if rows.iter().any(|(key, _)| crate::json::canonical_value(key).len() > LONGEST_KEY) {
+            tracing::debug!(id, "a map function emits too long a key for a document");
+            return Vec::new();
         }
         rows
     }

@@ -38,7 +38,8 @@
   global.console = { log: log, error: log, warn: log, info: log, debug: log };
   global.channel = function () {
     for (var i = 0; i < arguments.length; i++) {
-      out.channels.push.apply(out.channels, strings(arguments[i]));
+      var names = strings(arguments[i]);
+      for (var k = 0; k < names.length; k++) { out.channels.push(names[k]); }
     }
   };
   global.access = function (who, channels) { grant(out.access, who, channels); };

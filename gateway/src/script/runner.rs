@@ -86,13 +86,11 @@ impl Runner {
             drop(life);
         };
         thread.spawn(body).map_err(|error| failed(&error.to_string()))?;
-        match ready.recv_timeout(limits.time + GRACE) {
-            Ok(outcome) => outcome.map(|()| Thread { work, results, alive }),
-            Err(_) => {
-                self.left_behind.push(alive);
-                Err(failed("it does not come to an end"))
-            }
-        }
+        let Ok(outcome) = ready.recv_timeout(limits.time + GRACE) else {
+            self.left_behind.push(alive);
+            return Err(failed("it does not come to an end"));
+        };
+        outcome.map(|()| Thread { work, results, alive })
     }
 }
 

@@ -58,6 +58,42 @@ impl DocRow {
         Ok(conn.prepare_cached(&sql)?.query_row((db, id), Self::read).optional()?)
     }
 
+    /// Stores the row, under a new number when it has none yet (0); answers the number. `chans` is its channels' text.
+    pub fn put(&self, conn: &Connection, db: i64, chans: &str) -> Result<i64> {
+        if self.num == 0 {
+            let sql = "INSERT INTO docs (db, id, seq, rev, deleted, body, atts, chans, tree, exp)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            conn.prepare_cached(sql)?.execute((
+                db,
+                &self.id,
+                self.seq,
+                &self.rev,
+                self.deleted,
+                &self.body,
+                &self.atts,
+                chans,
+                &self.tree,
+                self.exp,
+            ))?;
+            return Ok(conn.last_insert_rowid());
+        }
+        let sql =
+            "UPDATE docs SET seq = ?2, rev = ?3, deleted = ?4, body = ?5, atts = ?6, chans = ?7, tree = ?8, exp = ?9
+                   WHERE num = ?1";
+        conn.prepare_cached(sql)?.execute((
+            self.num,
+            self.seq,
+            &self.rev,
+            self.deleted,
+            &self.body,
+            &self.atts,
+            chans,
+            &self.tree,
+            self.exp,
+        ))?;
+        Ok(self.num)
+    }
+
     /// A document by row number.
     pub fn by_num(conn: &Connection, num: i64) -> Result<Option<Self>> {
         let sql = const_format("WHERE num = ?1");
@@ -137,7 +173,8 @@ pub fn log_channels(
     Ok(())
 }
 
-fn entries(chans: &DocChannels, seq: i64) -> BTreeMap<&str, (i64, bool)> {
+/// A document's entries in the channel log: by channel, the sequence and whether it has left.
+pub fn entries(chans: &DocChannels, seq: i64) -> BTreeMap<&str, (i64, bool)> {
     let active = chans.active.iter().map(|channel| (channel.as_str(), (seq, false)));
     let removed = chans.removed.iter().map(|removal| (removal.channel.as_str(), (removal.seq, true)));
     active.chain(removed).collect()

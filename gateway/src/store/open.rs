@@ -1,6 +1,8 @@
 //! Opening the file: the lock, the checks, the schema.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +12,10 @@ use super::Store;
 use super::readers::Readers;
 use super::writer::Writer;
 
-const FILE: &str = "gateway.sqlite";
+/// Name of the file in its directory.
+pub(super) const FILE: &str = "gateway.sqlite";
+/// Held by the process that may write.
+pub(super) const LOCK: &str = "gateway.lock";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
 /// What was added since; made in older files when they are opened.
@@ -27,6 +32,15 @@ pub enum OpenError {
     #[error("{} cannot be opened for writing", path.display())]
     Unwritable {
         /// File or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -62,23 +76,35 @@ pub enum OpenError {
 impl Store {
     /// Opens or creates the file in `dir`.
     pub fn open(dir: &Path, readers: usize) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(dir).map_err(|cause| OpenError::Unwritable { path: dir.to_owned(), cause })?;
-        let lock = lock(dir)?;
+        let lock = claim(dir)?;
         let path = dir.join(FILE);
         writable(&path)?;
         let explain = |cause: rusqlite::Error| explain(&path, cause);
         let connection = Connection::open(&path).map_err(explain)?;
+        if connection.is_readonly("main").map_err(explain)? {
+            return Err(OpenError::Unwritable { path, cause: ErrorKind::PermissionDenied.into() });
+        }
+        let new = is_new(&connection).map_err(explain)?;
+        if !new {
+            verify(&connection, &path)?;
+        }
         prepare(&connection).map_err(explain)?;
-        migrate(&connection, &path)?;
+        if new {
+            create(&connection).map_err(explain)?;
+        }
         connection.execute_batch(ADDED).map_err(explain)?;
+        // The file's name must outlast a loss of power, too.
+        sync_dir(dir).map_err(|cause| OpenError::Unwritable { path: dir.to_owned(), cause })?;
         let readers = Readers::new(path.clone(), readers);
         let writer = Writer::start(connection).map_err(|cause| OpenError::Unwritable { path: path.clone(), cause })?;
         Ok(Self { writer, readers: Arc::new(readers), _lock: lock })
     }
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
-    let path = dir.join("gateway.lock");
+/// Makes the directory if it is missing, and becomes the one process that may write there while the answer is kept.
+pub(super) fn claim(dir: &Path) -> Result<File, OpenError> {
+    make(dir).map_err(|cause| OpenError::Unwritable { path: dir.to_owned(), cause })?;
+    let path = dir.join(LOCK);
     let unwritable = |cause| OpenError::Unwritable { path: path.clone(), cause };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unwritable)?;
     match file.try_lock() {
@@ -88,12 +114,56 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn writable(path: &Path) -> Result<(), OpenError> {
-    if !path.exists() {
+/// Makes a directory and syncs the ones it was made in.
+fn make(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
         return Ok(());
     }
-    let opened = File::options().read(true).write(true).open(path);
-    opened.map(drop).map_err(|cause| OpenError::Unwritable { path: path.to_owned(), cause })
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make(parent)?;
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => sync_dir(parent),
+    }
+}
+
+/// Syncs the names in a directory.
+pub(super) fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes a missing file, private to its owner; refuses one that is marked read-only, also to a process that may write
+/// everything. Opens no file that is there: closing it would undo the locks of other connections in this process.
+fn writable(path: &Path) -> Result<(), OpenError> {
+    let marked = match std::fs::metadata(path) {
+        Ok(found) => Ok(found.permissions().readonly()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            File::options().write(true).create_new(true).mode(0o600).open(path).map(|_| false)
+        }
+        Err(error) => Err(error),
+    };
+    let cause = match marked {
+        Ok(false) => return Ok(()),
+        Ok(true) => ErrorKind::PermissionDenied.into(),
+        Err(cause) => cause,
+    };
+    Err(OpenError::Unwritable { path: path.to_owned(), cause })
+}
+
+/// A file that is there, opened for reading.
+pub(super) fn existing(path: &Path) -> Result<Connection, OpenError> {
+    if let Err(cause) = std::fs::metadata(path) {
+        return Err(OpenError::Unreadable { path: path.to_owned(), cause });
+    }
+    reader(path).map_err(|cause| explain(path, cause))
+}
+
+/// The gateway's file in a directory, recognised and opened for reading, and its path.
+pub fn for_check(dir: &Path) -> Result<(Connection, PathBuf), OpenError> {
+    let path = dir.join(FILE);
+    let connection = existing(&path)?;
+    recognise(&connection, &path)?;
+    Ok((connection, path))
 }
 
 fn explain(path: &Path, cause: rusqlite::Error) -> OpenError {
@@ -111,7 +181,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
-    connection.pragma_update(None, "cache_size", -16_000)?;
+    // KiB. Measured: more costs memory and is not faster, as the system's page cache is near.
+    connection.pragma_update(None, "cache_size", -6_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
@@ -120,36 +191,47 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(128);
-    connection.pragma_update(None, "cache_size", -4_000)?;
-    connection.pragma_update(None, "mmap_size", 1_i64 << 26)?;
+    connection.pragma_update(None, "cache_size", -2_000)?;
     Ok(connection)
 }
 
-fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let explain = |cause: rusqlite::Error| explain(path, cause);
+/// Whether there is nothing in the file, not even the mark of another program.
+fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    Ok(tables == 0 && marks(connection)? == (0, 0))
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; \
+         PRAGMA application_id = {APPLICATION}; COMMIT;"
+    ))
+}
+
+/// The marks that say whose file it is, and of which version.
+fn marks(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let version = number("user_version").map_err(explain)?;
-    let application = number("application_id").map_err(explain)?;
-    if version == 0 && application == 0 {
-        let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(explain)?;
-        if tables == 0 {
-            let script = format!(
-                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; \
-                 PRAGMA application_id = {APPLICATION}; COMMIT;"
-            );
-            return connection.execute_batch(&script).map_err(explain);
-        }
-    }
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+/// Refuses a file that is not ours or from a later version.
+pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let (application, version) = marks(connection).map_err(|cause| explain(path, cause))?;
     if application != APPLICATION {
         return Err(OpenError::Corrupt { path: path.to_owned(), detail: "it belongs to another program".to_owned() });
     }
     if version > SCHEMA_VERSION {
         return Err(OpenError::TooNew { path: path.to_owned(), found: version });
     }
-    let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(explain)?;
-    if checked == "ok" {
-        return Ok(());
+    Ok(())
+}
+
+/// Refuses a file that is not ours, from a later version, or damaged in its pages.
+pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    recognise(connection, path)?;
+    let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match checked.map_err(|cause| explain(path, cause))? {
+        detail if detail != "ok" => Err(OpenError::Corrupt { path: path.to_owned(), detail }),
+        _ => Ok(()),
     }
-    Err(OpenError::Corrupt { path: path.to_owned(), detail: checked })
 }

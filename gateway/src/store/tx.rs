@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Live;
+use super::docs::DocRow;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::principals::User;
@@ -26,14 +27,20 @@ struct Touched {
     live: Arc<Live>,
     seq: i64,
     epoch: i64,
+    /// Documents changed, for followers; `None` when there are none, or when not all changes are known.
+    changes: Option<Vec<DocRow>>,
 }
 
 impl Session {
     /// Wakes the followers of what was committed.
     pub(super) fn publish(&mut self) {
         for touched in self.touched.drain().map(|(_, touched)| touched) {
-            touched.live.publish(touched.seq, touched.epoch);
+            touched.live.publish(touched.seq, touched.epoch, touched.changes);
         }
+    }
+
+    fn recorded(&self) -> usize {
+        self.touched.values().filter_map(|touched| touched.changes.as_ref()).map(Vec::len).sum()
     }
 
     /// Drops what was not committed.
@@ -66,11 +73,15 @@ impl<'w> Tx<'w> {
     /// Runs a job so that its failure undoes only itself.
     pub(super) fn isolated<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let before = self.session.recorded();
         let result = catch_unwind(AssertUnwindSafe(|| work(self)))
             .unwrap_or_else(|_| Err(Error::refused(500, "Internal error")));
         if result.is_err() {
             self.conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
             self.session.users.clear();
+            if self.session.recorded() != before {
+                self.session.touched.values_mut().for_each(|touched| touched.changes = None);
+            }
         }
         self.conn.prepare_cached("RELEASE job")?.execute([])?;
         result
@@ -97,8 +108,8 @@ impl<'w> Tx<'w> {
                 .optional()?;
             let (seq, epoch) = row.ok_or_else(|| Error::not_found("no such database"))?;
             let live = Arc::clone(live);
-            let id = live.id;
-            self.session.touched.insert(id, Touched { live, seq, epoch });
+            let (id, changes) = (live.id, live.is_followed().then(Vec::new));
+            self.session.touched.insert(id, Touched { live, seq, epoch, changes });
         }
         self.session.touched.get_mut(&live.id).ok_or(Error::Stopped)
     }
@@ -113,6 +124,20 @@ impl<'w> Tx<'w> {
     /// The last sequence used so far.
     pub fn last_seq(&mut self, live: &Arc<Live>) -> Result<i64> {
         Ok(self.touch(live)?.seq)
+    }
+
+    /// Says that a document has a new sequence; its row is asked for when there are followers.
+    pub fn changed(&mut self, live: &Arc<Live>, row: impl FnOnce() -> DocRow) -> Result<()> {
+        if let Some(changes) = &mut self.touch(live)?.changes {
+            changes.push(row());
+        }
+        Ok(())
+    }
+
+    /// Says that a document has changed or gone without a new sequence.
+    pub fn changed_in_place(&mut self, live: &Arc<Live>) -> Result<()> {
+        self.touch(live)?.changes = None;
+        Ok(())
     }
 
     /// Says that a user, a role or a grant has changed.

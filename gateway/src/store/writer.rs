@@ -58,11 +58,22 @@ impl Drop for Writer {
 fn run(connection: &Connection, queue: &mpsc::Receiver<Job>) {
     let mut session = Session::default();
     while let Ok(job) = queue.recv() {
-        group(connection, queue, job, &mut session);
+        // Also a panic where it is not expected must not end the only thread that writes.
+        if catch_unwind(AssertUnwindSafe(|| group(connection, queue, job, &mut session))).is_err() {
+            undo(connection, &mut session);
+        }
     }
     if let Err(error) = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
         tracing::debug!(%error, "no final checkpoint");
     }
+}
+
+/// Ends the transaction, if there is one, without effect.
+fn undo(connection: &Connection, session: &mut Session) {
+    if !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    session.forget();
 }
 
 /// One transaction: the first job and all that wait behind it.
@@ -94,11 +105,8 @@ fn group(connection: &Connection, queue: &mpsc::Receiver<Job>, first: Job, sessi
         Err(_) => Some(Error::refused(500, "Internal error")),
     };
     if let Some(error) = &failed {
+        undo(connection, session);
         tracing::error!(error = %error, cause = ?std::error::Error::source(error), "a commit failed");
-        if !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        session.forget();
     } else {
         session.publish();
     }

@@ -39,7 +39,8 @@ pub fn get(conn: &Connection, db: i64, name: &str) -> Result<Option<Design>> {
     Ok(row.map(|(id, source)| Design { id, views: views(&json::parse_object(&source)), source }))
 }
 
-fn views(source: &Object) -> Vec<View> {
+/// The views in a design document's source.
+pub fn views(source: &Object) -> Vec<View> {
     let Some(Value::Object(views)) = source.get("views") else {
         return Vec::new();
     };

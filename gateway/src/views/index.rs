@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::collate;
-use super::design::{self, Design};
+use super::design::{self, Design, View};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::json;
@@ -29,11 +29,17 @@ struct Doc {
     body: String,
 }
 
-struct Row {
-    view: i64,
-    key: Vec<u8>,
-    key_json: String,
-    value: String,
+/// A row of a view.
+#[derive(Debug)]
+pub struct Row {
+    /// Number of the view in its design document.
+    pub view: i64,
+    /// Key in bytes that collate.
+    pub key: Vec<u8>,
+    /// Key as JSON text.
+    pub key_json: String,
+    /// Value as JSON text.
+    pub value: String,
 }
 
 impl Indexer {
@@ -45,14 +51,11 @@ impl Indexer {
         let _turn = turn.lock();
         let mut functions: Option<Vec<Option<MapFunction>>> = None;
         while let Some((from, docs)) = pending(store, db, design.id)? {
-            let functions = functions.get_or_insert_with(|| {
-                let views = design.views.iter();
-                views.map(|view| MapFunction::compile(&view.map).ok()).collect()
-            });
+            let functions = functions.get_or_insert_with(|| compile(&design.views));
             let rows: Vec<(Doc, Vec<Row>)> = docs
                 .into_iter()
                 .map(|doc| {
-                    let rows = map(functions, &doc);
+                    let rows = if doc.deleted { Vec::new() } else { map(functions, &doc.id, &doc.body) };
                     (doc, rows)
                 })
                 .collect();
@@ -85,14 +88,17 @@ fn pending(store: &Store, db: &Database, ddoc: i64) -> Result<Option<(i64, Vec<D
     })
 }
 
-fn map(functions: &[Option<MapFunction>], doc: &Doc) -> Vec<Row> {
+/// The views' functions; `None` for one that is not a function, which emits nothing.
+pub fn compile(views: &[View]) -> Vec<Option<MapFunction>> {
+    views.iter().map(|view| MapFunction::compile(&view.map).ok()).collect()
+}
+
+/// All rows of a document.
+pub fn map(functions: &[Option<MapFunction>], id: &str, body: &str) -> Vec<Row> {
     let mut rows = Vec::new();
-    if doc.deleted {
-        return rows;
-    }
     for (view, function) in (0..).zip(functions) {
         let Some(function) = function else { continue };
-        for (key, value) in function.map_text(&doc.id, &doc.body) {
+        for (key, value) in function.map_text(id, body) {
             rows.push(Row {
                 view,
                 key: collate::encode(&key),

@@ -37,7 +37,11 @@ pub struct Served {
 
 impl Served {
     pub async fn start(dir: &std::path::Path) -> Self {
-        let gateway = Gateway::open(Config::new(dir)).expect("opens");
+        Self::with(Config::new(dir)).await
+    }
+
+    pub async fn with(config: Config) -> Self {
+        let gateway = Gateway::open(config).expect("opens");
         let public = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let admin = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("bound"));
@@ -166,6 +170,18 @@ pub async fn send(request: RequestBuilder) -> (u16, Value) {
 /// A string without quotes.
 pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Status, headers and the raw body.
+pub async fn raw(request: RequestBuilder) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    (status, headers, response.bytes().await.expect("a body").to_vec())
+}
+
+/// A header's text; empty when there is none.
+pub fn header(headers: &reqwest::header::HeaderMap, name: &str) -> String {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
 /// Ids of feed entries or view rows.

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, ids, send, text};
+use crate::app::{TestApp, ids, raw, send, text};
 
 #[tokio::test]
 async fn an_edit_needs_the_current_revision() {
@@ -95,7 +95,7 @@ async fn bulk_get_and_revs_diff_serve_a_replicator() {
     let response = request.header("accept", "multipart/mixed").send().await.expect("an answer");
     let body = response.text().await.expect("a body");
     assert!(body.contains("\"v\":1") && body.contains("error=\"true\""), "{body}");
-    let asked = json!({"d": [rev, "2-x"], "none": ["1-y"]});
+    let asked = json!({"d": ["2-x"], "none": ["1-y"], "unknown": []});
     let (_, diff) = send(app.admin(Method::POST, "/_revs_diff").json(&asked)).await;
     assert_eq!(diff["d"], json!({"missing": ["2-x"], "possible_ancestors": [rev]}));
     assert_eq!(diff["none"], json!({"missing": ["1-y"]}));
@@ -151,4 +151,74 @@ async fn all_docs_lists_live_documents_a_user_may_read() {
     assert_eq!(mine["rows"][0]["status"], 403);
     assert_eq!(mine["rows"][1]["value"]["channels"], json!(["A"]));
     assert_eq!(mine["rows"][2]["status"], 404);
+}
+
+#[tokio::test]
+async fn keys_come_back_sorted_with_the_special_ones_among_them() {
+    let app = TestApp::start().await;
+    app.put("d", json!({"z": 1, "A": 2, "_foo": 3, "0": {"y": 1, "B": 2}})).await;
+    let (_, _, body) = raw(app.admin(Method::GET, "/d?revs=true")).await;
+    let body = String::from_utf8(body).expect("text");
+    assert!(body.starts_with(r#"{"0":{"B":2,"y":1},"A":2,"_foo":3,"_id":"d","_rev":"1-"#), "{body}");
+    assert!(body.ends_with(r#","z":1}"#) && body.contains(r#","_revisions":{"#), "{body}");
+}
+
+#[tokio::test]
+async fn posting_never_updates() {
+    let app = TestApp::start().await;
+    let rev = app.put("d", json!({"v": 1})).await;
+    let update = json!({"_id": "d", "_rev": rev, "v": 2});
+    let (status, answer) = send(app.admin(Method::POST, "/").json(&update)).await;
+    assert_eq!((status, text(&answer["reason"])), (404, "No previous revision to replace".to_owned()));
+    let docs = json!({"docs": [{"_rev": rev}, update]});
+    let (_, rows) = send(app.admin(Method::POST, "/_bulk_docs").json(&docs)).await;
+    assert_eq!((&rows[0]["status"], rows[1]["rev"].is_string()), (&json!(404), true));
+}
+
+#[tokio::test]
+async fn a_replicated_document_needs_its_id() {
+    let app = TestApp::start().await;
+    let docs = json!({"docs": [{"_rev": "1-a"}, {"_id": "d", "_rev": "1-a"}], "new_edits": false});
+    let (_, rows) = send(app.admin(Method::POST, "/_bulk_docs").json(&docs)).await;
+    assert_eq!((&rows[0]["status"], &rows[1]["rev"]), (&json!(400), &json!("1-a")));
+}
+
+#[tokio::test]
+async fn only_leaves_and_parents_of_equal_leaves_are_offered_as_ancestors() {
+    let app = TestApp::start().await;
+    let body = json!({"_rev": "3-c", "_revisions": {"start": 3, "ids": ["c", "b", "a"]}});
+    assert_eq!(send(app.admin(Method::PUT, "/d?new_edits=false").json(&body)).await.0, 201);
+    for (asked, expected) in [("4-x", json!(["3-c"])), ("3-x", json!(["2-b"])), ("2-x", json!(null))] {
+        let (_, diff) = send(app.admin(Method::POST, "/_revs_diff").json(&json!({"d": [asked]}))).await;
+        assert_eq!(diff["d"]["possible_ancestors"], expected, "{asked}");
+    }
+    assert_eq!(send(app.admin(Method::POST, "/_revs_diff").json(&json!({"d": ["odd"]}))).await.0, 200);
+}
+
+#[tokio::test]
+async fn open_revs_are_multipart_unless_only_json_is_accepted() {
+    let app = TestApp::start().await;
+    let rev = app.put("d", json!({"v": 1})).await;
+    let open = |accept: &str| {
+        let request = app.admin(Method::GET, "/d").query(&[("open_revs", format!("[\"{rev}\",\"7-z\"]"))]);
+        request.header("accept", accept.to_owned())
+    };
+    let (_, rows) = send(open("application/json")).await;
+    assert_eq!((&rows[0]["ok"]["v"], &rows[1]), (&json!(1), &json!({"missing": "7-z"})));
+    for accept in ["*/*", "multipart/mixed, application/json", "application/json, */*"] {
+        let (status, headers, _) = raw(open(accept)).await;
+        let media = headers["content-type"].to_str().expect("text").to_owned();
+        assert!(status == 200 && media.starts_with("multipart/mixed; boundary="), "{accept}: {media}");
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_that_may_not_be_read_says_only_that_it_is_one() {
+    let app = TestApp::start().await;
+    app.user("ada", &["A"]).await;
+    let rev = app.put("d", json!({"channels": ["Z"]})).await;
+    let (_, deleted) = send(app.admin(Method::DELETE, "/d").query(&[("rev", rev)])).await;
+    let (status, shown) = send(app.public("ada", Method::GET, "/d").query(&[("rev", text(&deleted["rev"]))])).await;
+    assert_eq!((status, shown), (200, json!({"_id": "d", "_rev": deleted["rev"], "_deleted": true})));
+    assert_eq!(send(app.public("ada", Method::GET, "/d")).await.0, 403);
 }

@@ -1,91 +1,158 @@
-//! What survives: restarts, kill -9, a second process, damage. Always against an embedded gateway.
+//! What survives: restarts, kill -9, a second process, damage, a full disk. Always against an embedded gateway.
 
-use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+use gateway_load::http::Client;
+use gateway_load::kills::Kills;
+use gateway_load::lease;
+use gateway_load::process::Process;
 use serde_json::{Value, json};
-use zerocloud_gateway::{Config, Gateway, OpenError};
+use zerocloud_gateway::{Config, Gateway, OpenError, check};
 
-use crate::app::{Served, client, send, text};
+use crate::app::{Served, client, send};
 
-/// The program, started and ready.
-struct Process {
-    child: Child,
-    admin: String,
-}
+/// The load program's `soak` runs more.
+const ROUNDS: u64 = 20;
+const SEED: u64 = 20_261_125;
 
-impl Process {
-    fn start(dir: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zerocloud-gateway"));
-        command.arg("--data").arg(dir).args(["--public", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        command.env_remove("RUST_LOG").stderr(Stdio::piped());
-        let mut process = Self { child: command.spawn().expect("starts"), admin: String::new() };
-        let lines = BufReader::new(process.child.stderr.take().expect("piped")).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let admin = lines.find_map(|line| Some(line.split_once(" admin=")?.1.trim().to_owned()));
-        process.admin = format!("http://{}", admin.expect("a line that says ready"));
-        process
-    }
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zerocloud-gateway");
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_minus_nine_under_load() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let kills = Kills { program: PROGRAM.into(), rounds: ROUNDS, seed: SEED, writers: 8 };
+    let kept = kills.run(dir.path(), |_, _| {}).await.unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(kept.docs > 100 && kept.told > 100 && kept.sessions > 0 && kept.checkpoints > 0, "{kept:?}");
 }
 
 #[tokio::test]
-async fn an_acknowledged_write_survives_kill_minus_nine() {
+async fn a_second_gateway_on_the_same_directory_is_refused_and_the_first_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
-    let client = client();
-    let mut acknowledged: Vec<(String, String)> = Vec::new();
-    let mut last_seq = 0;
-    for round in 0..3 {
-        let mut process = Process::start(dir.path());
-        let db = format!("{}/db", process.admin);
-        if round == 0 {
-            assert_eq!(send(client.put(format!("{db}/")).json(&json!({}))).await.0, 201);
-        }
-        for (id, rev) in &acknowledged {
-            let (_, doc) = send(client.get(format!("{db}/{id}"))).await;
-            assert_eq!(text(&doc["_rev"]), *rev);
-        }
-        let (_, info) = send(client.get(format!("{db}/"))).await;
-        assert!(info["update_seq"].as_i64() >= Some(last_seq), "sequences never go back");
-        for number in 0..40 {
-            let id = format!("r{round}-{number}");
-            let (status, answer) = send(client.put(format!("{db}/{id}")).json(&json!({"n": number}))).await;
-            assert_eq!(status, 201);
-            acknowledged.push((id, text(&answer["rev"])));
-            last_seq += 1;
-        }
-        process.child.kill().expect("killed");
-        process.child.wait().expect("ended");
-    }
+    let first = Process::start(Path::new(PROGRAM), dir.path()).await.expect("starts");
+    let mut client = Client::connect(first.admin).await.expect("connects");
+    client.request("PUT", "/db/", b"{}").await.and_then(|answer| answer.expect(201)).expect("created");
+    let second = Command::new(PROGRAM).arg("--data").arg(dir.path()).env_remove("RUST_LOG").output().expect("runs");
+    assert_eq!(second.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("is in use by another process"), "{said}");
+    let inside = Gateway::open(Config::new(dir.path()));
+    assert!(matches!(inside, Err(OpenError::InUse(_))), "{inside:?}");
+    client.request("PUT", "/db/d", b"{}").await.and_then(|answer| answer.expect(201)).expect("stored");
+    first.kill().await.expect("killed");
+    assert!(Gateway::open(Config::new(dir.path())).is_ok());
+    assert!(Gateway::open(Config::new(dir.path())).is_ok(), "free again once it is dropped");
+}
+
+/// A closed gateway's directory with enough documents for many pages.
+async fn filled(dir: &Path) {
+    let served = Served::start(dir).await;
+    let (client, db) = (client(), format!("{}/db", served.admin));
+    assert_eq!(send(client.put(format!("{db}/")).json(&json!({}))).await.0, 201);
+    let docs: Vec<Value> = (0..300).filter_map(|n| serde_json::from_str(&lease::with_id(n)).ok()).collect();
+    assert_eq!(send(client.post(format!("{db}/_bulk_docs")).json(&json!({"docs": docs}))).await.0, 201);
+    served.stop().await;
 }
 
 #[tokio::test]
-async fn a_second_gateway_on_the_same_directory_is_refused() {
+async fn a_damaged_or_foreign_file_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().expect("a directory");
-    let first = Gateway::open(Config::new(dir.path())).expect("opens");
-    let second = Gateway::open(Config::new(dir.path()));
-    assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
-    drop(first);
+    filled(dir.path()).await;
+    let path = dir.path().join("gateway.sqlite");
+    let whole = std::fs::read(&path).expect("read");
+    let mut scratched = whole.clone();
+    scratched[20 * 4096..24 * 4096].fill(0xa5);
+    let foreign = dir.path().join("foreign");
+    let other = rusqlite::Connection::open(&foreign).expect("opens");
+    other.execute_batch("CREATE TABLE theirs (n)").expect("made");
+    drop(other);
+    for (what, content) in [
+        ("text", b"this is not a database, and long enough to be looked at".repeat(100)),
+        ("another program's", std::fs::read(&foreign).expect("read")),
+        ("cut off", whole[..whole.len() / 2].to_vec()),
+        ("scratched", scratched),
+    ] {
+        std::fs::write(&path, &content).expect("written");
+        let opened = Gateway::open(Config::new(dir.path()));
+        assert!(matches!(opened, Err(OpenError::Corrupt { .. })), "{what}: {opened:?}");
+        assert!(std::fs::read(&path).expect("read") == content, "{what}: changed");
+    }
+    std::fs::write(&path, &whole).expect("written");
     assert!(Gateway::open(Config::new(dir.path())).is_ok());
 }
 
-#[test]
-fn a_file_that_is_not_ours_is_refused_and_left_alone() {
+#[tokio::test]
+async fn damage_under_a_running_gateway_is_told_and_the_rest_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
+    filled(dir.path()).await;
+    let served = Served::start(dir.path()).await;
+    let (client, db) = (client(), format!("{}/db", served.admin));
     let path = dir.path().join("gateway.sqlite");
-    std::fs::write(&path, "this is not a database, and long enough to be looked at".repeat(100)).expect("written");
+    let mut content = std::fs::read(&path).expect("read");
+    let from = content.len() / 4096 / 2 * 4096;
+    content[from..from + 40 * 4096].fill(0xa5);
+    // Written through the gateway's own file: one that takes its place would not be seen.
+    std::fs::write(&path, &content).expect("written");
+    let mut statuses = std::collections::BTreeSet::new();
+    for n in 0..300 {
+        statuses.insert(send(client.get(format!("{db}/{}", lease::id(n)))).await.0);
+    }
+    assert!(statuses.contains(&500) && statuses.contains(&200), "{statuses:?}");
+    let report = check(dir.path()).expect("readable");
+    assert!(!report.is_clean());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_read_only_file_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    filled(dir.path()).await;
+    let path = dir.path().join("gateway.sqlite");
     let before = std::fs::read(&path).expect("read");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).expect("set");
     let opened = Gateway::open(Config::new(dir.path()));
-    assert!(matches!(opened, Err(OpenError::Corrupt { .. })), "{opened:?}");
-    assert_eq!(std::fs::read(&path).expect("read"), before);
+    assert!(matches!(opened, Err(OpenError::Unwritable { .. })), "{opened:?}");
+    let said = opened.expect_err("refused").to_string();
+    assert!(said.contains("cannot be opened for writing"), "{said}");
+    assert!(std::fs::read(&path).expect("read") == before);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+    assert!(Gateway::open(Config::new(dir.path())).is_ok());
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_grow_ends_writes_with_507_and_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let limited = dir.path().join("limited");
+    let script = format!("#!/bin/sh\nulimit -f 3000\ntrap '' XFSZ\nexec '{PROGRAM}' \"$@\"\n");
+    std::fs::write(&limited, script).expect("written");
+    std::fs::set_permissions(&limited, std::fs::Permissions::from_mode(0o700)).expect("set");
+    let data = dir.path().join("data");
+    let process = Process::start(&limited, &data).await.expect("starts");
+    let mut client = Client::connect(process.admin).await.expect("connects");
+    client.request("PUT", "/db/", b"{}").await.and_then(|answer| answer.expect(201)).expect("created");
+    let mut stored = 0;
+    let refused = loop {
+        let body = lease::text(stored);
+        let answer = client.request("PUT", &format!("/db/d{stored}"), body.as_bytes()).await.expect("an answer");
+        if answer.status != 201 {
+            break answer;
+        }
+        stored += 1;
+        assert!(stored < 20_000, "the limit is not in force");
+    };
+    assert_eq!(refused.status, 507, "{}", String::from_utf8_lossy(&refused.body));
+    let read = client.request("GET", "/db/d0", b"").await.expect("an answer");
+    assert_eq!(read.status, 200);
+    process.kill().await.expect("killed");
+    let report = check(&data).expect("readable");
+    assert!(report.is_clean() && report.documents == stored as u64, "{stored} stored: {report}");
+    let process = Process::start(Path::new(PROGRAM), &data).await.expect("starts without the limit");
+    let mut client = Client::connect(process.admin).await.expect("connects");
+    let answer = client.request("PUT", &format!("/db/d{stored}"), b"{}").await.expect("an answer");
+    assert_eq!(answer.status, 201);
+    process.kill().await.expect("killed");
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -195,6 +197,63 @@ async fn an_edit_reaches_a_follower_without_delay() {
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
 }
 
+/// A WebSocket feed for a user, its options sent.
+async fn websocket(
+    app: &TestApp,
+    user: &str,
+    options: &str,
+) -> tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>> {
+    let url = format!("{}/_changes?feed=websocket", app.public.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().expect("a request");
+    let login = app.public(user, Method::GET, "/").build().expect("a request");
+    request.headers_mut().insert("authorization", login.headers()["authorization"].clone());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("upgraded");
+    socket.send(Message::text(options)).await.expect("sent");
+    socket
+}
+
+#[tokio::test]
+async fn a_websocket_compresses_when_asked() {
+    let app = TestApp::start().await;
+    app.user("ada", &["A"]).await;
+    app.put("a", json!({"channels": ["A"]})).await;
+    let mut socket = websocket(&app, "ada", r#"{"since":1,"accept_encoding":"gzip"}"#).await;
+    let mut stream = flate2::write::MultiGzDecoder::new(Vec::new());
+    let mut next = async || loop {
+        let frame = timeout(PATIENCE, socket.next()).await.expect("in time").expect("a frame").expect("open");
+        if let Message::Binary(bytes) = frame {
+            std::io::Write::write_all(&mut stream, &bytes).expect("gzip");
+            std::io::Write::flush(&mut stream).expect("gzip");
+            let text = std::mem::take(stream.get_mut());
+            let entries: Vec<Value> = serde_json::from_slice(&text).expect("JSON");
+            return ids(&entries);
+        }
+    };
+    assert_eq!(next().await, ["a"]);
+    app.put("b", json!({"channels": ["A"]})).await;
+    assert_eq!(next().await, ["b"], "one stream goes on over the frames");
+}
+
+#[tokio::test]
+async fn named_documents_stand_at_their_own_sequence() {
+    let app = TestApp::start().await;
+    app.put("old", json!({"channels": ["C"]})).await;
+    app.user("ada", &["C"]).await;
+    let (entries, _) = app.changes(Some("ada"), "").await;
+    assert_eq!(entries[0]["seq"], "2:1");
+    let (entries, last) = app.changes(Some("ada"), "filter=_doc_ids&doc_ids=old,none").await;
+    assert_eq!((ids(&entries), &entries[0]["seq"], last.as_str()), (vec!["old".to_owned()], &json!(1), "1"));
+}
+
+#[tokio::test]
+async fn a_channel_without_a_name_is_no_filter() {
+    let app = TestApp::start().await;
+    for channels in ["A,,B", "A,", ","] {
+        let request = app.admin(Method::GET, "/_changes?filter=sync_gateway/bychannel");
+        assert_eq!(send(request.query(&[("channels", channels)])).await.0, 400, "{channels}");
+    }
+}
+
 #[tokio::test]
 async fn a_websocket_sends_arrays_and_says_when_it_is_up_to_date() {
     let app = TestApp::start().await;
@@ -215,4 +274,67 @@ async fn a_websocket_sends_arrays_and_says_when_it_is_up_to_date() {
     }
     let first: Vec<Value> = serde_json::from_str(&frames[0]).expect("JSON");
     assert_eq!((ids(&first), frames[1].as_str()), (vec!["a".to_owned()], "[]"));
+}
+
+/// What a continuous feed tells at once, and what a normal one does.
+async fn both_ways(app: &TestApp, user: Option<&str>, query: &str) -> (Vec<Value>, Vec<Value>) {
+    let ask = |feed: &str| {
+        let path = format!("/_changes?{query}&{feed}");
+        match user {
+            Some(user) => app.public(user, Method::GET, &path),
+            None => app.admin(Method::GET, &path),
+        }
+    };
+    let lines = ask("feed=continuous&timeout=1").send().await.expect("an answer").text().await.expect("a body");
+    let lines = lines.lines().filter(|line| !line.is_empty());
+    let lines = lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (_, normal) = send(ask("feed=normal")).await;
+    (lines, normal["results"].as_array().expect("results").clone())
+}
+
+#[tokio::test]
+async fn a_follower_who_is_nearly_up_to_date_is_told_the_same_from_memory_as_from_the_file() {
+    let app = TestApp::start().await;
+    for (user, channels) in [("alice", &["A", "B"][..]), ("bob", &["*"]), ("carol", &["C"])] {
+        app.user(user, channels).await;
+    }
+    let _follower = Lines::open(app.admin(Method::GET, "/_changes?feed=continuous")).await;
+    let mut random = StdRng::seed_from_u64(7);
+    let mut told = 0;
+    for step in 0..200 {
+        let id = format!("d{}", random.random_range(0..12));
+        let (_, known) = send(app.admin(Method::GET, &format!("/{id}"))).await;
+        let channels: Vec<&str> = ["A", "B", "C", "D"].into_iter().filter(|_| random.random_ratio(2, 5)).collect();
+        let mut doc = json!({"channels": channels, "step": step});
+        if random.random_ratio(1, 25) {
+            doc["grant"] = json!({"to": "carol", "channels": channels});
+        }
+        if let Some(rev) = known["_rev"].as_str() {
+            doc["_rev"] = json!(rev);
+            doc["_deleted"] = json!(random.random_ratio(1, 6));
+        }
+        let (status, answer) = send(app.admin(Method::PUT, &format!("/{id}")).json(&doc)).await;
+        assert_eq!(status, 201, "{answer}");
+        let (_, info) = send(app.admin(Method::GET, "/")).await;
+        let since = (info["update_seq"].as_i64().expect("a number") - random.random_range(0..15)).max(0);
+        let user = [None, Some("alice"), Some("bob"), Some("carol")][step % 4];
+        let mut query = format!("since={since}");
+        for option in [
+            "include_docs=true",
+            "active_only=true",
+            "style=all_docs",
+            "revocations=true",
+            "filter=sync_gateway/bychannel&channels=A,D",
+        ] {
+            if random.random_ratio(1, 4) {
+                query.extend(["&", option]);
+            }
+        }
+        let (lines, normal) = both_ways(&app, user, &query).await;
+        assert_eq!(lines, normal, "step {step}, {user:?}, {query}");
+        told += lines.len();
+        let cut = both_ways(&app, user, &format!("{query}&limit=2")).await;
+        assert_eq!(cut.0, cut.1, "step {step}, {user:?}, {query}, limit 2");
+    }
+    assert!(told > 300, "{told}");
 }

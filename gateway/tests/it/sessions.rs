@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::app::{PASSWORD, TestApp, send, text};
+use crate::app::{PASSWORD, TestApp, header, raw, send, text};
 
 fn with_cookie(app: &TestApp, id: &str) -> RequestBuilder {
     let request = app.client.get(format!("{}/", app.public));
@@ -59,4 +59,56 @@ async fn the_guest_is_a_user_with_channels() {
     assert_eq!(send(get("/d")).await.0, 200);
     let wrong = get("/d").basic_auth("nobody", Some("wrong"));
     assert_eq!(send(wrong).await.0, 401, "a wrong login is not the guest");
+}
+
+#[tokio::test]
+async fn only_basic_counts_as_a_login_of_the_request_itself() {
+    let app = TestApp::start().await;
+    let bearer = || app.client.get(format!("{}/", app.public)).header("authorization", "Bearer x");
+    assert_eq!(text(&send(bearer()).await.1["reason"]), "Invalid login");
+    let guest = json!({"disabled": false, "admin_channels": ["pub"]});
+    assert_eq!(send(app.admin(Method::PUT, "/_user/GUEST").json(&guest)).await.0, 200);
+    assert_eq!(send(bearer()).await.0, 200, "other schemes are not looked at");
+    assert_eq!(send(app.public("ada", Method::GET, "/")).await.0, 401, "a wrong login is not the guest");
+}
+
+#[tokio::test]
+async fn a_login_may_come_from_the_body_or_from_the_request() {
+    let app = TestApp::start().await;
+    app.user("ada", &[]).await;
+    let post = || app.client.post(format!("{}/_session", app.public));
+    assert_eq!(send(post().body("{")).await.0, 400);
+    assert_eq!(send(post().json(&json!({"name": 5}))).await.0, 400);
+    assert_eq!(send(post().json(&json!({"name": "ada", "password": "wrong"}))).await.0, 401);
+    for request in [post(), post().json(&json!({}))] {
+        let (status, headers, _) = raw(request.basic_auth("ada", Some(PASSWORD))).await;
+        assert!(status == 200 && header(&headers, "set-cookie").starts_with("SyncGatewaySession="));
+    }
+}
+
+#[tokio::test]
+async fn leaving_needs_a_session() {
+    let app = TestApp::start().await;
+    app.user("ada", &[]).await;
+    let delete = || app.client.delete(format!("{}/_session", app.public));
+    assert_eq!(send(delete()).await.0, 401);
+    assert_eq!(send(delete().header("cookie", "SyncGatewaySession=nonsense")).await.0, 401);
+    assert_eq!(send(delete().basic_auth("ada", Some(PASSWORD))).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_renewed() {
+    let app = TestApp::start().await;
+    app.user("ada", &[]).await;
+    let id = session(&app, json!({"name": "ada", "ttl": 3})).await;
+    let renewed = async {
+        loop {
+            let (status, headers, _) = raw(with_cookie(&app, &id)).await;
+            assert_eq!(status, 200);
+            if header(&headers, "set-cookie").contains(&id) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(3), renewed).await.expect("before it has expired");
 }

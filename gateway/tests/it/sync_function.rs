@@ -50,3 +50,14 @@ fn a_map_function_runs_by_itself() {
     let error = MapFunction::compile("function (doc) {\n  emit(;\n}").expect_err("bad");
     assert_eq!(error.line, 2);
 }
+
+#[tokio::test]
+async fn a_function_may_talk() {
+    let app = TestApp::with(
+        json!({"sync": "function (doc) { log('a'); console.log('b'); console.error('c'); channel('A'); }"}),
+    )
+    .await;
+    app.user("ada", &["A"]).await;
+    app.put("d", json!({})).await;
+    assert_eq!(send(app.public("ada", Method::GET, "/d")).await.0, 200);
+}

@@ -42,7 +42,7 @@ async fn ranges_order_and_paging() {
         assert_eq!(ids(&rows(&app, query).await).join(" "), expected, "{query}");
     }
     let row = &rows(&app, "by_n?key=1&include_docs=true").await[0];
-    assert_eq!((&row["value"], &row["doc"]["n"]), (&json!("b"), &json!(1)));
+    assert_eq!((&row["value"], &row["doc"]), (&json!("b"), &json!({"n": 1, "kind": "b", "channels": ["1"]})));
 }
 
 #[tokio::test]

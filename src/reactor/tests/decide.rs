@@ -87,6 +87,12 @@ const OVERDUE: &[Row] = &[
         s.told("admin-unreachable", "ada", -HOUR);
     }, "| stop is due"),
     ("the stage allows no stop", |s| stage(s, Stage::Notify, -2 * DAY), "hold stage |"),
+    ("held so long that the ledger of what was told is purged: nobody is told again", |s| {
+        stage(s, Stage::Notify, -2 * DAY);
+        held(s, "stage");
+        s.view.notices.clear();
+        s.lease().hold.as_mut().unwrap().reason = "the stage of its AWS account allows no stop".into();
+    }, "|"),
     ("a rise of the stage that the service has not seen", |s| {
         stage(s, Stage::Notify, -2 * DAY);
         s.view.aws_account.as_mut().unwrap().stage = Stage::Terminate;
@@ -191,6 +197,12 @@ const STOPPED: &[Row] = &[
     }, "active, term 3, until +3d, ends +3d1h, to stop | lin first"),
     ("started again", |s| s.resource().facts.state = ResourceState::Running,
      "active, term 3, until +3d, ends +3d1h, to stop | lin first"),
+    ("started again with more time left than a default lease: what was granted stands", |s| {
+        s.lease().stopped_by = Some(StoppedBy::Other);
+        s.lease().granted_until = noon().plus(5 * DAY);
+        s.lease().expires_at = noon().plus(5 * DAY);
+        s.resource().facts.state = ResourceState::Running;
+    }, "active, term 3, ends +5d1h, to stop | lin first"),
     ("started again and stopped while nobody looked", |s| s.resource().facts.launch_time = Some(noon().plus(-DAY)),
      "term 3, ends +7d, stopped by other |"),
     ("gone", |s| s.resource().facts.state = ResourceState::Terminated, "gone, purge +90d |"),
@@ -201,6 +213,15 @@ const STOPPED: &[Row] = &[
 #[test]
 fn a_stopped_lease() {
     check(Scene::stopped, STOPPED);
+}
+
+/// What somebody else stopped is looked at when something happens to it, and not by the clock.
+#[test]
+fn what_waits_for_nothing_is_not_looked_at_again() {
+    let mut scene = Scene::stopped();
+    scene.lease().stopped_by = Some(StoppedBy::Other);
+    scene.marks()["quota_due"] = json!(noon().plus(-HOUR));
+    assert_eq!(scene.decide().next, None);
 }
 
 #[rustfmt::skip] // A row is a line where it can be.

@@ -319,6 +319,26 @@ fn handing_over() {
     check(Scene::active, HANDING_OVER);
 }
 
+/// What is answered is never taken back: the rank of what is stopped is not known yet.
+#[test]
+fn reviving_promises_no_more_than_the_rank_may_allow() {
+    for (rank, then) in
+        [(1, "term 4, until +3d, ends +3d1h | start"), (2, "| lin warning-3600, ada admin-over_quota, start")]
+    {
+        let mut scene = Scene::stopped();
+        scene.view.policy.max_instances = Some(1);
+        scene.view.usage = 0;
+        scene.ask("lin", Wish::Revive, &json!({}));
+        let decision = scene.decide();
+        let Some(crate::reactor::Effect::Answer(answer)) = decision.effects.first() else { panic!("no answer") };
+        assert_eq!(answer.body.answer.as_ref().unwrap().until, Some(noon().plus(HOUR)));
+        assert!(!decision.effects.iter().any(|effect| effect.name() == "queue"), "told before the rank is known");
+        scene.apply(decision);
+        scene.view.usage = rank;
+        assert_eq!(scene.outcome(), then, "rank {rank}");
+    }
+}
+
 /// Nothing that is answered is judged again, however many come at once.
 #[test]
 fn every_wish_is_judged_once_however_many_come() {

@@ -1,13 +1,15 @@
 //! A customer in memory: one Account, its people, one AWS account. Carries decisions out as the driver, the notifier and
-//! the reaper do, and checks the invariants of SAFETY.md after every step.
+//! the reaper do, and checks the invariants of SAFETY.md after every step. Faults are asked for by name.
 
+use super::dice::Dice;
+use super::ledger::Ledger;
 use crate::model::{
     AccountId, Action, AwsAccount, Doc, Facts, Lease, LeaseKey, Notice, NoticeStatus, Pause, Policy, PolicyLayer,
-    Request, Resource, ResourceState, Stage, State, Time, User, Wish,
+    RegionState, Request, Resource, ResourceState, Stage, StageAccepted, State, Time, User, UserId, Wish,
 };
-use crate::reactor::{Effect, ReapOutcome, View, claim, decide, reaped};
+use crate::reactor::{DueEnd, Effect, ReapOutcome, View, admit, claim, decide, paced, reaped};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The world.
 #[derive(Debug, Clone)]
@@ -15,16 +17,65 @@ pub(super) struct World {
     pub now: Time,
     pub start: Time,
     pub aws: AwsAccount,
+    pub region: Option<RegionState>,
     pub layer: PolicyLayer,
     pub users: Vec<User>,
     pub pauses: Vec<Pause>,
+    /// What EC2 has.
+    pub machines: BTreeMap<LeaseKey, Facts>,
+    /// What the detector wrote of it.
     pub resources: BTreeMap<LeaseKey, Resource>,
     pub leases: BTreeMap<LeaseKey, Lease>,
     pub notices: BTreeMap<String, Notice>,
-    pub requests: BTreeMap<String, Doc<Request>>,
+    /// Ids of the notices that are queued.
+    pub outbox: BTreeSet<String>,
+    /// Requests without an answer, and with one.
+    pub requests: BTreeMap<LeaseKey, BTreeMap<String, Doc<Request>>>,
+    pub answered: BTreeMap<String, Doc<Request>>,
+    /// Live leases by owner, in the order of their rank.
+    ranks: BTreeMap<UserId, BTreeSet<(Time, LeaseKey)>>,
     /// What was done to machines: when, which, what.
     pub ends: Vec<(Time, LeaseKey, Action)>,
+    /// Claims of the last hours.
+    pub claims: Vec<Time>,
+    /// Addresses that the mail service refuses.
     pub refuses: Vec<String>,
+    /// The detector sees at once what is done to machines.
+    pub sharp: bool,
+    /// Something changed in EC2 since the last scan.
+    pub stirred: bool,
+    /// What goes wrong with the next end, or with the process.
+    pub faults: Faults,
+    /// Leases are looked at in an order of chance, and the process dies now and then.
+    pub unruly: Option<Dice>,
+    pub ledger: Ledger,
+}
+
+/// What goes wrong next; each fault is used up when it happens.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults {
+    /// The process dies after so many further steps: a save or an effect.
+    pub dies_in: Option<u32>,
+    /// What EC2 says of the next end instead of doing it.
+    pub outcome: Option<ReapOutcome>,
+    /// The reaper dies after the next claim, before EC2 is asked; or after, before the outcome is saved.
+    pub claim_dies: Option<ClaimDies>,
+}
+
+/// When a reaper dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClaimDies {
+    Before,
+    After,
+}
+
+/// How a look at a lease ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// At rest until then.
+    Rests(Option<Time>),
+    /// The process died: everything in memory is lost.
+    Died,
 }
 
 pub(super) fn key(number: u32) -> LeaseKey {
@@ -36,7 +87,7 @@ impl World {
         let start = Time::parse("2026-11-24T08:00:00Z").unwrap();
         let long_ago = start.plus(-30 * 86_400);
         let aws = json!({
-            "account": "bigdb", "aws_id": "111122223333", "stage": stage,
+            "account": "bigdb", "aws_id": "111122223333", "stage": stage, "connected_at": long_ago,
             "stage_accepted": {"stage": stage, "since": long_ago},
         });
         let users = json!([
@@ -48,30 +99,75 @@ impl World {
             now: start,
             start,
             aws: serde_json::from_value(aws).unwrap(),
+            region: None,
             layer: PolicyLayer::default(),
             users: serde_json::from_value(users).unwrap(),
             pauses: Vec::new(),
+            machines: BTreeMap::new(),
             resources: BTreeMap::new(),
             leases: BTreeMap::new(),
             notices: BTreeMap::new(),
+            outbox: BTreeSet::new(),
             requests: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            ranks: BTreeMap::new(),
             ends: Vec::new(),
+            claims: Vec::new(),
             refuses: Vec::new(),
+            sharp: true,
+            stirred: false,
+            faults: Faults::default(),
+            unruly: None,
+            ledger: Ledger::default(),
         }
     }
 
-    /// An instance that the detector saw just now.
+    /// An instance that starts now, or starts again; seen at once if the detector is sharp.
     pub(super) fn launch(&mut self, key: &LeaseKey, extra: &Value) {
         let mut facts =
             json!({"state": "running", "instance_type": "t3.large", "root_device": "ebs", "launch_time": self.now});
         facts.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        let facts: Facts = serde_json::from_value(facts).unwrap();
-        let account = AccountId::parse("bigdb").unwrap();
-        let resource = json!({
-            "account": account, "aws_id": key.aws_id, "region": key.region, "resource_id": key.resource_id,
-            "kind": "instance", "facts": facts, "owner": "pending", "first_seen": self.now,
+        self.machines.insert(key.clone(), serde_json::from_value(facts).unwrap());
+        self.ledger.started(key);
+        self.see(key);
+    }
+
+    /// Somebody, or the reaper, changes an instance in AWS.
+    pub(super) fn turn(&mut self, key: &LeaseKey, state: ResourceState) {
+        let now = self.now;
+        let machine = self.machines.get_mut(key).unwrap();
+        if state.is_up() && !machine.state.is_up() {
+            machine.launch_time = Some(now);
+            self.ledger.started(key);
+        }
+        self.machines.get_mut(key).unwrap().state = state;
+        self.see(key);
+    }
+
+    fn see(&mut self, key: &LeaseKey) {
+        self.stirred = true;
+        if !self.sharp {
+            return;
+        }
+        let (facts, now) = (self.machines[key].clone(), self.now);
+        let resource = self.resources.entry(key.clone()).or_insert_with(|| {
+            let resource = json!({
+                "account": AccountId::parse("bigdb").unwrap(), "aws_id": key.aws_id, "region": key.region,
+                "resource_id": key.resource_id, "kind": "instance", "facts": facts, "owner": "pending",
+                "first_seen": now,
+            });
+            serde_json::from_value(resource).unwrap()
         });
-        self.resources.insert(key.clone(), serde_json::from_value(resource).unwrap());
+        resource.facts = facts;
+    }
+
+    /// The service takes note of a raised stage.
+    pub(super) fn raise(&mut self, stage: Stage) {
+        let before = self.aws.stage_accepted.map_or(Stage::Observe, |accepted| accepted.stage.min(self.aws.stage));
+        self.aws.stage = stage;
+        if stage > before {
+            self.aws.stage_accepted = Some(StageAccepted { stage, since: self.now });
+        }
     }
 
     pub(super) fn policy(&self) -> Policy {
@@ -87,57 +183,89 @@ impl World {
             json!({"account": "bigdb", "user": user, "lease": key.lease_id(), "action": action, "at": self.now});
         body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let doc = Doc { id: id.to_owned(), rev: None, body: serde_json::from_value(body).unwrap() };
-        self.requests.insert(id.to_owned(), doc);
+        self.requests.entry(key.clone()).or_default().insert(id.to_owned(), doc);
     }
 
     pub(super) fn answer(&self, id: &str) -> &crate::model::Answer {
-        self.requests[id].body.answer.as_ref().unwrap_or_else(|| panic!("{id} has no answer"))
+        self.answered.get(id).and_then(|doc| doc.body.answer.as_ref()).unwrap_or_else(|| panic!("{id} has no answer"))
+    }
+
+    /// The notices of one term of a lease.
+    fn notices_of(&self, key: &LeaseKey, term: u32) -> Vec<Notice> {
+        let prefix = format!("notice::{key}::{term}::");
+        let found = self.notices.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix));
+        found.map(|(_, notice)| notice.clone()).collect()
     }
 
     fn view(&self, key: &LeaseKey) -> View {
         let lease = self.leases.get(key).cloned();
-        let rank = lease.as_ref().map_or(0, |lease| self.rank(lease));
         let term = lease.as_ref().map_or(0, |lease| lease.term);
+        let policy = self.policy();
         View {
             resource: self.resources.get(key).cloned(),
             trigger: Value::Null,
             aws_account: Some(self.aws.clone()),
-            region: None,
-            policy: self.policy(),
-            account_policy: self.policy(),
+            region: self.region.clone(),
+            account_policy: policy.clone(),
+            policy,
             users: self.users.clone(),
             pauses: self.pauses.clone(),
-            requests: self.requests.values().filter(|doc| doc.body.answer.is_none()).cloned().collect(),
-            notices: self.notices.values().filter(|n| n.lease == *key && n.term == term).cloned().collect(),
-            usage: rank,
+            requests: self.requests.get(key).into_iter().flatten().map(|(_, doc)| doc.clone()).collect(),
+            notices: self.notices_of(key, term),
+            usage: lease.as_ref().map_or(0, |lease| self.rank(lease)),
             lease,
         }
     }
 
     fn rank(&self, lease: &Lease) -> u32 {
-        let live = |other: &&Lease| matches!(other.state, State::Active | State::Expired | State::Reaping);
-        let ahead = self.leases.values().filter(live).filter(|other| other.owner == lease.owner);
-        let place = ahead.filter(|other| (other.first_seen, other.key()) <= (lease.first_seen, lease.key())).count();
-        if live(&lease) { u32::try_from(place).unwrap() } else { 0 }
+        let Some(live) = self.ranks.get(&lease.owner) else { return 0 };
+        let place = (lease.first_seen, lease.key());
+        if live.contains(&place) { u32::try_from(live.range(..=place).count()).unwrap() } else { 0 }
     }
 
-    /// Decides about one lease until nothing changes; what comes next by itself.
-    pub(super) fn look(&mut self, key: &LeaseKey) -> Option<Time> {
-        for _ in 0..40 {
-            let decision = decide(&self.view(key), self.now);
+    pub(super) fn save(&mut self, lease: Lease) {
+        let live = |lease: &Lease| matches!(lease.state, State::Active | State::Expired | State::Reaping);
+        let key = lease.key();
+        if let Some(old) = self.leases.get(&key) {
+            self.ranks.entry(old.owner.clone()).or_default().remove(&(old.first_seen, key.clone()));
+        }
+        if live(&lease) {
+            self.ranks.entry(lease.owner.clone()).or_default().insert((lease.first_seen, key.clone()));
+        }
+        self.leases.insert(key, lease);
+    }
+
+    /// Decides about one lease until nothing changes.
+    pub(super) fn look(&mut self, key: &LeaseKey) -> Looked {
+        for _ in 0..60 {
+            let view = self.view(key);
+            let decision = decide(&view, self.now);
             let mut changed = decision.lease.is_some();
             if let Some(lease) = decision.lease {
-                self.leases.insert(key.clone(), lease);
+                self.ledger.saved(&view, &lease, self.now);
+                self.save(lease);
+                if self.dies() {
+                    return Looked::Died;
+                }
             }
             for effect in decision.effects {
                 changed |= self.perform(effect);
+                if self.dies() {
+                    return Looked::Died;
+                }
             }
             self.check(key);
             if !changed {
-                return decision.next;
+                return Looked::Rests(decision.next);
             }
         }
         panic!("{key} never comes to rest: {:#?}", self.leases.get(key));
+    }
+
+    fn dies(&mut self) -> bool {
+        let died = self.faults.dies_in == Some(0);
+        self.faults.dies_in = if died { None } else { self.faults.dies_in.map(|left| left - 1) };
+        died
     }
 
     fn perform(&mut self, effect: Effect) -> bool {
@@ -145,43 +273,97 @@ impl World {
             Effect::Queue(notice) => {
                 let id = notice.id();
                 assert!(!self.notices.contains_key(&id), "{id} twice");
+                self.outbox.insert(id.clone());
                 self.notices.insert(id, notice);
                 true
             }
-            Effect::Answer(doc) => self.requests.insert(doc.id.clone(), doc.clone()) != Some(doc),
+            Effect::Answer(doc) => {
+                self.requests.get_mut(&doc.body.lease).unwrap().remove(&doc.id).unwrap();
+                self.ledger.answered(&doc);
+                self.answered.insert(doc.id.clone(), doc);
+                true
+            }
             Effect::SaveResource(resource) => {
                 self.resources.insert(resource.key.key(), resource);
                 true
             }
             Effect::Start(key) => {
-                let now = self.now;
-                let facts = &mut self.resources.get_mut(&key).unwrap().facts;
-                facts.state = ResourceState::Running;
-                facts.launch_time = Some(now);
-                true
+                let down = self.machines[&key].state == ResourceState::Stopped;
+                if down {
+                    self.turn(&key, ResourceState::Running);
+                }
+                down && self.sharp
             }
-            Effect::Due(due) => {
-                let Some(claimed) = claim(&self.leases[&due.key], &due, self.now) else { return false };
-                self.check_end(&claimed, due.action);
-                let done = match due.action {
-                    Action::Stop => (ResourceState::Stopped, ReapOutcome::Stopped),
-                    Action::Terminate => (ResourceState::Terminated, ReapOutcome::Terminated),
-                };
-                self.resources.get_mut(&due.key).unwrap().facts.state = done.0;
-                self.ends.push((self.now, due.key.clone(), due.action));
-                let ended = reaped(&claimed, &done.1, self.now, &self.policy());
-                self.leases.insert(due.key, ended);
-                true
-            }
+            Effect::Due(due) => self.reap(&due),
         }
+    }
+
+    /// The reaper: admission, claim, a fresh read, the call, the outcome. Whether a document changed.
+    fn reap(&mut self, due: &DueEnd) -> bool {
+        let (now, policy) = (self.now, self.policy());
+        let lease = self.leases[&due.key].clone();
+        let Some(claimed) = claim(&lease, due, now) else { return false };
+        let recent = |at: &Time| now.seconds_since(*at).abs() < 3_600;
+        self.claims.retain(recent);
+        let claims: Vec<_> = self.claims.iter().map(|at| (due.key.aws_id.clone(), *at)).collect();
+        let admission = admit(std::slice::from_ref(due), &claims, &|_| policy.max_reaps_per_hour, now);
+        if admission.admitted.is_empty() {
+            let held = paced(&lease, now);
+            let changed = held != lease;
+            self.save(held);
+            return changed;
+        }
+        if !due.resumes {
+            self.claims.push(now);
+            assert!(self.claims.len() <= policy.max_reaps_per_hour as usize, "more claims than an hour allows");
+        }
+        self.save(claimed.clone());
+        if self.faults.claim_dies == Some(ClaimDies::Before) {
+            self.faults.claim_dies = None;
+            return true;
+        }
+        let outcome = self.act(&claimed, due);
+        if self.faults.claim_dies == Some(ClaimDies::After) {
+            self.faults.claim_dies = None;
+            return true;
+        }
+        self.save(reaped(&claimed, &outcome, now, &policy));
+        true
+    }
+
+    fn act(&mut self, claimed: &Lease, due: &DueEnd) -> ReapOutcome {
+        if let Some(outcome) = self.faults.outcome.take() {
+            return outcome;
+        }
+        let (fresh, seen) = (&self.machines[&due.key], &self.resources[&due.key].facts);
+        let done = |state: ResourceState| match due.action {
+            Action::Stop => state == ResourceState::Stopped,
+            Action::Terminate => state == ResourceState::Terminated,
+        };
+        if !done(fresh.state) {
+            if fresh.launch_time != seen.launch_time || fresh.tags != seen.tags || fresh.state != seen.state {
+                return ReapOutcome::Changed("it is not what was decided upon".to_owned());
+            }
+            self.check_end(claimed, due.action);
+            self.ends.push((self.now, due.key.clone(), due.action));
+        }
+        let (state, outcome) = match due.action {
+            Action::Stop => (ResourceState::Stopped, ReapOutcome::Stopped),
+            Action::Terminate => (ResourceState::Terminated, ReapOutcome::Terminated),
+        };
+        self.turn(&due.key, state);
+        self.ledger.ended(&due.key);
+        outcome
     }
 
     /// The mail service takes what is queued, but for addresses that it refuses.
     pub(super) fn send(&mut self) {
-        for notice in self.notices.values_mut().filter(|notice| notice.status == NoticeStatus::Queued) {
+        for id in std::mem::take(&mut self.outbox) {
+            let notice = self.notices.get_mut(&id).unwrap();
             if self.refuses.contains(&notice.address) {
                 notice.status = NoticeStatus::Refused;
             } else {
+                self.ledger.mailed(notice, self.leases.get(&notice.lease), self.now);
                 notice.status = NoticeStatus::Accepted;
                 notice.accepted_at = Some(self.now);
             }
@@ -190,29 +372,42 @@ impl World {
 
     /// Invariants 1 and 2, at the moment of every end.
     fn check_end(&self, lease: &Lease, action: Action) {
-        assert!(self.now >= lease.expires_at, "an early end of {lease:?}");
-        assert!(self.pauses.iter().all(|pause| pause.resumed_at.is_some()), "an end while paused");
+        let key = lease.key();
+        let asked = self.ledger.asked_end(&key);
+        assert!(asked || self.now >= lease.expires_at, "an early end of {lease:?}");
+        assert!(asked || self.ledger.promised(&key).is_none_or(|end| end <= self.now), "a promise broken: {lease:?}");
+        assert!(self.pauses.iter().all(|pause| pause.resumed_at.is_some_and(|at| at <= self.now)), "while paused");
+        assert!(self.region.as_ref().is_none_or(|region| region.state == "ok"), "in a paused region");
         let stage = if action == Action::Stop { Stage::Stop } else { Stage::Terminate };
         assert!(self.aws.effective_stage() >= stage, "an end that the stage forbids");
-        let wished = self.requests.values().any(|doc| matches!(doc.body.action, Wish::End | Wish::Terminate));
+        assert!(asked || lease.exemption.as_ref().is_none_or(|it| it.until <= self.now), "exempted: {lease:?}");
         let policy = self.policy();
         let second = lease.stopped_at.is_some();
+        assert!(asked || !second || self.ledger.stopped_by_us(&key), "not stopped by zerocloud: {lease:?}");
         let least = if second { policy.terminate_notice } else { policy.min_notice };
-        let told = self.notices.values().any(|notice| {
-            notice.lease == lease.key()
-                && notice.term == lease.term
-                && notice.accepted_at.is_some_and(|at| self.now.seconds_since(at) >= least)
-        });
-        assert!(told || wished, "an end without notice of {lease:?}");
+        let told = self.ledger.told(&key, lease.term, second);
+        let in_time = told.is_some_and(|told| self.now.seconds_since(told.since) >= least);
+        assert!(asked || in_time, "an end without notice of {lease:?}");
+        assert!(asked || told.is_some_and(|told| self.now >= told.end), "before the end that a mail named: {lease:?}");
+        let raised = self.aws.stage_accepted.map_or(Time::MIN, |accepted| accepted.since);
+        assert!(asked || self.now.seconds_since(raised) >= policy.stage_notice, "within a day of raising the stage");
     }
 
-    /// Invariant 3: what runs has a live lease, and an overdue one carries a hold or a later end.
+    /// Invariants 3 and 6: what runs has a live lease; nothing is gone that is there.
     fn check(&self, key: &LeaseKey) {
         let (Some(resource), Some(lease)) = (self.resources.get(key), self.leases.get(key)) else { return };
-        if resource.facts.state.is_up() && resource.missing.is_none() {
+        let there = self.machines.get(key);
+        let runs = there.is_some_and(|machine| machine.state.is_up()) && resource.facts.state.is_up();
+        if runs && resource.missing.is_none() {
             assert!(!lease.state.is_over(), "{key} runs without a live lease");
         }
-        assert!(lease.expires_at >= lease.first_seen, "{key} ends before it begins");
+        if lease.state.is_over() {
+            assert!(
+                there.is_none_or(|machine| machine.state.is_ended()),
+                "{key} is there and its lease is {:?}",
+                lease.state
+            );
+        }
     }
 
     /// Lets `seconds` pass as the service lives through them: every lease is looked at whenever it asked to be, mails go
@@ -221,11 +416,14 @@ impl World {
         let until = self.now.plus(seconds);
         loop {
             let mut next = until;
-            let keys: Vec<_> = self.resources.keys().cloned().collect();
+            let mut keys: Vec<_> = self.resources.keys().cloned().collect();
+            if let Some(dice) = &mut self.unruly {
+                dice.shuffle(&mut keys);
+            }
             for key in keys {
-                let soon = self.look(&key);
+                let soon = self.look_until_it_rests(&key);
                 self.send();
-                let again = self.look(&key);
+                let again = self.look_until_it_rests(&key);
                 for at in [soon, again].into_iter().flatten() {
                     next = next.min(at.max(self.now.plus(1)));
                 }
@@ -234,6 +432,18 @@ impl World {
                 return;
             }
             self.now = next;
+        }
+    }
+
+    fn look_until_it_rests(&mut self, key: &LeaseKey) -> Option<Time> {
+        loop {
+            if let Some(dice) = &mut self.unruly {
+                self.faults.dies_in = dice.percent(20).then(|| u32::try_from(dice.below(3)).unwrap());
+            }
+            if let Looked::Rests(next) = self.look(key) {
+                self.faults.dies_in = None;
+                return next;
+            }
         }
     }
 

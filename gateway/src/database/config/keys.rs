@@ -151,8 +151,12 @@ fn members(path: &str, object: &Object, known: &[(&str, Kind)]) -> Result<()> {
 
 fn check_value(path: &str, value: &Value, kind: Kind) -> Result<()> {
     let wanted = match (kind, value) {
-        (_, Value::Null) | (Any, _) | (Text, Value::String(_)) | (Truth, Value::Bool(_)) => return Ok(()),
-        (Number, Value::Number(_)) | (Unsupported, Value::Bool(false)) => return Ok(()),
+        (_, Value::Null)
+        | (Any, _)
+        | (Text, Value::String(_))
+        | (Truth, Value::Bool(_))
+        | (Number, Value::Number(_))
+        | (Unsupported, Value::Bool(false)) => return Ok(()),
         (Whole, value) if value.as_u64().is_some_and(|number| i64::try_from(number).is_ok()) => return Ok(()),
         (Texts, Value::Array(items)) if items.iter().all(Value::is_string) => return Ok(()),
         (Members(known), Value::Object(object)) => return members(path, object, known),

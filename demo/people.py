@@ -1,0 +1,113 @@
+"""What people do during the demo: renew by command line and by curl, launch one more, terminate one by themselves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from demo.checker import History
+from demo.config import ACCOUNT, Urls
+from demo.processes import Failure
+from demo.seed import ADA, BY_CLI, BY_CURL, LATE, VANISHES
+from demo.watch import Watch
+
+RENEWED_FOR = 240
+"""Seconds; longer than the demo may take, shorter than the policy's max_lease."""
+
+
+@dataclass(frozen=True)
+class People:
+    """What they need: the program, its configuration, and the URLs."""
+
+    zerocloud: Path
+    config: Path
+    urls: Urls
+    say: Callable[[str, str], None]
+
+    def act(self, watch: Watch) -> None:
+        """Everything, one after another."""
+        self.renew_by_command(watch.histories[BY_CLI])
+        self.renew_by_curl(watch.histories[BY_CURL])
+        vanishing = watch.histories[VANISHES]
+        watch.cloud.terminate(vanishing.machine, vanishing.id)
+        self.say("by hand", f"{VANISHES} was terminated in EC2, behind zerocloud's back")
+        watch.add(LATE)
+        watch.cloud.launch(LATE)
+        self.say("by hand", f"{LATE.name} was launched")
+
+    def renew_by_command(self, history: History) -> None:
+        """`zerocloud renew TOKEN`, as the mail says."""
+        offers = [command for notice in history.told("first") for command in notice.commands]
+        offer = next((one.split() for one in offers if one.startswith("zerocloud renew ")), None)
+        if offer is None:
+            raise Failure(f"the mail about {history.machine.name} offers no command to renew it")
+        command = [str(self.zerocloud), "--config", str(self.config), *offer[1:], "--for", f"{RENEWED_FOR}s"]
+        self.say("renewing", f"{history.machine.name}: zerocloud renew TOKEN --for {RENEWED_FOR}s")
+        answer = _run(command)
+        self.say("answer", answer)
+        history.granted = _time(next(word for word in answer.split() if word.startswith("20")))
+
+    def renew_by_curl(self, history: History) -> None:
+        """A `request` document, put on the public port with the owner's own session."""
+        name = f"{ACCOUNT}.{ADA.id}"
+        cookie = self.session(name)
+        id = f"request::{ACCOUNT}::{ADA.id}::{uuid.uuid4()}"
+        machine = history.machine
+        request = {
+            "type": "request",
+            "account": ACCOUNT,
+            "schema": 1,
+            "user": ADA.id,
+            "updated_by": name,
+            "lease": f"lease::{machine.aws.aws_id}::{machine.region}::{history.id}",
+            "action": "renew",
+            "until": _text(time.time() + RENEWED_FOR),
+            "at": _text(time.time()),
+        }
+        url = f"{self.urls.public}/zerocloud/{id}"
+        base = ["curl", "--silent", "--show-error", "--fail-with-body", "--cookie", cookie]
+        put = [*base, "-X", "PUT", "-H", "Content-Type: application/json", "--data", json.dumps(request), url]
+        self.say("renewing", f"{machine.name}: {shlex.join(put)}")
+        _run(put)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            answer = json.loads(_run([*base, url])).get("answer")
+            if answer is not None:
+                self.say("answer", f"{answer['outcome']}: {answer['reason']}")
+                history.granted = _time(answer["until"]) if answer["outcome"] == "done" else None
+                return
+            time.sleep(0.2)
+        raise Failure(f"the request {id} was not answered within 30 s")
+
+    def session(self, name: str) -> str:
+        """A cookie for that person. Signing in by GitHub needs GitHub; the admin port makes a session without it."""
+        body = json.dumps({"name": name, "ttl": 600}).encode()
+        headers = {"Content-Type": "application/json"}
+        ask = urllib.request.Request(f"{self.urls.admin}/zerocloud/_session", body, headers)
+        with urllib.request.urlopen(ask, timeout=10) as answer:
+            made = json.load(answer)
+        return f"{made['cookie_name']}={made['session_id']}"
+
+
+def _run(command: list[str]) -> str:
+    """Its output; a failure shows what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise Failure(f"{shlex.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def _text(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(text: str) -> float:
+    return datetime.strptime(text.rstrip("."), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()

@@ -1,0 +1,200 @@
+// Runs real sync clients against the real program: starts the AWS double and `zerocloud serve` on free loopback ports, gives the
+// people passwords, runs PouchDB's and Couchbase Lite's tests, and ends all that it started.
+//   node run.mjs [pouchdb] [couchbase-lite]     Both when none is named. The programs are those in CARGO_TARGET_DIR.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const programs = join(process.env.CARGO_TARGET_DIR ?? join(homedir(), '.cache/zerocloud/target'), 'debug');
+const PEOPLE = ['ada', 'lin', 'max'];
+const PASSWORD = 'correct horse battery staple';
+const AWS_ID = '111122223333';
+const REGION = 'us-east-1';
+// A database beside zerocloud's, for what its access rules leave no room for, such as attachments.
+const NOTES = { bucket: 'notes', sync: 'function (doc, oldDoc) { channel(doc._deleted ? oldDoc.channels : doc.channels); }' };
+
+const CLIENTS = {
+  pouchdb: [
+    ['npm', 'ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'],
+    ['npm', 'test', '--silent'],
+  ],
+  // Maven's own talk is left out, the numbers of tests are not.
+  'couchbase-lite': [[
+    'mvn', '--batch-mode', '--no-transfer-progress', 'test',
+    '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.log.org.apache.maven.plugin.surefire=info',
+  ]],
+};
+
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CLIENTS);
+const unknown = names.filter((name) => !(name in CLIENTS));
+if (unknown.length > 0) {
+  console.error(`no such client: ${unknown.join(', ')}; there are ${Object.keys(CLIENTS).join(' and ')}`);
+  process.exit(2);
+}
+const { status } = spawnSync(join(here, 'prerequisites.sh'), { stdio: 'inherit' });
+if (status !== 0) {
+  process.exit(status ?? 2);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'zerocloud-clients-'));
+const started = [];
+let ending = false;
+
+// In a process group of its own, so that ending it ends what it started.
+function start(command, options) {
+  if (ending) {
+    throw new Error('interrupted');
+  }
+  const child = spawn(command[0], command.slice(1), { detached: true, ...options });
+  child.ended = new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message));
+    child.on('exit', (code, signal) => resolve(code ?? signal));
+  });
+  started.push(child);
+  return child;
+}
+
+async function endAll() {
+  ending = true;
+  for (const child of started) {
+    if (!child.pid || child.exitCode !== null || child.signalCode !== null) {
+      continue;
+    }
+    process.kill(-child.pid, 'SIGTERM');
+    const killing = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), 25_000);
+    await child.ended;
+    clearTimeout(killing);
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+async function send(method, url, body) {
+  const answer = await fetch(url, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  if (!answer.ok) {
+    throw new Error(`${method} ${url}: ${answer.status} ${await answer.text()}`);
+  }
+}
+
+async function startAws() {
+  const double = start([join(programs, 'ec2-double')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const first = once(createInterface({ input: double.stdout }), 'line');
+  const [line] = await Promise.race([
+    first,
+    double.ended.then((why) => {
+      throw new Error(`ec2-double ended (${why}); is it built in ${programs}?`);
+    }),
+  ]);
+  const { url, home } = JSON.parse(line);
+  await send('POST', `${url}/_double/roles`, { arn: `arn:aws:iam::${AWS_ID}:role/zerocloud`, external_id: 'a-long-random-text' });
+  return { url, home };
+}
+
+// JSON is YAML. Nothing ends by itself: the stage is notify.
+function configuration(aws, ports) {
+  const every = '* * * * * *';
+  return {
+    store: { data: join(folder, 'data'), public: `127.0.0.1:${ports[0]}`, admin: `127.0.0.1:${ports[1]}` },
+    aws: {
+      access_key_id: aws.home.access_key_id,
+      secret_access_key: aws.home.secret_access_key,
+      requests_per_second: 100,
+      endpoints: { ec2: aws.url, sts: aws.url, ses: aws.url },
+    },
+    mail: { from: 'zerocloud@bigdb.example' },
+    schedule: { poll: every, sweep: every, outbox: every, cleanup: every },
+    accounts: [{
+      id: 'bigdb',
+      name: 'BigDB',
+      policy: { settle: '1s', default_lease: '30m', max_lease: '3h', grace: '10m', warnings: ['1m'], min_notice: '1m' },
+      aws_accounts: [{
+        aws_id: AWS_ID, name: 'BigDB Dev', regions: [REGION], stage: 'notify',
+        role_arn: `arn:aws:iam::${AWS_ID}:role/zerocloud`, external_id: 'a-long-random-text',
+      }],
+      users: PEOPLE.map((id) => ({ id, name: id, email: `${id}@bigdb.example`, role: id === 'ada' ? 'admin' : 'dev' })),
+    }],
+  };
+}
+
+async function startZerocloud(aws) {
+  const ports = await freePorts(2);
+  const config = join(folder, 'config.yml');
+  writeFileSync(config, JSON.stringify(configuration(aws, ports)));
+  const log = createWriteStream(join(folder, 'log'));
+  await once(log, 'open');
+  const options = { stdio: ['ignore', log, log], env: { ...process.env, NO_COLOR: '1' } };
+  const service = start([join(programs, 'zerocloud'), '--config', config, 'serve'], options);
+  const [publicUrl, adminUrl] = ports.map((port) => `http://127.0.0.1:${port}`);
+  let ended;
+  service.ended.then((why) => (ended = why));
+  const ready = async () => (await fetch(`${adminUrl}/zerocloud/user::bigdb::max`).catch(() => null))?.ok;
+  for (const deadline = Date.now() + 60_000; !(await ready()); await pause(100)) {
+    if (ended !== undefined || Date.now() > deadline) {
+      throw new Error(`zerocloud ${ended === undefined ? 'is not ready' : `ended (${ended})`}`);
+    }
+  }
+  await send('PUT', `${adminUrl}/notes/`, NOTES);
+  for (const user of PEOPLE) {
+    await send('PUT', `${adminUrl}/zerocloud/_user/bigdb.${user}`, { password: PASSWORD });
+    await send('PUT', `${adminUrl}/notes/_user/bigdb.${user}`, { password: PASSWORD, admin_channels: ['all', user] });
+  }
+  return { publicUrl, adminUrl };
+}
+
+async function run(names) {
+  const aws = await startAws();
+  const { publicUrl, adminUrl } = await startZerocloud(aws);
+  const env = {
+    ...process.env,
+    ZEROCLOUD_PUBLIC_URL: publicUrl,
+    ZEROCLOUD_ADMIN_URL: adminUrl,
+    ZEROCLOUD_TEST_AWS: aws.url,
+    ZEROCLOUD_TEST_PASSWORD: PASSWORD,
+    ZEROCLOUD_TEST_FOLDER: folder,
+  };
+  let failed = false;
+  for (const name of names) {
+    for (const command of CLIENTS[name]) {
+      const code = await start(command, { cwd: join(here, name), env, stdio: ['ignore', 'inherit', 'inherit'] }).ended;
+      if (code !== 0) {
+        console.error(`${name}: ${command.join(' ')}: ${code}`);
+        failed = true;
+        break;
+      }
+    }
+  }
+  return failed;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => endAll().finally(() => process.exit(1)));
+}
+let failed = true;
+try {
+  failed = await run(names);
+} catch (error) {
+  console.error(error.message);
+}
+if (failed) {
+  try {
+    console.error(`zerocloud's log ends:\n${readFileSync(join(folder, 'log'), 'utf8').split('\n').slice(-25).join('\n')}`);
+  } catch {
+    // It never started.
+  }
+}
+await endAll();
+process.exit(failed ? 1 : 0);
