@@ -85,7 +85,7 @@ fn all(conn: &Connection, report: &mut Report) -> Result<()> {
     report.databases = databases.len();
     counters::check(conn, &databases, report)?;
     documents::check(conn, &databases, report)?;
-    views::strays(conn, report)
+    views::check(conn, &databases, report)
 }
 
 fn pages(conn: &Connection, report: &mut Report) -> Result<()> {

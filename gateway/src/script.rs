@@ -7,6 +7,9 @@ mod runner;
 mod sync;
 
 pub use map::MapFunction;
+pub(crate) use map::{Emitted, Maps};
+pub(crate) use runner::Texts;
+pub(crate) use sync::Verdict;
 pub use sync::{Caller, Expiry, Outcome, Refusal, SyncFunction};
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ pub mod open;
 mod readers;
 pub mod recent;
 mod tx;
+mod verdicts;
 mod writer;
 
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use tokio::sync::{oneshot, watch};
 
 pub use open::OpenError;
 pub use tx::Tx;
+pub use verdicts::Ticket;
 
 use crate::error::{Error, Result};
 use docs::DocRow;
 use readers::Readers;
 use recent::{Changed, Recent};
-use writer::Writer;
+use writer::{Job, Writer};
 
 /// The part of a database that the writer touches after each commit.
 #[derive(Debug)]
@@ -81,6 +83,59 @@ impl Live {
     }
 }
 
+/// A job made of two closures.
+struct Work<L, T, A, B> {
+    weight: usize,
+    step: Step<L, T, A>,
+    last: Option<B>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+/// How far a job has come.
+enum Step<L, T, A> {
+    Look(A),
+    Looked(Result<L>),
+    Done(Result<T>),
+}
+
+impl<L, T, A, B> Job for Work<L, T, A, B>
+where
+    L: Send,
+    T: Send,
+    A: FnOnce(&mut Tx<'_>) -> Result<L> + Send,
+    B: FnOnce(&mut Tx<'_>, L) -> Result<T> + Send,
+{
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn look(&mut self, tx: &mut Tx<'_>) {
+        let step = std::mem::replace(&mut self.step, Step::Looked(Err(Error::Stopped)));
+        self.step = match step {
+            Step::Look(look) => Step::Looked(tx.caught(look)),
+            other => other,
+        };
+    }
+
+    fn finish(&mut self, tx: &mut Tx<'_>) {
+        let step = std::mem::replace(&mut self.step, Step::Done(Err(Error::Stopped)));
+        self.step = match (step, self.last.take()) {
+            (Step::Looked(Ok(looked)), Some(work)) => Step::Done(tx.isolated(|tx| work(tx, looked))),
+            (Step::Looked(Err(error)), _) => Step::Done(Err(error)),
+            (other, _) => other,
+        };
+    }
+
+    fn answer(self: Box<Self>, failed: Option<Error>) {
+        let result = match (failed, self.step) {
+            (Some(error), _) => Err(error),
+            (None, Step::Done(result)) => result,
+            (None, _) => Err(Error::Stopped),
+        };
+        let _ = self.reply.send(result);
+    }
+}
+
 /// The open file.
 #[derive(Debug)]
 pub struct Store {
@@ -96,30 +151,39 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.submit(work)?.await.map_err(|_| Error::Stopped)?
+        self.write_judged(1, |_| Ok(()), |tx, ()| work(tx)).await
     }
 
-    /// The same for a thread that may wait.
+    /// The same for a thread that may wait, and for work as large as a transaction should be.
     pub fn write_blocking<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.submit(work)?.blocking_recv().map_err(|_| Error::Stopped)?
+        self.submit(usize::MAX, |_| Ok(()), |tx, ()| work(tx))?.blocking_recv().map_err(|_| Error::Stopped)?
     }
 
-    fn submit<T, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T>>>
+    /// Runs `look` with all others of the writer's next transaction, before what they ask of sync functions is judged,
+    /// and `work` in its turn after that. `weight` is the number of documents.
+    pub async fn write_judged<L, T, A, B>(&self, weight: usize, look: A, work: B) -> Result<T>
     where
+        L: Send + 'static,
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        A: FnOnce(&mut Tx<'_>) -> Result<L> + Send + 'static,
+        B: FnOnce(&mut Tx<'_>, L) -> Result<T> + Send + 'static,
     {
-        let (send, receive) = oneshot::channel();
-        self.writer.submit(Box::new(move |tx| {
-            let result = tx.isolated(work);
-            Box::new(move |failed: Option<Error>| {
-                let _ = send.send(failed.map_or(result, Err));
-            })
-        }))?;
+        self.submit(weight, look, work)?.await.map_err(|_| Error::Stopped)?
+    }
+
+    fn submit<L, T, A, B>(&self, weight: usize, look: A, work: B) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        L: Send + 'static,
+        T: Send + 'static,
+        A: FnOnce(&mut Tx<'_>) -> Result<L> + Send + 'static,
+        B: FnOnce(&mut Tx<'_>, L) -> Result<T> + Send + 'static,
+    {
+        let (reply, receive) = oneshot::channel();
+        self.writer.submit(Box::new(Work { weight, step: Step::Look(look), last: Some(work), reply }))?;
         Ok(receive)
     }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 
+use super::Report;
 use super::names::{self, Databases};
-use super::{Report, views};
 use crate::database::attachments;
 use crate::error::Result;
 use crate::json;
@@ -15,7 +15,6 @@ use crate::store::docs::{self, COLUMNS, DocRow};
 
 pub(super) fn check(conn: &Connection, databases: &Databases, report: &mut Report) -> Result<()> {
     let mut logged: HashMap<i64, i64> = HashMap::new();
-    let indexes = views::Indexes::load(conn)?;
     let sql = format!("SELECT {COLUMNS}, db FROM docs ORDER BY num");
     let mut select = conn.prepare(&sql)?;
     let mut rows = select.query([])?;
@@ -28,7 +27,6 @@ pub(super) fn check(conn: &Connection, databases: &Databases, report: &mut Repor
         if let Some(atts) = &doc.atts {
             stubs(conn, doc.num, atts, &mut problems)?;
         }
-        indexes.check(conn, db, &doc, &mut problems)?;
         for problem in problems {
             report.add(format!("{}: document {}: {problem}", names::name(databases, db), json::quote(&doc.id)));
         }

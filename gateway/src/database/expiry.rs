@@ -1,15 +1,19 @@
 //! What time alone brings about: documents expire, old bodies and sessions are forgotten.
 
+use std::sync::Arc;
+
 use super::incoming::Incoming;
-use super::write::{Author, write};
+use super::write::{Author, Context, Looked};
 use super::{Database, attachments};
 use crate::error::Result;
+use crate::revs::Rev;
 use crate::store::Tx;
+use crate::store::docs::DocRow;
 
 const BATCH: i64 = 500;
 
 /// Makes tombstones of expired documents; says whether more may be waiting.
-pub fn expire(tx: &mut Tx<'_>, db: &Database) -> Result<bool> {
+pub fn expire(tx: &mut Tx<'_>, db: &Arc<Database>) -> Result<bool> {
     // Without the hint the planner walks the whole database.
     let sql = "SELECT id FROM docs INDEXED BY docs_exp WHERE exp IS NOT NULL AND exp <= ?1 AND db = ?2 LIMIT ?3";
     let ids = tx
@@ -17,13 +21,17 @@ pub fn expire(tx: &mut Tx<'_>, db: &Database) -> Result<bool> {
         .prepare_cached(sql)?
         .query_map((tx.now, db.id(), BATCH), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<String>>>()?;
-    let config = db.config();
+    let context = Context { config: db.config(), db: Arc::clone(db), author: Author::Gateway };
+    let mut edits = Vec::with_capacity(ids.len());
     for id in &ids {
-        let Some(row) = crate::store::docs::DocRow::get(tx.conn, db.id(), id)? else {
-            continue;
-        };
-        let edit = Incoming::tombstone().into_edit(id, crate::revs::Rev::parse(&row.rev))?;
-        write(tx, db, &config, &Author::Gateway, &edit)?;
+        if let Some(row) = DocRow::get(tx.conn, db.id(), id)? {
+            edits.push(Incoming::tombstone().into_edit(id, Rev::parse(&row.rev))?);
+        }
+    }
+    let looked: Vec<Looked> = edits.iter().map(|edit| context.look(tx, edit)).collect();
+    tx.judge();
+    for (edit, looked) in edits.iter().zip(looked) {
+        context.finish(tx, edit, looked)?;
     }
     Ok(i64::try_from(ids.len()).unwrap_or(0) == BATCH)
 }

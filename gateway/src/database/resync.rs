@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Database;
-use super::write::reroute;
+use super::write::{Author, Context};
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::docs::{COLUMNS, DocRow};
@@ -82,9 +82,11 @@ fn batch(store: &Store, db: &Arc<Database>, from: i64) -> Result<Option<i64>> {
             .prepare_cached(&sql)?
             .query_map((db.id(), from), DocRow::read)?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        let config = db.config();
-        for row in &rows {
-            let changed = reroute(tx, &db, &config, row)?;
+        let context = Context { config: db.config(), db: Arc::clone(&db), author: Author::Gateway };
+        let tickets = rows.iter().map(|row| context.ask_route(tx, row)).collect::<Result<Vec<_>>>()?;
+        tx.judge();
+        for (row, ticket) in rows.iter().zip(&tickets) {
+            let changed = context.reroute(tx, row, ticket)?;
             let mut progress = db.resync.lock();
             progress.processed += 1;
             progress.changed += i64::from(changed);

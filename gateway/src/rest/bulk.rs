@@ -14,7 +14,7 @@ use super::pieces::{self, ENOUGH, Pieces};
 use super::{At, respond};
 use crate::database::incoming::Incoming;
 use crate::database::read::{self, Revision, Show};
-use crate::database::write::{Context, Edit};
+use crate::database::write::{Context, Edit, Looked, Written};
 use crate::database::{Database, Reader, local};
 use crate::error::{Error, Result};
 use crate::json::{self, Object};
@@ -23,8 +23,21 @@ use crate::store::Tx;
 /// A document of a batch, checked before the writer's turn.
 enum Item {
     Edit(Box<Edit>),
+    Looked(Box<Edit>, Looked),
     Local(String, Object),
     Refused(String, Error),
+}
+
+impl Item {
+    fn looked(self, tx: &mut Tx<'_>, context: &Context) -> Self {
+        match self {
+            Self::Edit(edit) => {
+                let looked = context.look(tx, &edit);
+                Self::Looked(edit, looked)
+            }
+            other => other,
+        }
+    }
 }
 
 /// `POST D/_bulk_docs`.
@@ -42,7 +55,13 @@ pub(crate) async fn docs(at: At) -> Reply {
         items.push(item(doc, replicated));
     }
     let context = at.context();
-    let rows = at.gateway.store.write(move |tx| store_all(tx, &context, items)).await?;
+    let weight = items.len();
+    let look = move |tx: &mut Tx<'_>| {
+        let looked = items.into_iter().map(|item| item.looked(tx, &context)).collect();
+        Ok((context, looked))
+    };
+    let finish = |tx: &mut Tx<'_>, (context, items): (Context, Vec<Item>)| store_all(tx, &context, items);
+    let rows = at.gateway.store.write_judged(weight, look, finish).await?;
     Ok(respond::json(StatusCode::CREATED, format!("[{}]", rows.join(","))))
 }
 
@@ -71,13 +90,11 @@ fn store_all(tx: &mut Tx<'_>, context: &Context, items: Vec<Item>) -> Result<Vec
     let mut locals = Vec::new();
     for item in items {
         match item {
-            Item::Edit(edit) => {
-                let result = context.write(tx, &edit).map(|written| written.rev);
-                rows.push(row(&edit.id, result)?);
-            }
+            Item::Edit(edit) => rows.push(row(&edit.id, context.write(tx, &edit))?),
+            Item::Looked(edit, looked) => rows.push(row(&edit.id, context.finish(tx, &edit, looked))?),
             Item::Refused(id, error) => rows.push(row(&id, Err(error))?),
             Item::Local(id, body) => {
-                let result = local::put(tx, context.db.id(), &id, body);
+                let result = local::put(tx, context.db.id(), &id, body).map(|rev| Written { rev });
                 locals.push(row(&format!("_local/{id}"), result)?);
             }
         }
@@ -87,10 +104,10 @@ fn store_all(tx: &mut Tx<'_>, context: &Context, items: Vec<Item>) -> Result<Vec
 }
 
 /// One row; only the store's own failure ends the batch.
-fn row(id: &str, result: Result<String>) -> Result<String> {
+fn row(id: &str, result: Result<Written>) -> Result<String> {
     let id = if id.is_empty() { String::new() } else { format!("\"id\":{},", json::quote(id)) };
     match result {
-        Ok(rev) => Ok(format!("{{{id}\"rev\":{}}}", json::quote(&rev))),
+        Ok(written) => Ok(format!("{{{id}\"rev\":{}}}", json::quote(&written.rev))),
         Err(error @ Error::Refused { .. }) => Ok(format!("{{{id}{}}}", row_members(&error))),
         Err(error) => Err(error),
     }

@@ -11,9 +11,10 @@ use super::failure::{Failure, Reply};
 use super::{At, Port, multipart, respond};
 use crate::database::incoming::{Incoming, check_id};
 use crate::database::read::{self, Revision, Show};
-use crate::database::write::{Context, Edit, Written};
+use crate::database::write::{Context, Edit, Looked, Written};
 use crate::error::{Error, Result};
 use crate::json::{self, Object};
+use crate::store::Tx;
 
 impl At {
     /// What a write of this request needs.
@@ -24,7 +25,13 @@ impl At {
     /// Stores one revision.
     pub(crate) async fn write(&self, edit: Edit) -> Result<Written> {
         let context = self.context();
-        self.gateway.store.write(move |tx| context.write(tx, &edit)).await
+        let look = move |tx: &mut Tx<'_>| {
+            let looked = context.look(tx, &edit);
+            Ok((context, edit, looked))
+        };
+        let finish =
+            |tx: &mut Tx<'_>, (context, edit, looked): (Context, Edit, Looked)| context.finish(tx, &edit, looked);
+        self.gateway.store.write_judged(1, look, finish).await
     }
 }
 

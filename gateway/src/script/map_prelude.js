@@ -1,6 +1,8 @@
-// `emit` for map functions. Evaluates to the driver: (fn, id, doc) -> JSON text of [[key, value], ...].
+// `emit` for map functions. Evaluates to the driver: (fn, id, doc) -> JSON text of [key, value, key, value, ...];
+// with a fourth argument fn is a function that answers the sources of several, and there is a line for each.
 (function (global) {
-  var parse = JSON.parse, stringify = JSON.stringify, rows = null;
+  var parse = JSON.parse, stringify = JSON.stringify, evaluate = eval, Fatal = InternalError;
+  var rows = null, functions = null;
   global.emit = function (key, value) {
     rows.push(stringify(key === undefined ? null : key) || "null",
               stringify(value === undefined ? null : value) || "null");
@@ -8,9 +10,38 @@
   function log() {}
   global.log = log;
   global.console = { log: log, error: log, warn: log, info: log, debug: log };
-  return function (fn, id, docText) {
+  function compiled(source) {
+    try {
+      var fn = evaluate("var mapFn = " + source + "\n;mapFn");
+      return typeof fn === "function" ? fn : null;
+    } catch (x) {
+      return null;
+    }
+  }
+  function one(fn, doc, meta) {
     rows = [];
-    fn(parse(docText), { id: id, type: "json" });
+    try {
+      if (fn !== null) { fn(doc, meta); }
+    } catch (x) {
+      if (x instanceof Fatal) { throw x; }
+      rows = [];
+    }
     return "[" + rows.join(",") + "]";
+  }
+  return function (fn, id, docText, several) {
+    var doc = parse(docText), meta = { id: id, type: "json" };
+    if (several === undefined) {
+      rows = [];
+      fn(doc, meta);
+      return "[" + rows.join(",") + "]";
+    }
+    if (functions === null) {
+      var sources = fn();
+      functions = [];
+      for (var i = 0; i < sources.length; i++) { functions.push(compiled(sources[i])); }
+    }
+    var lines = "";
+    for (var n = 0; n < functions.length; n++) { lines += one(functions[n], doc, meta) + "\n"; }
+    return lines;
   };
 })(globalThis)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::engine::RunError;
-use super::runner::Runner;
+use super::runner::{Runner, Texts};
 use super::{CompileError, Limits};
 use crate::channels;
 use crate::clock;
@@ -148,23 +148,33 @@ impl SyncFunction {
     }
 
     /// Runs the function on JSON texts.
-    pub(crate) fn run_text(&self, doc: &str, old: Option<&str>, caller: Option<&str>) -> Result<Outcome, Refusal> {
-        let text = self.runner.borrow_mut().run(doc, old, caller).map_err(failed)?;
-        let report: Report = serde_json::from_str(&text).map_err(|error| failure(error.to_string()))?;
-        for line in &report.log {
-            tracing::debug!(line, "the sync function says");
-        }
-        if let Some((status, reason)) = report.rejection {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "clamped to the range of statuses"
-            )]
-            let status = status.clamp(400.0, 599.0) as u16;
-            return Err(Refusal { status, reason, detail: None });
-        }
-        compile_report(report)
+    pub(crate) fn run_text(&self, doc: &str, old: Option<&str>, caller: Option<&str>) -> Verdict {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let texts = Texts { first: doc.to_owned(), second: own(old), third: own(caller) };
+        let verdict = self.run_all(vec![texts]).pop();
+        verdict.unwrap_or_else(|| Err(failure("no answer".to_owned())))
     }
+
+    /// The same for many: document, old document, caller.
+    pub(crate) fn run_all(&self, batch: Vec<Texts>) -> Vec<Verdict> {
+        self.runner.borrow_mut().run(batch).into_iter().map(|said| judge(&said.map_err(failed)?)).collect()
+    }
+}
+
+/// What the function decided.
+pub(crate) type Verdict = Result<Outcome, Refusal>;
+
+fn judge(text: &str) -> Verdict {
+    let report: Report = serde_json::from_str(text).map_err(|error| failure(error.to_string()))?;
+    for line in &report.log {
+        tracing::debug!(line, "the sync function says");
+    }
+    if let Some((status, reason)) = report.rejection {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of statuses")]
+        let status = status.clamp(400.0, 599.0) as u16;
+        return Err(Refusal { status, reason, detail: None });
+    }
+    compile_report(report)
 }
 
 fn failed(error: RunError) -> Refusal {

@@ -1,6 +1,6 @@
 //! What a write job works with: the transaction, sequences, compiled functions and users as of now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Live;
 use super::docs::DocRow;
+use super::verdicts::{Ticket, Verdicts};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::principals::User;
-use crate::script::{Limits, SyncFunction};
+use crate::script::{Limits, SyncFunction, Texts, Verdict};
 
 /// What the writer keeps between transactions.
 #[derive(Default)]
@@ -21,6 +22,17 @@ pub(super) struct Session {
     touched: HashMap<i64, Touched>,
     functions: HashMap<i64, (Arc<str>, Rc<SyncFunction>)>,
     users: HashMap<(i64, String), (i64, Arc<User>)>,
+    verdicts: Verdicts,
+    stale: Stale,
+}
+
+/// What has changed since the jobs of the transaction looked around.
+#[derive(Default)]
+struct Stale {
+    /// Databases and ids of documents written.
+    docs: HashSet<(i64, String)>,
+    /// Whether more has changed than those.
+    all: bool,
 }
 
 struct Touched {
@@ -48,6 +60,13 @@ impl Session {
         self.touched.clear();
         self.users.clear();
     }
+
+    /// Drops what belongs to one transaction.
+    pub(super) fn end(&mut self) {
+        self.verdicts.clear();
+        self.stale.docs.clear();
+        self.stale.all = false;
+    }
 }
 
 /// The writer's transaction, as a job sees it.
@@ -70,12 +89,17 @@ impl<'w> Tx<'w> {
         Self { conn, now: clock::now_seconds(), session }
     }
 
+    /// Makes a panic an error.
+    pub(super) fn caught<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let result = catch_unwind(AssertUnwindSafe(|| work(self)));
+        result.unwrap_or_else(|_| Err(Error::refused(500, "Internal error")))
+    }
+
     /// Runs a job so that its failure undoes only itself.
     pub(super) fn isolated<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
         let before = self.session.recorded();
-        let result = catch_unwind(AssertUnwindSafe(|| work(self)))
-            .unwrap_or_else(|_| Err(Error::refused(500, "Internal error")));
+        let result = self.caught(work);
         if result.is_err() {
             self.conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
             self.session.users.clear();
@@ -126,10 +150,11 @@ impl<'w> Tx<'w> {
         Ok(self.touch(live)?.seq)
     }
 
-    /// Says that a document has a new sequence; its row is asked for when there are followers.
-    pub fn changed(&mut self, live: &Arc<Live>, row: impl FnOnce() -> DocRow) -> Result<()> {
+    /// Says that a document has a new sequence.
+    pub fn changed(&mut self, live: &Arc<Live>, row: DocRow) -> Result<()> {
+        self.session.stale.docs.insert((live.id, row.id.clone()));
         if let Some(changes) = &mut self.touch(live)?.changes {
-            changes.push(row());
+            changes.push(row);
         }
         Ok(())
     }
@@ -137,13 +162,39 @@ impl<'w> Tx<'w> {
     /// Says that a document has changed or gone without a new sequence.
     pub fn changed_in_place(&mut self, live: &Arc<Live>) -> Result<()> {
         self.touch(live)?.changes = None;
+        self.session.stale.all = true;
         Ok(())
+    }
+
+    /// Whether a document has changed since the jobs of this transaction looked around.
+    pub fn is_stale(&self, live: &Live, id: &str) -> bool {
+        self.session.stale.all || self.session.stale.docs.contains(&(live.id, id.to_owned()))
     }
 
     /// Says that a user, a role or a grant has changed.
     pub fn access_changed(&mut self, live: &Arc<Live>) -> Result<()> {
         self.touch(live)?.epoch += 1;
         Ok(())
+    }
+
+    /// Counts changes of users, roles and grants.
+    pub fn epoch(&mut self, live: &Arc<Live>) -> Result<i64> {
+        Ok(self.touch(live)?.epoch)
+    }
+
+    /// Asks for a run of a sync function; all that are asked for are done together.
+    pub fn judge_later(&mut self, function: Rc<SyncFunction>, texts: Texts) -> Ticket {
+        self.session.verdicts.ask(function, texts)
+    }
+
+    /// Does the runs asked for.
+    pub fn judge(&mut self) {
+        self.session.verdicts.run();
+    }
+
+    /// The verdict of a run, once.
+    pub fn verdict(&mut self, ticket: &Ticket) -> Option<Verdict> {
+        self.session.verdicts.take(ticket)
     }
 
     /// A user as of this point of the transaction.
@@ -186,5 +237,6 @@ impl<'w> Tx<'w> {
     pub fn forget_database(&mut self, db: i64) {
         self.session.functions.remove(&db);
         self.session.touched.remove(&db);
+        self.session.stale.all = true;
     }
 }

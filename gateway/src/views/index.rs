@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -10,15 +11,23 @@ use super::design::{self, Design, View};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::script::MapFunction;
+use crate::script::{Emitted, Maps};
 use crate::store::{Store, Tx};
 
 const BATCH: i64 = 1000;
+/// How long compiled functions that nobody uses are kept.
+const KEPT: Duration = Duration::from_mins(1);
 
-/// Keeps two queries from indexing the same documents.
+/// Keeps two queries from indexing the same documents, and functions from being compiled for each query.
 #[derive(Debug, Default)]
 pub struct Indexer {
-    running: Mutex<HashMap<i64, Arc<Mutex<()>>>>,
+    turns: Mutex<HashMap<i64, Arc<Mutex<Turn>>>>,
+}
+
+/// What whoever indexes a design document holds.
+#[derive(Debug, Default)]
+struct Turn {
+    maps: Option<(Maps, Instant)>,
 }
 
 struct Doc {
@@ -47,27 +56,30 @@ impl Indexer {
     pub fn update(&self, store: &Store, db: &Database, name: &str) -> Result<Design> {
         let load = || store.read_blocking(|conn| design::get(conn, db.id(), name));
         let design = load()?.ok_or_else(|| Error::not_found("missing"))?;
-        let turn = Arc::clone(self.running.lock().entry(design.id).or_default());
-        let _turn = turn.lock();
-        let mut functions: Option<Vec<Option<MapFunction>>> = None;
+        let turn = Arc::clone(self.turns.lock().entry(design.id).or_default());
+        let mut turn = turn.lock();
         while let Some((from, docs)) = pending(store, db, design.id)? {
-            let functions = functions.get_or_insert_with(|| compile(&design.views));
-            let rows: Vec<(Doc, Vec<Row>)> = docs
-                .into_iter()
-                .map(|doc| {
-                    let rows = if doc.deleted { Vec::new() } else { map(functions, &doc.id, &doc.body) };
-                    (doc, rows)
-                })
-                .collect();
+            if turn.maps.is_none() {
+                turn.maps = Some((maps(&design.views)?, Instant::now()));
+            }
+            let Some((maps, used)) = &mut turn.maps else { break };
+            *used = Instant::now();
+            let live = docs.iter().filter(|doc| !doc.deleted).map(|doc| (doc.id.as_str(), doc.body.as_str()));
+            let mut mapped = maps.map(live).into_iter();
+            let rows = |doc: &Doc| if doc.deleted { Vec::new() } else { mapped.next().map(rows).unwrap_or_default() };
+            let rows: Vec<Vec<Row>> = docs.iter().map(rows).collect();
             let id = design.id;
-            store.write_blocking(move |tx| save(tx, id, from, &rows))?;
+            store.write_blocking(move |tx| save(tx, id, from, &docs, &rows))?;
         }
         Ok(design)
     }
 
-    /// Forgets locks nobody uses.
+    /// Forgets functions and locks nobody uses.
     pub fn sweep(&self) {
-        self.running.lock().retain(|_, turn| Arc::strong_count(turn) > 1);
+        self.turns.lock().retain(|_, turn| {
+            let idle = |turn: &Turn| turn.maps.as_ref().is_none_or(|(_, used)| used.elapsed() > KEPT);
+            Arc::strong_count(turn) > 1 || turn.try_lock().is_none_or(|turn| !idle(&turn))
+        });
     }
 }
 
@@ -88,31 +100,29 @@ fn pending(store: &Store, db: &Database, ddoc: i64) -> Result<Option<(i64, Vec<D
     })
 }
 
-/// The views' functions; `None` for one that is not a function, which emits nothing.
-pub fn compile(views: &[View]) -> Vec<Option<MapFunction>> {
-    views.iter().map(|view| MapFunction::compile(&view.map).ok()).collect()
+/// The views' functions, ready to run.
+pub fn maps(views: &[View]) -> Result<Maps> {
+    let maps = Maps::new(views.iter().map(|view| view.map.clone()).collect());
+    maps.map_err(|error| Error::refused(500, format!("map functions: {error}")))
 }
 
-/// All rows of a document.
-pub fn map(functions: &[Option<MapFunction>], id: &str, body: &str) -> Vec<Row> {
+/// The rows of a document, from what each view emits.
+pub fn rows(emitted: Vec<Emitted>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (view, function) in (0..).zip(functions) {
-        let Some(function) = function else { continue };
-        for (key, value) in function.map_text(id, body) {
-            rows.push(Row {
-                view,
-                key: collate::encode(&key),
-                key_json: json::canonical_value(&key),
-                value: json::canonical_value(&value),
-            });
-        }
+    for (view, items) in (0..).zip(emitted) {
+        rows.extend(items.into_iter().map(|(key, value)| Row {
+            view,
+            key: collate::encode(&key),
+            key_json: json::canonical_value(&key),
+            value: json::canonical_value(&value),
+        }));
     }
     rows
 }
 
 /// Stores the rows, unless someone else has indexed meanwhile.
-fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[(Doc, Vec<Row>)]) -> Result<()> {
-    let last = docs.last().map_or(from, |(doc, _)| doc.seq);
+fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[Doc], rows: &[Vec<Row>]) -> Result<()> {
+    let last = docs.last().map_or(from, |doc| doc.seq);
     let sql = "UPDATE design_docs SET indexed = ?3 WHERE id = ?1 AND indexed = ?2";
     if tx.conn.prepare_cached(sql)?.execute((ddoc, from, last))? == 0 {
         return Ok(());
@@ -124,7 +134,7 @@ fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[(Doc, Vec<Row>)]) -> Resu
     let sql = "INSERT INTO view_rows (ddoc, view, key, id, n, num, key_json, value)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let mut insert = tx.conn.prepare_cached(sql)?;
-    for (doc, rows) in docs {
+    for (doc, rows) in docs.iter().zip(rows) {
         delete.execute((doc.num, ddoc))?;
         // Changed or purged since it was read: its own turn comes, or never does.
         if !current.exists((doc.num, doc.seq))? {

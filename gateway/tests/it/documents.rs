@@ -222,3 +222,38 @@ async fn a_tombstone_that_may_not_be_read_says_only_that_it_is_one() {
     assert_eq!((status, shown), (200, json!({"_id": "d", "_rev": deleted["rev"], "_deleted": true})));
     assert_eq!(send(app.public("ada", Method::GET, "/d")).await.0, 403);
 }
+
+#[tokio::test]
+async fn writes_that_share_a_transaction_see_each_other() {
+    let app = TestApp::start().await;
+    let mut rev: Option<String> = None;
+    for round in 0..5 {
+        let puts = (0..20).map(|n| {
+            let mut body = json!({"round": round, "n": n, "grant": {"to": "alice", "channels": [n.to_string()]}});
+            if let Some(rev) = &rev {
+                body["_rev"] = json!(rev);
+            }
+            send(app.admin(Method::PUT, "/contended").json(&body))
+        });
+        let answers = futures_util::future::join_all(puts).await;
+        let mut stored = answers.iter().filter(|(status, _)| *status == 201);
+        let (_, won) = stored.next().unwrap_or_else(|| panic!("{answers:?}"));
+        assert!(
+            stored.next().is_none() && answers.iter().all(|(status, _)| [201, 409].contains(status)),
+            "{answers:?}"
+        );
+        rev = won["rev"].as_str().map(str::to_owned);
+        let (_, doc) = send(app.admin(Method::GET, "/contended")).await;
+        assert_eq!(doc["_rev"].as_str(), rev.as_deref());
+    }
+    let docs = [json!({"_id": "twice", "v": 1}), json!({"_id": "twice", "v": 2}), json!({"_id": "once"})];
+    let (_, rows) = send(app.admin(Method::POST, "/_bulk_docs").json(&json!({"docs": docs}))).await;
+    assert_eq!((&rows[1]["status"], &rows[2]["id"]), (&json!(409), &json!("once")));
+    let revs = ["2-b", "1-a"].map(|rev| {
+        json!({"_id": "built", "_rev": rev, "_revisions": {
+        "start": if rev == "2-b" { 2 } else { 1 }, "ids": if rev == "2-b" { json!(["b", "a"]) } else { json!(["a"]) }}})
+    });
+    let docs = json!({"new_edits": false, "docs": [revs[1], revs[0]]});
+    let (_, rows) = send(app.admin(Method::POST, "/_bulk_docs").json(&docs)).await;
+    assert_eq!((&rows[0]["rev"], &rows[1]["rev"]), (&json!("1-a"), &json!("2-b")));
+}
