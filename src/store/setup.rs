@@ -37,7 +37,7 @@ impl Store {
             match self.send(request, &self.config.database).await {
                 Ok(reply) if reply.body.get("state").is_none_or(|state| state == "Online") => return Ok(()),
                 Ok(_) | Err(StoreError::Unavailable { .. }) if tokio::time::Instant::now() < patience => {}
-                Err(StoreError::NotFound { .. }) => self.create().await?,
+                Err(StoreError::NoDatabase { .. } | StoreError::NotFound { .. }) => self.create().await?,
                 Ok(_) => {
                     return Err(StoreError::unavailable(
                         "the database is offline; `POST /zerocloud/_online` on the admin port",
