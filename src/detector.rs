@@ -92,8 +92,14 @@ impl Detector {
         let enabled = directory.aws_accounts.values().filter(|account| !account.disabled);
         let mut regions = BTreeMap::new();
         let mut places = Vec::new();
-        for account in enabled {
-            match self.regions(account).await {
+        // Side by side: one that does not answer keeps the others no longer than itself.
+        let listed = futures_util::stream::iter(enabled.cloned().collect::<Vec<_>>()).map(|account| async move {
+            let listed = self.regions(&account).await;
+            (account, listed)
+        });
+        let listed = listed.buffer_unordered(AT_ONCE);
+        for (account, listed) in listed.collect::<Vec<_>>().await {
+            match listed {
                 Ok(found) => places.extend(found.into_iter().map(|region| (account.clone(), region))),
                 Err(why) => {
                     tracing::warn!(aws_id = %account.aws_id, why, "the regions of an AWS account cannot be read");

@@ -18,7 +18,7 @@ use crate::reactor::{self, Effect, View};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -85,8 +85,8 @@ pub enum Looked {
 /// Conflicts and follow-up decisions of one look; past them the lease goes to the end of the queue.
 const ROUNDS: u32 = 12;
 
-/// Seconds until the next try after something failed.
-const RETRY: i64 = 5;
+/// Seconds until the next try after something failed, at first and at most; the wait doubles.
+const RETRY: (i64, i64) = (5, 300);
 
 /// Looks under way at a time.
 const AT_ONCE: usize = 16;
@@ -113,10 +113,12 @@ enum Round {
 }
 
 async fn round<W: World>(world: &W, look: &Look, clock: &Clock, fail: &Failpoint) -> anyhow::Result<Round> {
+    // Before the view is read: what is to be read afresh by then has been.
+    let now = clock.now();
     let Some(Loaded { view, rev }) = world.view(&look.key, &look.trigger).await? else {
         return Ok(Round::Rest(None));
     };
-    let decision = reactor::decide(&view, clock.now());
+    let decision = reactor::decide(&view, now);
     let mut moved = false;
     if let Some(body) = decision.lease {
         let lease = Doc { id: look.key.lease_id(), rev, body };
@@ -143,6 +145,11 @@ async fn round<W: World>(world: &W, look: &Look, clock: &Clock, fail: &Failpoint
     }
 }
 
+/// Seconds to wait after a failure that follows `before` others in a row.
+fn retry(before: u32) -> i64 {
+    RETRY.1.min(RETRY.0 << before.min(10))
+}
+
 /// Takes looks from `looks`, waits for `ready` before the first decision (until then they only gather), and passes each
 /// next time to `next`.
 pub async fn run<W: World>(
@@ -164,6 +171,7 @@ pub async fn run<W: World>(
         }
     }
     let mut busy = HashSet::new();
+    let mut failures: HashMap<LeaseKey, u32> = HashMap::new();
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < AT_ONCE
@@ -186,8 +194,15 @@ pub async fn run<W: World>(
                     busy.remove(&one);
                 }
                 match looked {
-                    Looked::Settled(at) => next(&key, at),
-                    Looked::Again => next(&key, Some(clock.now().plus(RETRY))),
+                    Looked::Settled(at) => {
+                        failures.remove(&key);
+                        next(&key, at);
+                    }
+                    Looked::Again => {
+                        let before = failures.entry(key.clone()).or_default();
+                        next(&key, Some(clock.now().plus(retry(*before))));
+                        *before = before.saturating_add(1);
+                    }
                 }
             }
         }

@@ -14,11 +14,16 @@ pub use index::{Index, LeaseRow};
 pub use views::{Emitted, VIEWS, View, ViewTable, emitted};
 
 use crate::model::LeaseKey;
-use crate::store::{Feed, Store, StoreError};
+use crate::store::{Change, Feed, Store, StoreError};
 use futures_util::StreamExt as _;
+use serde_json::Value;
 use std::pin::pin;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// How long a document that cannot be read is waited for between two tries.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a change bears on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +53,9 @@ pub async fn run(
             None => return Ok(()),
             Some(Feed::CaughtUp) => index.set_caught_up(),
             Some(Feed::Change(change)) => {
-                let woken = index.apply(&change.id, change.doc.as_ref());
+                let read = body(&store, &change);
+                let Some(doc) = shutdown.run_until_cancelled(read).await else { return Ok(()) };
+                let woken = index.apply(&change.id, doc.as_ref());
                 index.set_seq(change.seq);
                 if !index.is_caught_up() {
                     continue;
@@ -59,6 +66,29 @@ pub async fn run(
                         sent = wakes.send(wake) => if sent.is_err() { return Ok(()) },
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The document of a change; `None` when it is gone. One that came without its document is read: only what the feed calls
+/// deleted is (SAFETY.md, invariant 6).
+async fn body(store: &Store, change: &Change) -> Option<Value> {
+    if change.deleted || change.doc.is_some() {
+        return change.doc.clone();
+    }
+    loop {
+        match store.get::<Value>(&change.id).await {
+            Ok(None) => return None,
+            Ok(Some(mut doc)) => {
+                if let Some(fields) = doc.body.as_object_mut() {
+                    fields.extend(doc.rev.map(|rev| ("_rev".to_owned(), rev.into())));
+                }
+                return Some(doc.body);
+            }
+            Err(error) => {
+                tracing::warn!(id = change.id, %error, "a change came without its document, which cannot be read yet");
+                tokio::time::sleep(AGAIN).await;
             }
         }
     }

@@ -55,7 +55,9 @@ impl Leadership {
     pub async fn keep(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         while shutdown.run_until_cancelled(tokio::time::sleep(self.ttl / 4)).await.is_some() {
             let begun = Instant::now();
-            match self.beat(None).await {
+            // A gateway that does not answer must not hide that the time is over.
+            let beat = tokio::time::timeout_at(self.renewed_at() + self.ttl, self.beat(None)).await;
+            match beat.unwrap_or_else(|late| Err(StoreError::Unavailable { cause: late.into() })) {
                 Ok(()) => *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = begun,
                 Err(StoreError::Conflict { .. }) if self.is_ours().await => {}
                 Err(error @ (StoreError::Conflict { .. } | StoreError::NotFound { .. })) => {

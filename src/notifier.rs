@@ -27,6 +27,7 @@ use compose::{Composed, compose};
 use item::{Context, Told};
 use judge::Verdict;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -128,6 +129,16 @@ pub struct Notifier {
     receipts: BTreeMap<String, Receipt>,
     not_before: Option<Instant>,
     reports: watch::Sender<Report>,
+    leads: Leads,
+}
+
+/// Whether this copy may still act.
+struct Leads(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Leads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Leads")
+    }
 }
 
 impl Notifier {
@@ -152,7 +163,15 @@ impl Notifier {
             receipts: BTreeMap::new(),
             not_before: None,
             reports: watch::Sender::new(Report::default()),
+            leads: Leads(Box::new(|| true)),
         }
+    }
+
+    /// Sends only while `leads` says so: two copies would both send (SAFETY.md, invariant 4).
+    #[must_use]
+    pub fn only_while(mut self, leads: impl Fn() -> bool + Send + Sync + 'static) -> Notifier {
+        self.leads = Leads(Box::new(leads));
+        self
     }
 
     /// The report of the last round.
@@ -196,7 +215,7 @@ impl Notifier {
         report.found = due.len();
         let mut failures = 0;
         for batch in reactor::batch(&due, now) {
-            if shutdown.is_cancelled() {
+            if shutdown.is_cancelled() || !(self.leads.0)() {
                 break;
             }
             if failures >= FAILURES_IN_A_ROW {
@@ -217,7 +236,7 @@ impl Notifier {
         // Before the documents are read, so that what is sent was true a moment ago and not a queue ago.
         shutdown.run_until_cancelled(self.pace()).await?;
         let (notices, told) = self.read(batch, report).await;
-        if told.is_empty() {
+        if told.is_empty() || !(self.leads.0)() {
             return None;
         }
         let answer = self.attempt(batch, &told).await;
@@ -293,13 +312,14 @@ impl Notifier {
         let key = &notice.body.lease;
         let lease = self.store.get::<Lease>(&key.lease_id()).await?;
         let lease = lease.map(|found| found.body);
-        let stage = self
-            .index
-            .directory()
-            .aws_accounts
-            .get(&key.aws_id)
-            .map_or(Stage::Observe, crate::model::AwsAccount::effective_stage);
-        let verdict = judge::judge(&notice.body, lease.as_ref(), stage);
+        let directory = self.index.directory();
+        let stage =
+            directory.aws_accounts.get(&key.aws_id).map_or(Stage::Observe, crate::model::AwsAccount::effective_stage);
+        let verdict = match judge::judge(&notice.body, lease.as_ref(), stage) {
+            // Who left since it was queued is told nothing more; a document may only have gone astray.
+            Verdict::Send if directory.user(&notice.body.account, &notice.body.user).is_none() => Verdict::Wait,
+            verdict => verdict,
+        };
         Ok(Some((notice, lease, verdict)))
     }
 

@@ -95,6 +95,8 @@ pub struct Ticks {
     pub outbox: Arc<Notify>,
     /// Documents that cannot be read are named.
     pub cleanup: Arc<Notify>,
+    /// AWS accounts of the configuration are connected; comes with each sweep.
+    pub connect: Arc<Notify>,
 }
 
 impl Ticks {

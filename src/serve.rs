@@ -103,7 +103,6 @@ async fn lead(
         return Ok(());
     };
     seed::documents(store, &config.accounts).await?;
-    seed::connect(store, aws, config, clock.now()).await;
     let stop = shutdown.child_token();
     let mut tasks = JoinSet::new();
     let stages = stages::Stages {

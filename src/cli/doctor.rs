@@ -2,12 +2,13 @@
 
 mod cloud;
 mod documents;
+mod standing;
 
 use super::{output, store};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{Config, StoreChoice};
-use crate::model::Doc;
+use crate::model::{Doc, Time};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -41,10 +42,11 @@ pub(super) async fn run(config: &Config, clock: &Clock, json: bool) -> anyhow::R
     match all {
         Ok(all) => {
             checks.push(Check::new("gateway", Found::Fine(format!("{} documents", all.len()))));
-            checks.push(leader(&all));
+            checks.push(leader(&all, clock.now(), config.leader_ttl));
             checks.extend(documents::unreadable(&all));
             checks.extend(documents::differences(config, &all));
             checks.extend(documents::untold(&all));
+            checks.extend(standing::checks(&all, clock.now()));
             progress.step("documents");
             checks.push(cloud::identity(&aws).await);
             progress.step("AWS identity");
@@ -101,12 +103,43 @@ fn time(clock: &Clock) -> Check {
     Check::new("clock", if sane { Found::Fine(now.to_string()) } else { Found::Mend(mend) })
 }
 
-fn leader(all: &[Doc<Value>]) -> Check {
+/// Seconds by which the clocks of two machines may differ.
+const SKEW: i64 = 60;
+
+/// Who leads, and whether it was heard of lately: one that was killed leaves its name behind.
+fn leader(all: &[Doc<Value>], now: Time, ttl: i64) -> Check {
     let seat = all.iter().find(|doc| doc.id == "leader");
     let text = |name: &str| seat.and_then(|doc| doc.body.get(name)).and_then(Value::as_str).unwrap_or_default();
     let found = match (text("holder"), text("beat")) {
         ("", _) => Found::Mend("nobody leads, so nothing is watched: start `zerocloud serve`".to_owned()),
-        (holder, beat) => Found::Fine(format!("{holder}, heard of at {beat}")),
+        (holder, beat) => {
+            let silent = Time::parse(beat).map_or(i64::MAX, |beat| now.seconds_since(beat));
+            let said = format!("{holder}, heard of at {beat}");
+            if silent > ttl.saturating_add(SKEW) {
+                Found::Mend(format!("{said}, and not since, so nothing is watched: start `zerocloud serve`"))
+            } else {
+                Found::Fine(said)
+            }
+        }
     };
     Check::new("leader", found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, Doc, Found, Time, leader};
+    use serde_json::json;
+
+    #[test]
+    fn a_leader_that_was_not_heard_of_for_long_does_not_pass_for_one() {
+        let now = Time::parse("2026-11-24T08:00:00Z").unwrap();
+        let seat = |holder: &str, ago: i64| {
+            let body = json!({ "type": "leader", "holder": holder, "beat": now.plus(-ago), "since": now.plus(-ago) });
+            [Doc { id: "leader".to_owned(), rev: None, body }]
+        };
+        let fine = |all: &[Doc<serde_json::Value>]| matches!(leader(all, now, 30), Check(_, Found::Fine(_)));
+        assert!(fine(&seat("one", 7)) && fine(&seat("one", 89)));
+        assert!(!fine(&seat("one", 91)) && !fine(&seat("one", 3 * 86_400)));
+        assert!(!fine(&seat("", 7)) && !fine(&[]));
+    }
 }

@@ -27,6 +27,10 @@ pub(super) async fn pause(config: &Config, clock: &Clock, scope: &Scope, reason:
     if let Some(account) = &account {
         let known = store.get::<serde_json::Value>(&format!("account::{account}")).await?;
         known.with_context(|| format!("there is no Account {account}; nothing was paused"))?;
+        if let Some(aws) = &scope.aws {
+            let known = store.get::<serde_json::Value>(&format!("aws_account::{account}::{aws}")).await?;
+            known.with_context(|| format!("{account} has no AWS account {aws}; nothing was paused"))?;
+        }
     }
     let old = store.get::<Pause>(&id).await?;
     let rev = old.as_ref().and_then(|doc| doc.rev.clone());

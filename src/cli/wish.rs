@@ -39,6 +39,10 @@ impl Kind {
     }
 }
 
+/// More than any policy allows, in seconds: the service cuts it to what it allows now, which may be more than the limit that
+/// was stamped on the lease when that was written.
+const AS_LONG_AS_IT_MAY: i64 = 365 * 86_400;
+
 /// Puts the request and waits for its answer.
 pub(super) async fn send(config: &Config, clock: &Clock, token: &str, kind: Kind) -> anyhow::Result<()> {
     let store = store(config)?;
@@ -61,8 +65,7 @@ pub(super) async fn send(config: &Config, clock: &Clock, token: &str, kind: Kind
         "lease": purpose.lease.lease_id(), "action": kind.action(), "at": clock.now(),
     });
     if let Kind::Renew(duration) = kind {
-        let until = duration.map_or(lease.max_expires_at, |seconds| clock.now().plus(seconds));
-        body["until"] = json!(until.max(lease.expires_at));
+        body["until"] = json!(clock.now().plus(duration.unwrap_or(AS_LONG_AS_IT_MAY)).max(lease.expires_at));
     }
     store.put_as(&session, &id, &body, None).await.context("sending the request")?;
     answer(&store, &id).await

@@ -105,7 +105,19 @@ impl Detector {
             let Some(request) = facts.spot_request.as_deref().filter(|_| facts.spot_type.is_none()) else { continue };
             match self.aws.spot_type(account, region, request).await {
                 Ok(kind) => facts.spot_type = kind,
-                Err(error) => tracing::warn!(%error, instance = %id, "whether it can be stopped is not known"),
+                Err(error) => {
+                    tracing::warn!(%error, instance = %id, "whether it can be stopped is not known");
+                    let same_for_all = matches!(
+                        error,
+                        AwsError::Denied { .. }
+                            | AwsError::DeniedByOrganization { .. }
+                            | AwsError::Throttled { .. }
+                            | AwsError::Unreachable { .. }
+                    );
+                    if same_for_all {
+                        return;
+                    }
+                }
             }
         }
     }

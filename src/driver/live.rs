@@ -5,11 +5,16 @@ use crate::audit::{self, Entry};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::follower::Index;
-use crate::model::{AccountId, Doc, Lease, LeaseKey, Notice, Resource, ResourceChange, State, UserId, trim_event};
+use crate::model::{
+    AccountId, AwsAccount, AwsId, Doc, Facts, Lease, LeaseKey, Notice, Region, Resource, ResourceChange, ResourceId,
+    State, Time, UserId, trim_event,
+};
 use crate::reactor::{Effect, View};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
 use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -21,7 +26,11 @@ pub struct LiveWorld {
     aws: Aws,
     clock: Clock,
     errands: Option<mpsc::Sender<Effect>>,
+    silent: Silent,
 }
+
+/// Where EC2 could not be read, and until when it is not asked again.
+type Silent = Arc<Mutex<HashMap<(AwsId, Region), Time>>>;
 
 /// The field of a resource that holds the event which told of it first.
 const EVENT: &str = "event";
@@ -29,13 +38,17 @@ const EVENT: &str = "event";
 /// Limit for the fresh read of tags: the queue waits meanwhile.
 const FRESH_READ: Duration = Duration::from_secs(5);
 
+/// Seconds for which a region that could not be read is not asked again for each of its leases: they would use up its
+/// quota, and keep those of other AWS accounts waiting.
+const SILENT: i64 = 30;
+
 /// How often a resource document's owner is tried before the next look takes over.
 const TRIES: u32 = 4;
 
 impl LiveWorld {
     /// With `errands` it acts; without, as for `plan`, it only reads and refuses effects.
     pub fn new(store: Store, index: Index, aws: Aws, clock: Clock, errands: Option<mpsc::Sender<Effect>>) -> LiveWorld {
-        LiveWorld { store, index, aws, clock, errands }
+        LiveWorld { store, index, aws, clock, errands, silent: Silent::default() }
     }
 
     /// The lease, if there is one. The outer `None`: it cannot be read, is named and left alone; asking again would not
@@ -89,21 +102,40 @@ impl LiveWorld {
     async fn fresh(&self, mut resource: Resource, account: &AccountId) -> anyhow::Result<Resource> {
         let key = resource.key.key();
         let directory = self.index.directory();
-        let Some(aws_account) = directory.aws_accounts.get(&key.aws_id) else {
+        // One that is disabled is not read (nor acted on): what was seen last counts.
+        let Some(aws_account) = directory.aws_accounts.get(&key.aws_id).filter(|aws| !aws.disabled) else {
             return Ok(resource);
         };
         anyhow::ensure!(aws_account.account == *account, "AWS account {} belongs to another Account", key.aws_id);
-        let ids = std::slice::from_ref(&key.resource_id);
-        let read = self.aws.describe(aws_account, &key.region, ids);
-        let found = tokio::time::timeout(FRESH_READ, read)
-            .await
-            .context("EC2 did not answer in time")?
-            .context("reading the instance before judging it")?;
+        let found = self.read(aws_account, &key).await?;
         if let Some((_, mut facts)) = found.into_iter().find(|(id, _)| *id == key.resource_id) {
             facts.keep_spot_type(&resource.facts);
             resource.facts = facts;
         }
         Ok(resource)
+    }
+
+    async fn read(&self, account: &AwsAccount, key: &LeaseKey) -> anyhow::Result<Vec<(ResourceId, Facts)>> {
+        let place = (key.aws_id.clone(), key.region.clone());
+        let now = self.clock.now();
+        let silent = |at: &Time| (1..=SILENT).contains(&at.seconds_since(now));
+        anyhow::ensure!(!self.silent().get(&place).is_some_and(silent), "EC2 could not be read there a moment ago");
+        let read = self.aws.describe(account, &key.region, std::slice::from_ref(&key.resource_id));
+        let read = tokio::time::timeout(FRESH_READ, read).await.context("EC2 did not answer in time");
+        match read.and_then(|read| read.context("reading the instance before judging it")) {
+            Ok(found) => {
+                self.silent().remove(&place);
+                Ok(found)
+            }
+            Err(error) => {
+                self.silent().insert(place, now.plus(SILENT));
+                Err(error)
+            }
+        }
+    }
+
+    fn silent(&self) -> MutexGuard<'_, HashMap<(AwsId, Region), Time>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the resource document the lease's owner, and changes nothing else in it.
@@ -146,7 +178,9 @@ impl World for LiveWorld {
             .as_ref()
             .map(|doc| &doc.body.account)
             .or(resource.as_ref().map(|resource| &resource.account))
-            .cloned();
+            .cloned()
+            // Nothing but a wish: it is answered all the same.
+            .or_else(|| self.index.requests(key).into_iter().next().map(|doc| doc.body.account));
         let Some(account) = account else {
             return Ok(None);
         };

@@ -90,6 +90,12 @@ async fn a_lost_race_is_decided_again_and_then_rests() {
     assert_eq!(*world.saves.lock().unwrap(), saves, "a second look saved again");
 }
 
+#[test]
+fn what_fails_again_is_tried_ever_more_rarely() {
+    let waits = [0, 1, 2, 5, 6, u32::MAX].map(super::retry);
+    assert_eq!(waits, [5, 10, 20, 160, 300, 300]);
+}
+
 #[tokio::test]
 async fn endless_conflicts_and_a_broken_store_are_put_off() {
     let always = Small { conflicts: Mutex::new(u32::MAX), ..Small::default() };

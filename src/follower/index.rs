@@ -228,7 +228,12 @@ impl Tables {
             Some(Document::Notice(doc)) => self.put_notice(doc),
             Some(Document::Other) => Vec::new(),
             Some(small) => {
-                let accounts = matches!(small, Document::AwsAccount(_) | Document::Region(..));
+                // A region that was just paused is scanned again at its time: two scans at one moment would always agree.
+                let accounts = match &small {
+                    Document::AwsAccount(_) => true,
+                    Document::Region(_, _, state) => state.resume == Some(true),
+                    _ => false,
+                };
                 let scope = directory::put(Arc::make_mut(&mut self.directory), id, small);
                 let mut wakes = if accounts { vec![Wake::Accounts] } else { Vec::new() };
                 wakes.extend(scope.map(|scope| self.concerned(&scope)));
@@ -358,4 +363,21 @@ impl Tables {
 
 fn lease_id(id: &str) -> Option<LeaseKey> {
     id.strip_prefix("lease::").and_then(|rest| LeaseKey::parse(rest).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Index, Wake};
+    use serde_json::json;
+
+    #[test]
+    fn a_region_that_was_paused_is_not_scanned_again_at_once_but_when_an_admin_resumes_it() {
+        let index = Index::default();
+        let mut region =
+            json!({ "type": "region", "account": "bigdb", "state": "paused", "since": "2026-11-24T08:00:00Z" });
+        let id = "region::111122223333::us-east-1";
+        assert!(!index.apply(id, Some(&region)).contains(&Wake::Accounts), "two scans agree that are one moment");
+        region["resume"] = json!(true);
+        assert!(index.apply(id, Some(&region)).contains(&Wake::Accounts));
+    }
 }

@@ -31,11 +31,11 @@ pub(super) fn judge(notice: &Notice, lease: Option<&Lease>, stage: Stage) -> Ver
         return Verdict::Obsolete;
     }
     match &notice.kind {
+        // DESIGN.md: `observe` means leases, no mail; to nobody.
+        _ if stage == Stage::Observe => Verdict::Wait,
         // A hold may come back within the term, and its notice cannot be queued twice.
         NoticeKind::Admin(word) if is_hold(word) && !held_by(lease, word) => Verdict::Wait,
         NoticeKind::Admin(_) => Verdict::Send,
-        // DESIGN.md: `observe` means leases, no mail.
-        _ if stage == Stage::Observe => Verdict::Wait,
         kind if kind.announces_end() => match lease.state {
             State::Active | State::Expired => Verdict::Send,
             // Claimed, but it may fail and go on.
@@ -145,6 +145,8 @@ mod tests {
         let lease = sample::lease();
         let notice = sample::notice(&lease, first);
         assert_eq!(judge(&notice, Some(&lease), Stage::Observe), Verdict::Wait);
+        let failed = sample::notice(&lease, NoticeKind::Admin("failed".to_owned()));
+        assert_eq!(judge(&failed, Some(&lease), Stage::Observe), Verdict::Wait);
         let pace = NoticeKind::Admin("pace".to_owned());
         assert_eq!(verdict(pace.clone(), |_| ()), Verdict::Wait);
         let held = |l: &mut Lease| {

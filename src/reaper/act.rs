@@ -196,7 +196,8 @@ impl Reaper {
             return Ok(());
         };
         let account = self.account(&lease.body).await?;
-        if lease.body.state != State::Active || account.disabled {
+        // Also one that expired meanwhile: whoever asked for it may still renew it, and only what runs can end.
+        if !lease.body.state.is_renewable() || account.disabled {
             return Ok(());
         }
         let facts = self.facts(&account, key).await?;

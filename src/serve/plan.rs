@@ -32,7 +32,8 @@ pub async fn plan(config: &Config, clock: &Clock) -> anyhow::Result<Vec<PlanLine
         (*public, *admin) = ((Ipv4Addr::LOCALHOST, 0).into(), (Ipv4Addr::LOCALHOST, 0).into());
         at = open_gateway(&apart, &mut gateway, &last).await?;
     }
-    let lines = plan_at(config, clock, &at).await;
+    // In a box of its own: the futures below it are nested deeper than the compiler follows.
+    let lines = Box::pin(plan_at(config, clock, &at)).await;
     last.cancel();
     drain(gateway).await;
     lines

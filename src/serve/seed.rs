@@ -3,11 +3,15 @@
 
 use crate::aws::Aws;
 use crate::config::{AccountSeed, AwsAccountSeed, Config, UserSeed};
-use crate::model::{Account, AccountId, AwsAccount, Doc, Extra, Time, User};
+use crate::model::{Account, AccountId, AwsAccount, AwsId, Doc, Extra, Time, User};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The access rules.
 pub const SYNC_FUNCTION: &str = include_str!("../../sync-gateway/sync.js");
@@ -76,16 +80,37 @@ async fn person(store: &Store, account: &AccountId, seed: &UserSeed) -> anyhow::
     create(store, "user", id, body).await
 }
 
-/// Connects the AWS accounts of the configuration that have no document yet. One that fails is named and tried again at
-/// the next sweep; it never stops the others.
-pub(super) async fn connect(store: &Store, aws: &Aws, config: &Config, now: Time) {
-    for seed in &config.accounts {
-        for one in &seed.aws_accounts {
-            if let Err(error) = connect_one(store, aws, &seed.id, one, now, config.aws.check_external_id).await {
-                let error = format!("{error:#}");
-                tracing::warn!(aws_account = %one.aws_id, error, "an AWS account is not connected yet");
-            }
-        }
+/// Failures in a row by AWS account, and when it is tried again.
+pub(super) type Patience = HashMap<AwsId, (u32, Instant)>;
+
+/// The wait after the first failure; it doubles up to [`LONGEST_WAIT`]. Each try shows in the customer's CloudTrail.
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// AWS accounts that are connected at a time.
+const AT_ONCE: usize = 8;
+
+/// Connects the AWS accounts of the configuration that have no document yet. One that fails is named and tried again, ever
+/// more rarely; it never stops the others.
+pub(super) async fn connect(store: &Store, aws: &Aws, config: &Config, now: Time, patience: &mut Patience) {
+    let seeds =
+        config.accounts.iter().flat_map(|seed| seed.aws_accounts.iter().map(|one| (seed.id.clone(), one.clone())));
+    let waits = |one: &AwsAccountSeed| patience.get(&one.aws_id).is_some_and(|(_, at)| *at > Instant::now());
+    let due: Vec<_> = seeds.filter(|(_, one)| !waits(one)).collect();
+    let check = config.aws.check_external_id;
+    let tried = futures_util::stream::iter(due).map(|(account, one)| async move {
+        let connected = connect_one(store, aws, &account, &one, now, check).await;
+        (one, connected)
+    });
+    for (one, connected) in tried.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        let Err(error) = connected else {
+            patience.remove(&one.aws_id);
+            continue;
+        };
+        let failures = patience.get(&one.aws_id).map_or(0, |(failures, _)| *failures);
+        let wait = LONGEST_WAIT.min(FIRST_WAIT * 2_u32.saturating_pow(failures.min(10)));
+        patience.insert(one.aws_id.clone(), (failures + 1, Instant::now() + wait));
+        let error = format!("{error:#}");
+        tracing::warn!(aws_account = %one.aws_id, error, again_s = wait.as_secs(), "an AWS account is not connected yet");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::tokens::Tokens;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,9 @@ impl Stages {
         self.mail(tasks, tokens);
         self.jobs(tasks);
         tasks.spawn(self.leadership.clone().keep(self.stop.clone()));
+        let (store, aws, config) = (self.store.clone(), self.aws.clone(), self.config.clone());
+        let (clock, wake, stop) = (self.clock.clone(), Arc::clone(&self.ticks.connect), self.stop.clone());
+        tasks.spawn(connects(store, aws, config, clock, wake, stop));
         tasks.spawn(self.sweeps(again));
         Ok(())
     }
@@ -120,6 +123,8 @@ impl Stages {
         };
         let (store, index) = (self.store.clone(), self.index.clone());
         let notifier = Notifier::new(store, index, mailer, self.clock.clone(), tokens, config, self.fail.clone());
+        let leadership = self.leadership.clone();
+        let notifier = notifier.only_while(move || leadership.is_leader());
         tasks.spawn(notifier.run(Arc::clone(&self.ticks.outbox), self.stop.clone()));
     }
 
@@ -148,7 +153,7 @@ impl Stages {
         keys
     }
 
-    /// Each sweep: AWS accounts and stages, everything overdue, claims that were not finished. The first one looks at
+    /// Each sweep: stages, everything overdue, claims that were not finished. The first one looks at
     /// everything, which rebuilds the deadlines. Each clean-up names the documents that cannot be read.
     async fn sweeps(self, again: mpsc::Sender<LeaseKey>) -> anyhow::Result<()> {
         let mut first = true;
@@ -162,7 +167,7 @@ impl Stages {
                 }
                 () = self.ticks.sweep.notified() => {
                     let now = self.clock.now();
-                    seed::connect(&self.store, &self.aws, &self.config, now).await;
+                    self.ticks.connect.notify_one();
                     driver::accept_stages(&self.store, &self.index, &self.clock).await;
                     self.ticks.resume.notify_one();
                     let keys = if first { self.index.keys() } else { self.overdue(now).await };
@@ -176,6 +181,26 @@ impl Stages {
             }
         }
     }
+}
+
+/// Connects what the configuration names, apart from everything else: AWS may take its time to answer.
+async fn connects(
+    store: Store,
+    aws: Aws,
+    config: Config,
+    clock: Clock,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut patience = seed::Patience::new();
+    let run = async {
+        loop {
+            seed::connect(&store, &aws, &config, clock.now(), &mut patience).await;
+            wake.notified().await;
+        }
+    };
+    stop.run_until_cancelled(run).await;
+    Ok(())
 }
 
 /// From the feed to the driver, and to the outbox.

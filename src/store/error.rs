@@ -20,6 +20,12 @@ pub enum StoreError {
         /// The document.
         id: String,
     },
+    /// There is no such database, so nothing is known of any document in it.
+    #[error("the gateway has no such database ({id} was asked for)")]
+    NoDatabase {
+        /// What was asked for.
+        id: String,
+    },
     /// The gateway says no, for good.
     #[error("the gateway refused {id}: {status} {reason}")]
     Refused {
@@ -101,6 +107,7 @@ pub(super) fn row(id: &str, row: &Value) -> Result<String, StoreError> {
 fn failure(id: &str, status: u16, reason: &str) -> StoreError {
     let id = id.to_owned();
     match status {
+        404 if reason.starts_with("no such database") => StoreError::NoDatabase { id },
         404 => StoreError::NotFound { id },
         409 => StoreError::Conflict { id },
         502..=504 => StoreError::unavailable(format!("{status} {reason}")),

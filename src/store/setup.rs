@@ -43,7 +43,11 @@ impl Store {
                 Ok(reply) if reply.body.get("state").is_none_or(|state| state == "Online") => return Ok(()),
                 Ok(_) | Err(StoreError::Unavailable { .. }) if more => {}
                 // A gateway that checks administrators against Couchbase Server says 403 where there is no database.
-                Err(StoreError::NotFound { .. } | StoreError::Refused { status: 403, .. }) if more => {
+                Err(
+                    StoreError::NoDatabase { .. }
+                    | StoreError::NotFound { .. }
+                    | StoreError::Refused { status: 403, .. },
+                ) if more => {
                     self.create(sync).await?;
                 }
                 Ok(_) => {

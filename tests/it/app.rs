@@ -135,6 +135,11 @@ impl TestApp {
     pub async fn with(setup: Setup, seed: impl FnOnce(&Handle)) -> TestApp {
         let double = double().await;
         seed(&double.handle());
+        TestApp::on(setup, double).await
+    }
+
+    /// Starts on an AWS that is there already.
+    pub async fn on(setup: Setup, double: Double) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Clock::system().now());
         TestApp::run(setup, double, folder, clock).await

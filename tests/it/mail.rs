@@ -1,8 +1,16 @@
 //! Mail: refused, throttled, down, repeated; and what may not end while nobody was told.
 
-use crate::app::{DEV, EAST, Setup, TestApp, after, owned_by};
+use crate::app::{DEV, EAST, Setup, TestApp, after, key, owned_by};
+use crate::reaping::{Bench, put};
 use ec2_double::{Fault, Rule, Service, State as Ec2};
-use zerocloud::model::{HoldKind, State};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use zerocloud::model::{HoldKind, Notice, State};
+use zerocloud::notifier::{Mailer, Notifier, NotifierConfig};
+use zerocloud::tokens::Tokens;
 
 const HOUR: i64 = 3_600;
 
@@ -86,4 +94,40 @@ async fn notices_due_together_are_one_mail() {
     .await;
     assert!(app.aws.mails().len() <= 4, "{} mails", app.aws.mails().len());
     app.stop().await;
+}
+
+#[tokio::test]
+async fn mail_is_sent_only_while_this_copy_leads_and_only_to_who_is_still_here() {
+    let bench = Bench::start(|_, _| ()).await;
+    let (store, reaper) = (bench.store.clone(), bench.reaper.clone());
+    for user in ["lin", "gone"] {
+        let notice: Notice = serde_json::from_value(json!({
+            "account": "bigdb", "lease": key(DEV, EAST, &bench.id).lease_id(), "term": 2, "kind": "expired",
+            "address": format!("{user}@bigdb.example"), "user": user, "status": "queued", "due_at": bench.now,
+        }))
+        .unwrap();
+        put(&store, "notice", &notice.id(), json!(notice)).await;
+    }
+    let begun = Instant::now();
+    while reaper.index.notices_due().len() < 2 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the feed brings nothing");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let leads = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&leads);
+    let config = NotifierConfig { from: "zerocloud@bigdb.example".to_owned(), public_url: None, per_second: 500.0 };
+    let mailer = Mailer::Ses(reaper.aws.clone());
+    let notifier = Notifier::new(store, reaper.index, mailer, reaper.clock, Tokens::fixed(1), config, reaper.fail);
+    let mut notifier = notifier.only_while(move || asked.load(Ordering::SeqCst));
+    let stop = CancellationToken::new();
+    assert_eq!(
+        (notifier.round(&stop).await.sent, bench.double.handle().mails().len()),
+        (0, 0),
+        "two copies would send"
+    );
+    leads.store(true, Ordering::SeqCst);
+    let report = notifier.round(&stop).await;
+    assert_eq!((report.sent, report.waiting), (1, 1), "{report:?}");
+    assert!(bench.double.handle().mails().iter().all(|mail| mail.is_to("lin@bigdb.example")));
+    bench.stop().await;
 }

@@ -5,6 +5,7 @@
 mod app;
 mod crash;
 mod detection;
+mod faults;
 mod gateway;
 mod lifecycle;
 mod mail;

@@ -256,6 +256,8 @@ async fn the_command_line_renews_and_ends_by_token_lists_pauses_and_examines() {
     assert!(table.contains(&id) && table.contains("lin"), "{table}");
     let doctor = program.run(&["doctor", "--json"]).await;
     assert_eq!(doctor.status.code(), Some(0), "{}", String::from_utf8_lossy(&doctor.stdout));
+    let unknown = ["pause", "--account", "bigdb", "--aws", "999900009999", "--reason", "move"];
+    assert_eq!(program.run(&unknown).await.status.code(), Some(1), "nothing was paused, and it said so");
     assert!(program.run(&["pause", "--all", "--reason", "move"]).await.status.success());
     let held = program.run(&["end", &end]).await;
     assert_eq!(held.status.code(), Some(1), "an end while paused");

@@ -20,12 +20,12 @@ use zerocloud::reaper::{self, Reaper};
 use zerocloud::store::Store;
 
 /// A lease that is due since a minute, its instance in AWS, and a reaper.
-struct Bench {
-    id: String,
-    now: Time,
-    store: Store,
-    double: Double,
-    reaper: Reaper,
+pub struct Bench {
+    pub id: String,
+    pub now: Time,
+    pub store: Store,
+    pub double: Double,
+    pub reaper: Reaper,
     running: Running,
     _folder: tempfile::TempDir,
     feed: CancellationToken,
@@ -34,7 +34,7 @@ struct Bench {
 
 impl Bench {
     /// With the usual lease and resource, each changed.
-    async fn start(change: impl Fn(&mut Value, &mut Value)) -> Bench {
+    pub async fn start(change: impl Fn(&mut Value, &mut Value)) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let running = Running::start(folder.path()).await;
         let store = running.store().await;
@@ -95,6 +95,14 @@ impl Bench {
         reaper::run(self.reaper.clone(), errand, Arc::default(), stop).await.unwrap();
     }
 
+    /// Hands the reaper the wish to start it again, and waits until it is through with it.
+    async fn start_again(&self) {
+        let (errands, errand) = mpsc::channel(4);
+        errands.send(Effect::Start(key(DEV, EAST, &self.id))).await.unwrap();
+        drop(errands);
+        reaper::run(self.reaper.clone(), errand, Arc::default(), CancellationToken::new()).await.unwrap();
+    }
+
     /// Lets the reaper go on with what is claimed, until the lease is not claimed any more.
     async fn resume(&self) -> Lease {
         let (_open, errand) = mpsc::channel(1);
@@ -131,7 +139,7 @@ impl Bench {
         self.double.handle().calls().acting().len()
     }
 
-    async fn stop(mut self) {
+    pub async fn stop(mut self) {
         if !self.following.is_finished() {
             self.cut().await;
         }
@@ -140,7 +148,7 @@ impl Bench {
     }
 }
 
-async fn put(store: &Store, kind: &str, id: &str, body: Value) {
+pub async fn put(store: &Store, kind: &str, id: &str, body: Value) {
     store.put(kind, &Doc { id: id.to_owned(), rev: None, body }).await.unwrap();
 }
 
@@ -366,5 +374,14 @@ async fn our_own_stop_that_was_not_recorded_is_recorded_when_it_is_taken_up_agai
     bench.double.handle().set_state(&bench.id, Ec2::Stopped);
     let lease = bench.resume().await;
     assert_eq!((lease.state, lease.stopped_by), (State::Stopped, Some(StoppedBy::Zerocloud)));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_revived_is_started_even_if_its_lease_expired_meanwhile() {
+    let bench = Bench::start(|_, resource| resource["facts"]["state"] = json!("stopped")).await;
+    bench.double.handle().set_state(&bench.id, Ec2::Stopped);
+    bench.start_again().await;
+    assert_eq!(bench.double.handle().calls().action("StartInstances").successful().len(), 1, "it would be stuck");
     bench.stop().await;
 }

@@ -23,6 +23,7 @@ pub(super) fn untold(all: &[Doc<Value>]) -> Vec<Check> {
     let refused: std::collections::BTreeSet<&str> = all
         .iter()
         .filter(|doc| is(doc, "notice::", "/status", "refused") || is(doc, "notice::", "/status", "bounced"))
+        .filter(|doc| is_present_address(all, &doc.body))
         .filter_map(|doc| doc.body.get("user").and_then(Value::as_str))
         .collect();
     let mut checks = Vec::new();
@@ -42,6 +43,14 @@ pub(super) fn untold(all: &[Doc<Value>]) -> Vec<Check> {
         checks.push(Check::new("notices", Found::Mend(mend)));
     }
     checks
+}
+
+/// Whether a notice went to the address that its reader has now: one that was corrected is no fault any more.
+fn is_present_address(all: &[Doc<Value>], notice: &Value) -> bool {
+    let text =
+        |body: &Value, name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().trim().to_lowercase();
+    let id = format!("user::{}::{}", text(notice, "account"), text(notice, "user"));
+    all.iter().any(|doc| doc.id == id && text(&doc.body, "email") == text(notice, "address"))
 }
 
 /// config.yml makes documents that do not exist; afterwards they win. What differs is told, so that nobody edits the file
@@ -97,4 +106,22 @@ fn told(id: String, wanted: &Value, there: &Value) -> Vec<Check> {
         return Vec::new();
     }
     vec![Check::new(id, Found::Note(format!("{}; the document counts", texts.join(", "))))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, Doc, untold};
+    use serde_json::json;
+
+    #[test]
+    fn an_address_that_was_corrected_is_no_fault_any_more() {
+        let doc = |id: &str, body| Doc { id: id.to_owned(), rev: None, body };
+        let user = |email: &str| doc("user::bigdb::lin", json!({ "account": "bigdb", "user": "lin", "email": email }));
+        let body = json!({ "account": "bigdb", "user": "lin", "address": "lin@old.example", "status": "refused" });
+        let notice = doc("notice::x", body);
+        let told =
+            |email: &str| untold(&[user(email), notice.clone()]).into_iter().map(|Check(what, _)| what).collect();
+        let (old, new): (Vec<String>, Vec<String>) = (told("Lin@old.example"), told("lin@bigdb.example"));
+        assert_eq!((old, new), (vec!["mail to lin".to_owned()], vec![]));
+    }
 }
