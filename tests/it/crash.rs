@@ -45,17 +45,21 @@ async fn life(point: &str) {
     let deaths = Arc::new(AtomicU32::new(0));
     let acted = async {
         let lease = format!("lease::{DEV}::{EAST}::{id}");
-        wait(point, "told", async || program.document(&lease).await.is_some_and(|doc| doc["notified"].is_object()))
-            .await;
+        wait(&program, point, "told", async || {
+            program.document(&lease).await.is_some_and(|doc| doc["notified"].is_object())
+        })
+        .await;
         request(&program, "lin", &lease, "renew", json!({})).await;
-        wait(point, "stopped", async || program.document(&lease).await.is_some_and(|doc| doc["state"] == "stopped"))
-            .await;
+        wait(&program, point, "stopped", async || {
+            program.document(&lease).await.is_some_and(|doc| doc["state"] == "stopped")
+        })
+        .await;
         request(&program, "lin", &lease, "revive", json!({})).await;
-        wait(point, "terminated", async || {
+        wait(&program, point, "terminated", async || {
             program.document(&lease).await.is_some_and(|doc| doc["state"] == "terminated")
         })
         .await;
-        wait(point, "all mail is out", async || {
+        wait(&program, point, "all mail is out", async || {
             let notices = program.prefix("notice::").await;
             !notices.is_empty() && notices.iter().all(|notice| notice["status"] != "queued")
         })
@@ -78,10 +82,11 @@ async fn life(point: &str) {
     double.stop().await;
 }
 
-async fn wait(point: &str, what: &str, check: impl AsyncFn() -> bool) {
+async fn wait(program: &Program, point: &str, what: &str, check: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !check().await {
-        assert!(begun.elapsed() < Duration::from_secs(150), "{point}: waited in vain: {what}");
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(150), "{point}: waited in vain: {what}; the log:\n{}", program.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
