@@ -232,7 +232,10 @@ impl<'a> Work<'a> {
         }
         let said = self.lease.owner_evidence.clone();
         let before = self.lease.refused.clone();
-        self.lease.refused.push(Refusal { source: said.source, value: said.value, user: request.user.clone() });
+        let refusal = Refusal { source: said.source, value: said.value, user: request.user.clone() };
+        if !self.lease.refused.contains(&refusal) {
+            self.lease.refused.push(refusal);
+        }
         let found = super::owner::evidence(self.view, &self.lease)
             .or_else(|| super::owner::willing_admin(self.view, &self.lease))
             .filter(|found| found.user != request.user);

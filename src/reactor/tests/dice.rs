@@ -1,6 +1,6 @@
 //! Chance under a seed: the same seed, the same year.
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
+/// `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 

@@ -210,8 +210,9 @@ fn the_record_of_a_launch_counts_for_its_own_instances_however_late_it_comes() {
 #[test]
 fn a_refusal_is_kept_once() {
     let mut scene = Scene::active();
-    for _ in 0..50 {
+    for number in 0..50 {
         scene.ask("lin", Wish::NotMine, &json!({}));
+        scene.view.requests[0].id = format!("request::bigdb::lin::{number}");
         let decision = scene.decide();
         scene.apply(decision);
         let lease = scene.lease();

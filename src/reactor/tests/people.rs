@@ -46,19 +46,19 @@ pub(super) fn launch(year: &mut Year) {
 pub(super) fn read(year: &mut Year, who: &str, key: &LeaseKey, kind: &NoticeKind) {
     let luck = year.dice.below(100);
     match (kind, luck) {
-        (NoticeKind::First, 0..=3) => ask(year, who, key, Wish::NotMine, json!({})),
+        (NoticeKind::First, 0..=3) => ask(year, who, key, Wish::NotMine, &json!({})),
         (NoticeKind::First, 4..=8) => {
             let to = DEVS[year.dice.below(DEVS.len())];
-            ask(year, who, key, Wish::HandOver, json!({"to": to}));
+            ask(year, who, key, Wish::HandOver, &json!({"to": to}));
         }
-        (NoticeKind::Offered, 0..=70) => ask(year, who, key, Wish::Accept, json!({})),
+        (NoticeKind::Offered, 0..=70) => ask(year, who, key, Wish::Accept, &json!({})),
         (NoticeKind::First | NoticeKind::Warning(_) | NoticeKind::Expired, 9..=12) => {
-            ask(year, who, key, Wish::End, json!({}));
+            ask(year, who, key, Wish::End, &json!({}));
         }
         (NoticeKind::Warning(_) | NoticeKind::Expired, 13..=50) => renew(year, who, key),
         (NoticeKind::Warning(_), 51..=60) => edit(year, key),
-        (NoticeKind::Stopped, 0..=14) => ask(year, who, key, Wish::Revive, json!({})),
-        (NoticeKind::Stopped, 15..=19) => ask(year, who, key, Wish::Terminate, json!({})),
+        (NoticeKind::Stopped, 0..=14) => ask(year, who, key, Wish::Revive, &json!({})),
+        (NoticeKind::Stopped, 15..=19) => ask(year, who, key, Wish::Terminate, &json!({})),
         (NoticeKind::Stopped, 20..=26) => start(year, key),
         _ => {}
     }
@@ -67,14 +67,14 @@ pub(super) fn read(year: &mut Year, who: &str, key: &LeaseKey, kind: &NoticeKind
 fn renew(year: &mut Year, who: &str, key: &LeaseKey) {
     let until = year.world.now.plus(year.dice.span(-HOUR, 12 * DAY));
     let more = if year.dice.percent(50) { json!({}) } else { json!({"until": until}) };
-    ask(year, who, key, Wish::Renew, more.clone());
+    ask(year, who, key, Wish::Renew, &more);
     if year.dice.percent(10) {
-        ask(year, who, key, Wish::Renew, more);
+        ask(year, who, key, Wish::Renew, &more);
     }
 }
 
 /// Most requests arrive at once; some were made offline.
-fn ask(year: &mut Year, who: &str, key: &LeaseKey, action: Wish, more: Value) {
+fn ask(year: &mut Year, who: &str, key: &LeaseKey, action: Wish, more: &Value) {
     let id = format!("request::bigdb::{who}::{}-{}", year.letters.len(), year.dice.span(0, i64::MAX / 2));
     let mut body =
         json!({"account": "bigdb", "user": who, "lease": key.lease_id(), "action": action, "at": year.world.now});
