@@ -4,6 +4,7 @@ mod admit;
 mod batch;
 mod decide;
 mod ends;
+mod holds;
 mod life;
 mod marks;
 mod notices;
@@ -15,6 +16,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wishes;
 mod work;
 
 pub use admit::{Admission, admit};

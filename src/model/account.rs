@@ -1,7 +1,8 @@
 //! Accounts, AWS accounts and their stage, users, pauses and region states; and the [`Directory`] that holds them all.
 
 use super::{AccountId, AwsId, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// A customer.
@@ -48,7 +49,7 @@ pub struct AwsAccount {
     /// Its 12 digits.
     pub aws_id: AwsId,
     /// What people call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     pub name: String,
     /// Regions to watch; empty means every enabled one.
     #[serde(default)]
@@ -105,22 +106,22 @@ pub struct User {
     #[serde(default)]
     pub email: String,
     /// For people to read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     pub name: String,
     /// The GitHub login; may change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub github_login: Option<String>,
     /// Further addresses and names that mean this person in an owner tag.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     pub aliases: Vec<String>,
     /// SSH key names that mean this person.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     pub key_names: Vec<String>,
     /// IANA zone for display.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// `html` or `text`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "if_readable", skip_serializing_if = "Option::is_none")]
     pub mail_format: Option<String>,
     /// Everything else.
     #[serde(flatten)]
@@ -132,6 +133,12 @@ impl User {
     pub fn gateway_name(account: &AccountId, user: &UserId) -> String {
         format!("{account}.{user}")
     }
+}
+
+/// What can be read, else nothing: people write these fields, and one of a wrong type must not make its document unreadable.
+fn if_readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// No end starts while it is in force.
@@ -217,5 +224,27 @@ impl Directory {
     pub fn pauses(&self, account: &AccountId, key: &LeaseKey) -> Vec<&Pause> {
         let ids = ["pause::all".to_owned(), format!("pause::{account}"), format!("pause::{account}::{}", key.aws_id)];
         ids.iter().filter_map(|id| self.pauses.get(id)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AwsAccount, Role, User};
+    use serde_json::json;
+
+    /// People write these fields themselves, and no rule looks at their types: a user whose document cannot be read would
+    /// count as one who left.
+    #[test]
+    fn a_field_that_people_wrote_wrongly_makes_nobody_disappear() {
+        let written = json!({
+            "account": "bigdb", "user": "lin", "role": "dev", "email": "lin@bigdb.com", "name": ["Lin"],
+            "github_login": 7, "aliases": "wu", "key_names": {"a": 1}, "time_zone": 5, "mail_format": [],
+            "delegate": {"deep": true},
+        });
+        let user: User = serde_json::from_value(written).unwrap();
+        assert_eq!((user.user.as_str(), user.role, user.email.as_str()), ("lin", Role::Dev, "lin@bigdb.com"));
+        assert_eq!((user.aliases.len(), user.key_names.len(), user.time_zone), (0, 0, None));
+        let written = json!({"account": "bigdb", "aws_id": "111122223333", "stage": "stop", "name": 12});
+        assert_eq!(serde_json::from_value::<AwsAccount>(written).unwrap().name, "");
     }
 }

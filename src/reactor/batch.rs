@@ -1,7 +1,7 @@
 //! Which notices go into one mail: those of one Account to one address that are due together.
 
 use crate::model::{AccountId, Doc, Notice, NoticeStatus, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Nothing waits longer than this; a time further off was written by a clock that was set back since.
 const LONGEST_WAIT: i64 = 7_200;
@@ -33,7 +33,8 @@ pub fn batch(notices: &[Doc<Notice>], now: Time) -> Vec<Batch> {
         .into_iter()
         .map(|((account, _), mut notices)| {
             notices.sort_by(|a, b| (a.body.due_at, &a.id).cmp(&(b.body.due_at, &b.id)));
-            notices.dedup_by(|a, b| a.id == b.id);
+            let mut seen = BTreeSet::new();
+            notices.retain(|doc| seen.insert(doc.id.clone()));
             let address = notices.first().map(|doc| doc.body.address.clone()).unwrap_or_default();
             Batch { account, address, notices }
         })
@@ -46,6 +47,7 @@ pub fn batch(notices: &[Doc<Notice>], now: Time) -> Vec<Batch> {
 mod tests {
     use super::batch;
     use crate::model::{AccountId, Doc, Extra, LeaseKey, Notice, NoticeKind, NoticeStatus, Time, UserId};
+    use proptest::prelude::*;
 
     fn notice(account: &str, id: u8, address: &str) -> Doc<Notice> {
         let body = Notice {
@@ -110,5 +112,44 @@ mod tests {
             told(&[notice("a", 1, "x@x.io"), notice("a", 1, "x@x.io")], 100),
             [("a".into(), "x@x.io".into(), 1)]
         );
+    }
+
+    proptest! {
+        /// Every notice that is due is in exactly one mail, of its Account and to its address, and nothing else is sent.
+        #[test]
+        fn every_due_notice_is_in_one_mail(
+            all in prop::collection::vec((0_u8..40, 0_u8..3, 0_u8..4, 0_i64..200, prop::option::of(0_i64..200), 0_u8..3), 0..60),
+        ) {
+            let addresses = ["lin@x.io", "LIN@x.io ", "max@x.io", "ada@y.io"];
+            let docs: Vec<_> = all
+                .into_iter()
+                .map(|(id, account, address, due, retry, status)| {
+                    let mut doc = notice(["a", "b", "c"][usize::from(account)], id, addresses[usize::from(address)]);
+                    doc.body.due_at = Time::from_unix(due);
+                    doc.body.retry_at = retry.map(Time::from_unix);
+                    doc.body.status = [NoticeStatus::Queued, NoticeStatus::Accepted, NoticeStatus::Refused][usize::from(status)];
+                    doc.id = format!("{}-{}", doc.body.account, doc.id);
+                    doc
+                })
+                .collect();
+            let now = Time::from_unix(100);
+            let due = |doc: &Doc<Notice>| {
+                let body = &doc.body;
+                body.status == NoticeStatus::Queued && body.due_at <= now && body.retry_at.is_none_or(|at| at <= now)
+            };
+            let mails = batch(&docs, now);
+            let mut sent: Vec<&str> = mails.iter().flat_map(|mail| &mail.notices).map(|doc| doc.id.as_str()).collect();
+            let mut expected: Vec<&str> = docs.iter().filter(|doc| due(doc)).map(|doc| doc.id.as_str()).collect();
+            sent.sort_unstable();
+            expected.sort_unstable();
+            expected.dedup();
+            prop_assert_eq!(sent, expected);
+            for mail in &mails {
+                let same = |doc: &Doc<Notice>| doc.body.address.trim().eq_ignore_ascii_case(mail.address.trim());
+                prop_assert!(mail.notices.iter().all(|doc| doc.body.account == mail.account && same(doc) && due(doc)));
+                prop_assert!(mail.notices.is_sorted_by_key(|doc| doc.body.due_at));
+            }
+            prop_assert!(mails.is_sorted_by_key(|mail| mail.notices[0].body.due_at));
+        }
     }
 }

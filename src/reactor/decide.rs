@@ -137,7 +137,7 @@ impl Work<'_> {
         let lease = &self.lease;
         let soon = self.now.plus(LOOK_AGAIN);
         // What is overdue and neither held nor due waits for what passes soon: a stop under way, a scan.
-        let held = lease.hold.as_ref().is_some_and(|hold| super::ends::under_review(hold, self.now));
+        let held = lease.hold.as_ref().is_some_and(|hold| super::holds::under_review(hold, self.now));
         let end = if lease.ends_at > self.now || held { lease.ends_at } else { soon };
         match lease.state {
             State::Active => {

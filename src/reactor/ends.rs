@@ -1,25 +1,13 @@
 //! Whether an end may happen: expiry, what is in its way, and how far it moves (SAFETY.md, invariants 1, 2, 3 and 6).
 //! An end is due only when nothing at all speaks against it.
 
+use super::holds::{Obstacle, passing, rests, set_hold};
 use super::view::DueEnd;
 use super::work::Work;
-use crate::model::{Action, Hold, HoldKind, NoticeKind, ResourceState, Stage, State, StoppedBy, Time, UserId};
+use crate::model::{Action, HoldKind, NoticeKind, ResourceState, State, StoppedBy, Time};
 
-/// A hold is looked at again after a day at most.
-pub(super) const REVIEW: i64 = 86_400;
 /// A claim that was not finished within this is taken up again.
 pub(super) const CLAIM_LASTS: i64 = 120;
-
-/// How long something must be out of sight before its end is held for it, in seconds; until then the end just waits.
-const OUT_OF_SIGHT: i64 = 600;
-
-/// Something in the way of an end.
-enum Obstacle {
-    /// It passes by itself, soon.
-    Wait,
-    /// It is shown as a hold: kind, reason, and until when.
-    Hold(HoldKind, String, Option<Time>),
-}
 
 impl Work<'_> {
     /// Past its end it is expired.
@@ -84,69 +72,6 @@ impl Work<'_> {
             }
             State::Terminated | State::Gone => None,
         }
-    }
-
-    fn obstacle(&self, action: Action) -> Option<Obstacle> {
-        self.managed()
-            .or_else(|| self.stage_obstacle(action))
-            .or_else(|| self.paused())
-            .or_else(|| self.exempt())
-            .or_else(|| self.unseen())
-    }
-
-    fn managed(&self) -> Option<Obstacle> {
-        let managed = self.facts()?.managed_by.as_ref()?;
-        let reason = format!("{} {} decides about it", managed.kind, managed.name);
-        Some(Obstacle::Hold(HoldKind::ManagedElsewhere, reason, None))
-    }
-
-    fn stage_obstacle(&self, action: Action) -> Option<Obstacle> {
-        let say = |reason: &str| Some(Obstacle::Hold(HoldKind::Stage, reason.to_owned(), None));
-        let Some(aws) = &self.view.aws_account else {
-            return say("the document of its AWS account is missing or cannot be read");
-        };
-        if aws.account != self.lease.account || aws.aws_id != self.lease.key.aws_id {
-            return say("its AWS account belongs to another Account");
-        }
-        if aws.disabled {
-            return say("its AWS account is disabled");
-        }
-        match action {
-            Action::Stop if self.stage() < Stage::Stop => say("the stage of its AWS account allows no stop"),
-            Action::Terminate if self.stage() < Stage::Terminate => {
-                say("the stage of its AWS account allows no termination")
-            }
-            _ => None,
-        }
-    }
-
-    fn paused(&self) -> Option<Obstacle> {
-        let pause = self.pause()?;
-        Some(Obstacle::Hold(HoldKind::Pause, format!("paused: {}", pause.reason), pause.resumed_at))
-    }
-
-    /// A person who asks for the end of this very lease overrides its exemption.
-    fn exempt(&self) -> Option<Obstacle> {
-        let exemption = self.lease.exemption.as_ref()?;
-        let in_force = self.marks.wish.is_none() && exemption.until > self.now;
-        let reason = format!("exempted: {}", exemption.reason);
-        in_force.then_some(Obstacle::Hold(HoldKind::Exemption, reason, Some(exemption.until)))
-    }
-
-    /// What was not seen in the last scan is not ended: unknown is not gone.
-    fn unseen(&self) -> Option<Obstacle> {
-        let say = |reason: String| Some(Obstacle::Hold(HoldKind::Region, reason, None));
-        if let Some(region) = self.view.region.as_ref().filter(|region| region.state != "ok") {
-            return say(format!("its region is {}: {}", region.state, region.reason));
-        }
-        let Some(resource) = self.resource() else {
-            return say("nothing is known of the resource".to_owned());
-        };
-        let missing = resource.missing?;
-        if self.passed(missing.since, OUT_OF_SIGHT) {
-            return say("scans do not see it".to_owned());
-        }
-        Some(Obstacle::Wait)
     }
 
     /// The first end needs it running, the second one stopped; anything between is waited out.
@@ -287,45 +212,7 @@ impl Work<'_> {
     }
 }
 
-/// Holds that do not keep an end from being tried.
-pub(super) fn passing(kind: HoldKind) -> bool {
-    matches!(kind, HoldKind::Pace | HoldKind::Protection)
-}
-
-/// Whether protection is taken for granted: it is asked for again at the review, not before.
-pub(super) fn rests(hold: &Hold, now: Time) -> bool {
-    hold.kind == HoldKind::Protection && under_review(hold, now)
-}
-
-/// Whether the review is to come. One more than a day off was set by a clock that was set back since.
-pub(super) fn under_review(hold: &Hold, now: Time) -> bool {
-    (1..=REVIEW).contains(&hold.review_at.seconds_since(now))
-}
-
 /// The state that a claimed lease was in.
 pub(super) fn before_claim(lease: &crate::model::Lease) -> State {
     if lease.stopped_at.is_some() { State::Stopped } else { State::Expired }
-}
-
-/// Puts a hold on a lease, or keeps the one of that kind, with its review at most a day away.
-pub(super) fn set_hold(
-    lease: &mut crate::model::Lease,
-    kind: HoldKind,
-    reason: String,
-    until: Option<Time>,
-    now: Time,
-) {
-    let review_at = until.unwrap_or(Time::MAX).min(now.plus(REVIEW)).max(now.plus(1));
-    match &mut lease.hold {
-        Some(hold) if hold.kind == kind => {
-            hold.reason = reason;
-            if !under_review(hold, now) {
-                hold.review_at = review_at;
-            }
-        }
-        _ => {
-            lease.log(now, format!("held ({}): {reason}", kind.as_str()));
-            lease.hold = Some(Hold { kind, reason, since: now, review_at, told: Vec::<UserId>::new() });
-        }
-    }
 }

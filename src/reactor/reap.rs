@@ -1,7 +1,8 @@
 //! The steps of an end on the lease itself: claimed, held back by the pace, carried out or failed. The caller saves each by
 //! compare-and-swap, so that a renewal that lands first wins (SAFETY.md, invariant 1).
 
-use super::ends::{CLAIM_LASTS, before_claim, passing, rests, set_hold};
+use super::ends::{CLAIM_LASTS, before_claim};
+use super::holds::{passing, rests, set_hold};
 use super::marks::Marks;
 use super::view::DueEnd;
 use super::work::passed;

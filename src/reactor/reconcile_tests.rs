@@ -184,4 +184,35 @@ proptest! {
             }
         }
     }
+
+    /// A scan that sees what is known changes nothing, and in whatever order documents come, the same follows.
+    #[test]
+    fn the_same_scan_again_changes_nothing_and_order_does_not_matter(
+        first in prop::collection::btree_set(0_usize..60, 0..60), second in prop::collection::btree_set(0_usize..60, 0..60),
+        turn in 0_usize..60,
+    ) {
+        let mut known = BTreeMap::new();
+        apply(&mut known, &scan(first.clone(), &running()), 0).unwrap();
+        prop_assert_eq!(apply(&mut known, &scan(first, &running()), 60), Ok(vec![]));
+        let mut turned: Vec<_> = known.values().cloned().collect();
+        let list = turned.clone();
+        let by = turn.min(turned.len());
+        turned.rotate_left(by);
+        let scan = scan(second, &running());
+        let now = Time::from_unix(START + 120);
+        let (one, two) = (reconcile(&list, &scan, now), reconcile(&turned, &scan, now));
+        match (one, two) {
+            (Reconciled::Changes(one), Reconciled::Changes(two)) => {
+                let sorted = |mut all: Vec<crate::reactor::Change>| {
+                    all.sort_by_key(|change| change.resource.key.key());
+                    all
+                };
+                prop_assert_eq!(sorted(one), sorted(two));
+            }
+            (Reconciled::Paused { missing: one, .. }, Reconciled::Paused { missing: two, .. }) => {
+                prop_assert_eq!(one.into_iter().collect::<BTreeSet<_>>(), two.into_iter().collect());
+            }
+            _ => prop_assert!(false, "the order decides"),
+        }
+    }
 }

@@ -1,22 +1,16 @@
 //! People's wishes, judged on arrival. Each is answered once; the answer stands on the lease too, so that a second look,
 //! or the same wish arriving twice, says the same again.
 
-use super::marks::{EndWish, OverQuota, Reviving};
-use super::renewal::{Renewal, renewal_limit};
 use super::view::View;
 use super::work::Work;
-use crate::model::{
-    Action, Answer, Answered, Doc, EvidenceSource, Outcome, Refusal, Request, Stage, State, Time, Wish,
-};
+use crate::model::{Answer, Answered, Doc, Outcome, Request, State, Time};
 
 /// How many answers a lease remembers.
 const REMEMBERED: usize = 20;
 /// How long after tags should have settled a wish still waits for an owner, in seconds.
 const SETTLED: i64 = 600;
 
-const MANAGED: &str = "a group, cluster or fleet decides about it";
-
-type Verdict = Result<String, String>;
+pub(super) type Verdict = Result<String, String>;
 
 /// The answers to wishes about what there is no lease of.
 pub(super) fn refuse_all(view: &View, now: Time) -> Vec<Doc<Request>> {
@@ -75,7 +69,7 @@ impl<'a> Work<'a> {
     }
 
     /// The wish's own time, by the person's clock; one to come is now.
-    fn wished_at(&self, request: &Request) -> Time {
+    pub(super) fn wished_at(&self, request: &Request) -> Time {
         request.at.map_or(self.now, |at| at.min(self.now))
     }
 
@@ -116,184 +110,5 @@ impl<'a> Work<'a> {
             surplus -= usize::from(goes);
             !goes
         });
-    }
-
-    fn judge(&mut self, request: &Request) -> Verdict {
-        let who = &request.user;
-        if request.account != self.lease.account || self.user(who).is_none() {
-            return Err("nobody here by that name".to_owned());
-        }
-        if self.lease.state.is_over() {
-            return Err("this lease is over".to_owned());
-        }
-        if request.action == Wish::Accept {
-            return self.accept(request);
-        }
-        if *who != self.lease.owner && !self.is_admin(who) {
-            return Err("only its owner or an admin may ask that".to_owned());
-        }
-        match request.action {
-            Wish::Renew => self.renew(request),
-            Wish::End => self.end(request),
-            Wish::Terminate => self.end_by(request, Action::Terminate),
-            Wish::NotMine => self.not_mine(request),
-            Wish::HandOver => self.hand_over(request),
-            Wish::Revive => self.revive(request),
-            Wish::Accept => Err("nothing was offered".to_owned()),
-        }
-    }
-
-    fn renew(&mut self, request: &Request) -> Verdict {
-        if !self.lease.state.is_renewable() {
-            return Err("it ended already; revive it instead".to_owned());
-        }
-        let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
-        let outcome = self.renew_to(asked, "renewed");
-        if matches!(outcome, Renewal::Granted(_)) || (outcome == Renewal::AlreadyThere && asked > self.now) {
-            self.marks.wished_at = self.marks.wished_at.max(Some(self.wished_at(request)));
-        }
-        match outcome {
-            Renewal::Granted(end) if end < asked => Ok(format!("renewed until {end}, as far as the policy allows")),
-            Renewal::Granted(end) => Ok(format!("renewed until {end}")),
-            Renewal::AlreadyThere if asked > self.now => Ok("it reaches that far already".to_owned()),
-            Renewal::AlreadyThere => Err("that time has passed".to_owned()),
-            Renewal::AtLimit => Err("the policy allows no later end".to_owned()),
-        }
-    }
-
-    fn end(&mut self, request: &Request) -> Verdict {
-        if self.lease.state == State::Stopped {
-            return Err("it is stopped already; it can be terminated or revived".to_owned());
-        }
-        self.end_by(request, super::work::end_action(self.policy(), self.facts()))
-    }
-
-    fn end_by(&mut self, request: &Request, action: Action) -> Verdict {
-        self.timely(request)?;
-        if self.resource().is_none() {
-            return self.let_go(request);
-        }
-        let needed = match action {
-            Action::Stop => Stage::Stop,
-            Action::Terminate => Stage::Terminate,
-        };
-        if self.stage() < needed {
-            return Err(format!("this AWS account's stage does not allow to {}", action.as_str()));
-        }
-        if let Some(pause) = self.pause() {
-            return Err(format!("no end starts while zerocloud is paused: {}", pause.reason));
-        }
-        if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
-            return Err(MANAGED.to_owned());
-        }
-        if self.marks.wish.as_ref().is_some_and(|wish| wish.action == action) {
-            return Ok("it is being ended already".to_owned());
-        }
-        let now = self.now;
-        let lease = &mut self.lease;
-        if lease.state.is_renewable() {
-            lease.state = State::Expired;
-            lease.expires_at = now.min(lease.granted_until);
-            lease.granted_until = lease.expires_at;
-        }
-        lease.ends_at = now;
-        lease.end_action = action;
-        lease.hold = None;
-        self.marks.over_quota = None;
-        self.marks.reviving = None;
-        self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
-        self.next_term(format!("{} asked for its end", request.user));
-        Ok(format!("it will be {} now", if action == Action::Stop { "stopped" } else { "terminated" }))
-    }
-
-    /// A wish for the end that is older than what was asked for since is out of date: it may have waited in a phone.
-    fn timely(&self, request: &Request) -> Result<(), String> {
-        let asked = self.wished_at(request);
-        match self.marks.wished_at {
-            Some(since) if asked < since => {
-                Err(format!("it was renewed at {since}, after you asked at {asked}; ask again"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The manual way out of a lease whose resource nobody knows. Should it be seen again, it has a lease again.
-    fn let_go(&mut self, request: &Request) -> Verdict {
-        if !self.is_admin(&request.user) {
-            return Err("nothing is known of its instance; an admin can close the lease".to_owned());
-        }
-        self.close(State::Gone);
-        Ok("nothing is known of its instance; the lease is closed".to_owned())
-    }
-
-    fn not_mine(&mut self, request: &Request) -> Verdict {
-        if request.user != self.lease.owner {
-            return Err("only its owner can say that it is not theirs".to_owned());
-        }
-        let said = self.lease.owner_evidence.clone();
-        let before = self.lease.refused.clone();
-        self.lease.refused.push(Refusal { source: said.source, value: said.value, user: request.user.clone() });
-        let found = super::owner::evidence(self.view, &self.lease)
-            .or_else(|| super::owner::willing_admin(self.view, &self.lease))
-            .filter(|found| found.user != request.user);
-        let Some(found) = found else {
-            self.lease.refused = before;
-            return Err("there is no other admin who could take it".to_owned());
-        };
-        let why = format!("not {}'s: it passes to {}", request.user, found.user);
-        self.own(found.user, found.source, &found.value, why);
-        Ok("it is not yours any more".to_owned())
-    }
-
-    fn hand_over(&mut self, request: &Request) -> Verdict {
-        let Some(to) = request.to.as_ref().filter(|to| self.user(to).is_some()) else {
-            return Err("nobody here by that name to hand it to".to_owned());
-        };
-        if *to == self.lease.owner {
-            return Err("it is theirs already".to_owned());
-        }
-        self.lease.offered_to = Some(to.clone());
-        Ok(format!("offered to {to}; it is theirs once they accept"))
-    }
-
-    fn accept(&mut self, request: &Request) -> Verdict {
-        if self.lease.offered_to.as_ref() != Some(&request.user) {
-            return Err("it was not offered to you".to_owned());
-        }
-        let from = self.lease.owner.to_string();
-        let why = format!("{} took it over from {from}", request.user);
-        self.own(request.user.clone(), EvidenceSource::Request, &from, why);
-        Ok("it is yours".to_owned())
-    }
-
-    fn revive(&mut self, request: &Request) -> Verdict {
-        if self.lease.state != State::Stopped {
-            return Err("only a stopped one can be revived".to_owned());
-        }
-        if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
-            return Err(MANAGED.to_owned());
-        }
-        let down = self.facts().is_some_and(|facts| !facts.state.is_ended());
-        if !down || self.stage() < Stage::Stop {
-            return Err("zerocloud may not start instances here".to_owned());
-        }
-        let limit = renewal_limit(&self.lease, self.policy(), self.now);
-        let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
-        // What was granted before stands: stopping and reviving shortens nothing.
-        let end = asked.min(limit).max(self.lease.granted_until);
-        if end <= self.now {
-            return Err("the policy allows no later end".to_owned());
-        }
-        let stopped_by = self.lease.stopped_by;
-        // What is stopped has no rank yet: until it has one, only the short lease is promised and the rest is owed.
-        let short = self.now.plus(self.policy().over_quota_lease).max(self.lease.granted_until);
-        let sure = if self.policy().max_instances.is_some() { end.min(short) } else { end };
-        self.grant(sure, format!("revived until {sure}"));
-        self.marks.reviving = Some(Reviving { since: self.now, stopped_by });
-        self.marks.quota_due = Some(self.now);
-        self.marks.wished_at = Some(self.wished_at(request));
-        self.marks.over_quota = (sure < end).then_some(OverQuota { was: end });
-        let more = if sure < end { ", and longer within the limit of instances" } else { "" };
-        Ok(format!("it is being started, with a lease until {sure}{more}"))
     }
 }

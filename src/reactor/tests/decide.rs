@@ -148,6 +148,12 @@ const OVERDUE: &[Row] = &[
         s.lease().expires_at = noon().plus(DAY);
         s.lease().granted_until = noon().plus(DAY);
     }, "|"),
+    ("over the limit of instances no longer, and nothing is owed", |s| {
+        s.lease().expires_at = noon().plus(-60);
+        s.lease().granted_until = noon().plus(-60);
+        s.marks()["over_quota"] = json!({"was": noon().plus(-120)});
+        s.view.policy.max_instances = Some(1);
+    }, "| stop is due"),
     ("over the limit of instances no longer: its time is given back", |s| {
         s.marks()["over_quota"] = json!({"was": noon().plus(DAY)});
         s.view.policy.max_instances = Some(1);

@@ -1,4 +1,5 @@
 //! Whole lives of leases.
+//! Longer than other files because each life is a few lines of one story.
 
 use super::dice::Dice;
 use super::world::{World, key};

@@ -143,3 +143,83 @@ fn whose_it_is() {
     );
     check(Scene::active, OWNED);
 }
+
+/// The record of a launch as the driver hands it on.
+fn launch(identity: &Value, id: &str) -> Value {
+    json!({
+        "source": "aws.ec2", "detail": {
+            "eventName": "RunInstances", "userIdentity": identity,
+            "responseElements": {"instancesSet": {"items": [{"instanceId": id}]}},
+        },
+    })
+}
+
+#[test]
+fn a_launcher_is_an_owner_only_when_it_names_a_known_person() {
+    let role = |session: &str| json!({"type": "AssumedRole", "arn": format!("arn:aws:sts::111122223333:assumed-role/dev/{session}")});
+    let rows = [
+        ("an IAM user by name", json!({"type": "IAMUser", "userName": "max"}), "max"),
+        ("an IAM user whom nobody knows", json!({"type": "IAMUser", "userName": "jenkins"}), "ada"),
+        ("a role's session named after a person", role("max@bigdb.com"), "max"),
+        ("a role's session named after a machine", role("i-0123456789abcdef0"), "ada"),
+        ("the Auto Scaling service", role("AutoScaling"), "ada"),
+        ("root", json!({"type": "Root", "userName": "max", "arn": "arn:aws:iam::111122223333:root"}), "ada"),
+        ("another AWS account", json!({"type": "AWSAccount", "principalId": "max"}), "ada"),
+        ("an AWS service", json!({"type": "AWSService", "invokedBy": "max"}), "ada"),
+        ("nobody", json!({"type": "IAMUser"}), "ada"),
+        ("no identity", json!(null), "ada"),
+    ];
+    for (name, identity, expected) in rows {
+        let mut scene = Scene::active();
+        pending(&mut scene);
+        scene.resource().facts.tags.clear();
+        scene.view.trigger = launch(&identity, "i-0abc");
+        let lease = scene.decide().lease.unwrap();
+        assert_eq!(lease.owner.as_str(), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_record_of_a_launch_counts_for_its_own_instances_however_late_it_comes() {
+    let by_max = json!({"type": "IAMUser", "userName": "max"});
+    let mut cut = launch(&by_max, "i-0other");
+    cut["trimmed"] = json!(true);
+    let mut tagged = launch(&by_max, "i-0abc");
+    tagged["detail"]["eventName"] = json!("CreateTags");
+    let rows = [
+        ("its own", launch(&by_max, "i-0abc"), "max"),
+        ("another's", launch(&by_max, "i-0other"), "ada"),
+        ("of too many instances to name them all", cut, "max"),
+        ("of something else than a launch", tagged, "ada"),
+    ];
+    for (name, trigger, expected) in rows {
+        let mut scene = Scene::active();
+        admin_by_default(&mut scene);
+        scene.resource().facts.tags.clear();
+        scene.view.trigger = trigger.clone();
+        let owner = scene.decide().lease.map_or("ada".to_owned(), |lease| lease.owner.to_string());
+        assert_eq!(owner, expected, "{name}");
+        let mut person = Scene::active();
+        person.view.trigger = trigger;
+        let lease = person.decide().lease.unwrap_or_else(|| person.lease().clone());
+        assert_eq!(lease.owner.as_str(), "lin", "{name}: taken from a person");
+    }
+}
+
+/// Saying "not mine" again and again makes no document grow.
+#[test]
+fn a_refusal_is_kept_once() {
+    let mut scene = Scene::active();
+    for number in 0..50 {
+        scene.ask("lin", Wish::NotMine, &json!({}));
+        scene.view.requests[0].id = format!("request::bigdb::lin::{number}");
+        let decision = scene.decide();
+        scene.apply(decision);
+        let lease = scene.lease();
+        lease.owner = UserId::parse("lin").unwrap();
+        lease.owner_evidence =
+            serde_json::from_value(json!({"source": "tag", "value": "lin@bigdb.com", "at": noon()})).unwrap();
+        scene.marks()["granted_owner"] = json!("lin");
+    }
+    assert_eq!(scene.lease().refused.len(), 1);
+}

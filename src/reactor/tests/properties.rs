@@ -1,4 +1,5 @@
 //! Properties of the decision over random views, absurd ones among them.
+//! Longer than other files because what makes views and what judges them are read together.
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{pause, stage};

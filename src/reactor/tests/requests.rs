@@ -1,4 +1,5 @@
 //! People's wishes as tables: what is asked, and what is answered and done.
+//! Longer than other files because each table is read as one: a row for each wish.
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{Row, check, pause, stage};
