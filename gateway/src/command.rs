@@ -101,8 +101,33 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + 
     tokio::task::spawn_blocking(work).await?
 }
 
+/// Open files that are not connections: the databases, a backup, the listeners, the runtime.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the limit on open files as far as the system allows, and fits the number of connections to it.
+fn fit(config: &mut Config) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    let Some(files) = limit.current.and_then(|files| usize::try_from(files.saturating_sub(OTHER_FILES)).ok()) else {
+        return;
+    };
+    config.max_admin_connections = (files / 4).clamp(1, config.max_admin_connections);
+    config.max_connections = (files - files / 4).max(1);
+    tracing::info!(
+        connections = config.max_connections,
+        "the limit on open files allows this many connections of users"
+    );
+}
+
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    let config = Config::new(options.data);
+    let mut config = Config::new(options.data);
+    fit(&mut config);
     let gateway = blocking(move || Ok(Gateway::open(config)?)).await?;
     let bind = async |addr: SocketAddr| TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"));
     let public = bind(options.public).await?;

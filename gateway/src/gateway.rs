@@ -29,8 +29,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Largest request body after decompression, in bytes.
     pub max_body: usize,
-    /// Most connections of each listener at once; more wait to be accepted.
+    /// Most connections of the public listener at once; more wait to be accepted.
     pub max_connections: usize,
+    /// Most connections of the admin listener at once.
+    pub max_admin_connections: usize,
     /// Most connections that read the file at once.
     pub readers: usize,
     /// Longest time given to requests in flight at shutdown.
@@ -40,7 +42,14 @@ pub struct Config {
 impl Config {
     /// The defaults for a directory.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), max_body: 64 << 20, max_connections: 5000, readers: 8, drain: Duration::from_secs(5) }
+        Self {
+            data: data.into(),
+            max_body: 64 << 20,
+            max_connections: 5000,
+            max_admin_connections: 5000,
+            readers: 8,
+            drain: Duration::from_secs(5),
+        }
     }
 }
 

@@ -66,7 +66,11 @@ const MOST_HEADER_BYTES: usize = 1 << 20;
 const REST: Duration = Duration::from_millis(200);
 
 async fn serve(inner: Arc<Inner>, listener: TcpListener, port: Port) -> anyhow::Result<()> {
-    let places = Arc::new(Semaphore::new(inner.config.max_connections));
+    let most = match port {
+        Port::Public => inner.config.max_connections,
+        Port::Admin => inner.config.max_admin_connections,
+    };
+    let places = Arc::new(Semaphore::new(most));
     let stopping = inner.shutdown.clone();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use gateway_load::bench::Bench;
 use gateway_load::kills::Kills;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -51,6 +52,8 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     match Program::parse().command {
         Command::Bench { gateway: program, sync, sizes, followers, only, seconds } => {
             let length = Duration::from_secs(seconds);

@@ -182,7 +182,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     // KiB. Measured: more costs memory and is not faster, as the system's page cache is near.
-    connection.pragma_update(None, "cache_size", -6_000)?;
+    connection.pragma_update(None, "cache_size", -4_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
 

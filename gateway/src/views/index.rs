@@ -134,15 +134,20 @@ fn save(tx: &mut Tx<'_>, ddoc: i64, from: i64, docs: &[Doc], rows: &[Vec<Row>]) 
     let sql = "INSERT INTO view_rows (ddoc, view, key, id, n, num, key_json, value)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let mut insert = tx.conn.prepare_cached(sql)?;
+    let mut fresh = Vec::new();
     for (doc, rows) in docs.iter().zip(rows) {
         delete.execute((doc.num, ddoc))?;
         // Changed or purged since it was read: its own turn comes, or never does.
-        if !current.exists((doc.num, doc.seq))? {
-            continue;
+        if current.exists((doc.num, doc.seq))? {
+            fresh.extend((0_i64..).zip(rows).map(|(n, row)| (row, doc, n)));
         }
-        for (n, row) in (0_i64..).zip(rows) {
-            insert.execute((ddoc, row.view, &row.key, &doc.id, n, doc.num, &row.key_json, &row.value))?;
-        }
+    }
+    // In the order of the index, so that each of its pages is visited once.
+    fresh.sort_unstable_by(|(row, doc, n), (other, of, m)| {
+        (row.view, &row.key, &doc.id, n).cmp(&(other.view, &other.key, &of.id, m))
+    });
+    for (row, doc, n) in fresh {
+        insert.execute((ddoc, row.view, &row.key, &doc.id, n, doc.num, &row.key_json, &row.value))?;
     }
     Ok(())
 }
