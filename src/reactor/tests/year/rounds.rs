@@ -36,6 +36,7 @@ impl Year {
             region: Region::parse("us-east-1").unwrap(),
             found,
             confirmed_absent: BTreeSet::new(),
+            agreed: false,
         };
         let known: Vec<_> = self.world.resources.values().cloned().collect();
         match reconcile(&known, &scan, self.world.now) {
