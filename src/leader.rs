@@ -56,7 +56,7 @@ impl Leadership {
         while shutdown.run_until_cancelled(tokio::time::sleep(self.ttl / 4)).await.is_some() {
             let begun = Instant::now();
             // A gateway that does not answer must not hide that the time is over.
-            let beat = tokio::time::timeout_at(self.renewed_at() + self.ttl, self.beat(None)).await;
+            let beat = tokio::time::timeout(self.ttl, self.beat(None)).await;
             match beat.unwrap_or_else(|late| Err(StoreError::Unavailable { cause: late.into() })) {
                 Ok(()) => *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = begun,
                 Err(StoreError::Conflict { .. }) if self.is_ours().await => {}

@@ -102,9 +102,11 @@ async fn lead(
     let Some(leadership) = shutdown.run_until_cancelled(leader::lead(store, &me, clock, ttl)).await else {
         return Ok(());
     };
-    seed::documents(store, &config.accounts).await?;
     let stop = shutdown.child_token();
     let mut tasks = JoinSet::new();
+    // From the start: what comes before the stages takes its time too.
+    tasks.spawn(leadership.clone().keep(stop.clone()));
+    seed::documents(store, &config.accounts).await?;
     let stages = stages::Stages {
         config: config.clone(),
         clock: clock.clone(),

@@ -91,10 +91,13 @@ impl LiveWorld {
     }
 
     /// Whether what was seen last must be read again before it is judged: tags when the owner is, and whether it runs when
-    /// its lease says that it is stopped. A poll before our own stop must not pass for somebody's start.
+    /// its lease says that it is stopped, or was and is being started again. A poll before our own stop must not pass for a
+    /// start.
     fn is_doubtful(&self, lease: &Lease, seen: &Resource) -> bool {
         let settled = lease.owner.is_pending() && self.clock.now() >= lease.settle_at;
-        settled || (lease.state == State::Stopped && seen.facts.state.is_up())
+        let reviving =
+            lease.extra.get("marks").and_then(|marks| marks.get("reviving")).is_some_and(|mark| !mark.is_null());
+        settled || ((lease.state == State::Stopped || reviving) && seen.facts.state.is_up())
     }
 
     /// The resource as EC2 has it now. A failed read judges nobody (SAFETY.md,

@@ -53,7 +53,6 @@ impl Stages {
         tasks.spawn(due(keys, looks, self.index.clone(), self.clock.clone()));
         self.mail(tasks, tokens);
         self.jobs(tasks);
-        tasks.spawn(self.leadership.clone().keep(self.stop.clone()));
         let (store, aws, config) = (self.store.clone(), self.aws.clone(), self.config.clone());
         let (clock, wake, stop) = (self.clock.clone(), Arc::clone(&self.ticks.connect), self.stop.clone());
         tasks.spawn(connects(store, aws, config, clock, wake, stop));

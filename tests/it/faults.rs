@@ -1,7 +1,7 @@
 //! Faults around zerocloud that must stay where they are: a gateway that answers half or not at all, an AWS account that
 //! does not answer.
 
-use crate::app::{DEV, EAST, Setup, TEST, TestApp, double, key, owned_by};
+use crate::app::{DEV, EAST, Setup, TEST, TestApp, after, double, key, owned_by};
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -168,5 +168,39 @@ async fn a_wish_about_a_lease_that_does_not_exist_is_answered() {
     let request = app.ask("lin", &lease, "renew", json!({})).await;
     let (outcome, reason) = app.answer(&request).await;
     assert!(outcome == "refused" && reason.contains("no such lease"), "{outcome}: {reason}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_failed_is_tried_again_though_no_scan_has_seen_the_stop() {
+    let once = Setup { poll: "0 0 0 1 1 *", ..Setup::default() };
+    let app = TestApp::with(once, |aws| drop(aws.at(DEV, EAST).seed(1, &owned_by("lin")))).await;
+    let lease = app.until("leased", || async { app.leases().await.pop() }).await;
+    let id = lease.key.resource_id.to_string();
+    let lease = app.settled(&id, "lin").await;
+    app.clock.set(after(lease.ends_at, 5));
+    app.state(&id, State::Stopped).await;
+    app.aws.settle();
+    // Something changes, so the lease is looked at.
+    app.edit("account::bigdb", |doc| doc["name"] = json!("Big")).await;
+    let lease = app.lease_where(&id, "known to be stopped", |lease| lease.summary.state == "stopped").await;
+    let seen = app.store.get::<Value>(&lease.key().resource_doc_id()).await.unwrap().unwrap();
+    assert_eq!(seen.body["facts"]["state"], "running", "the test is about a stop that no scan has seen");
+    let full = Fault::Refuse {
+        status: 400,
+        code: "InstanceLimitExceeded".to_owned(),
+        message: "not so many at a time".to_owned(),
+    };
+    let failed = app.aws.inject(Rule::new(full).action("StartInstances"));
+    let revive = app.ask("lin", &lease, "revive", json!({})).await;
+    assert_eq!(app.answer(&revive).await.0, "done");
+    app.until("a start that failed", || async { (app.aws.struck(failed) > 0).then_some(()) }).await;
+    app.aws.heal(failed);
+    app.until("started after all", || async {
+        app.advance(5);
+        let started = !app.aws.calls().action("StartInstances").successful().is_empty();
+        started.then_some(())
+    })
+    .await;
     app.stop().await;
 }
