@@ -1,7 +1,7 @@
 //! Whether an end may happen: expiry, what is in its way, and how far it moves (SAFETY.md, invariants 1, 2, 3 and 6).
 //! An end is due only when nothing at all speaks against it.
 
-use super::holds::{Obstacle, passing, rests, set_hold};
+use super::holds::{OUT_OF_SIGHT, Obstacle, passing, rests, set_hold};
 use super::view::DueEnd;
 use super::work::Work;
 use crate::model::{Action, HoldKind, NoticeKind, ResourceState, State, StoppedBy, Time};
@@ -41,7 +41,11 @@ impl Work<'_> {
         if self.lease.state == State::Reaping {
             return self.abandoned().then(|| self.due(action, true));
         }
-        if !self.resource_fits() || self.moved(action) || self.rests() {
+        if !self.resource_fits() {
+            self.show_misfit();
+            return None;
+        }
+        if self.moved(action) || self.rests() {
             return None;
         }
         if !self.lease.hold.as_ref().is_some_and(|hold| passing(hold.kind)) {
@@ -80,6 +84,14 @@ impl Work<'_> {
             State::Stopped => facts.state == ResourceState::Stopped,
             _ => facts.state.is_up(),
         })
+    }
+
+    /// A state that ought to pass and does not is shown; and so is a scan that does not come.
+    fn show_misfit(&mut self) {
+        if let Some(facts) = self.facts().filter(|_| self.passed(self.lease.ends_at, OUT_OF_SIGHT)) {
+            let reason = format!("the last scan saw it {}", facts.state.as_str());
+            self.hold(HoldKind::Region, reason, None);
+        }
     }
 
     /// Moves the end to where every rule is kept. `true` when it does not happen now.

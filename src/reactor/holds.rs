@@ -8,7 +8,7 @@ use crate::model::{Action, Hold, HoldKind, Lease, Stage, Time, UserId};
 const REVIEW: i64 = 86_400;
 
 /// How long something must be out of sight before its end is held for it, in seconds; until then the end just waits.
-const OUT_OF_SIGHT: i64 = 600;
+pub(super) const OUT_OF_SIGHT: i64 = 600;
 
 /// Something in the way of an end.
 pub(super) enum Obstacle {

@@ -128,7 +128,12 @@ const OVERDUE: &[Row] = &[
     ("the last scan did not see it", |s| missing(s, 1, -60, -60), "|"),
     ("scans have not seen it for long", |s| missing(s, 2, -HOUR, -60), "hold region | ada admin-region"),
     ("nothing is known of the resource", |s| s.view.resource = None, "hold region | ada admin-region"),
-    ("it is stopping", |s| s.resource().facts.state = ResourceState::Stopping, "|"),
+    ("it is stopping: that passes", |s| {
+        s.resource().facts.state = ResourceState::Stopping;
+        s.lease().ends_at = noon().plus(-60);
+    }, "|"),
+    ("it has been stopping for long: that is shown", |s| s.resource().facts.state = ResourceState::Stopping,
+     "hold region | ada admin-region"),
     ("managed elsewhere", |s| {
         s.resource().facts.managed_by =
             serde_json::from_value(json!({"kind": "eks", "name": "ci"})).unwrap();
