@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
 use rusqlite::Connection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use open::OpenError;
 pub use tx::Tx;
@@ -141,6 +141,8 @@ where
 pub struct Store {
     writer: Writer,
     readers: Arc<Readers>,
+    /// As many as there are read connections, so that no thread waits for one.
+    places: Arc<Semaphore>,
     _lock: std::fs::File,
 }
 
@@ -193,8 +195,14 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::Stopped)?;
         let readers = Arc::clone(&self.readers);
-        tokio::task::spawn_blocking(move || readers.snapshot(work)).await.map_err(|_| Error::Stopped)?
+        let read = move || {
+            let result = readers.snapshot(work);
+            drop(place);
+            result
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| Error::Stopped)?
     }
 
     /// The same on the current thread.

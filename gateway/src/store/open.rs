@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
 
 use super::Store;
 use super::readers::Readers;
@@ -20,6 +21,9 @@ const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
 /// What was added since; made in older files when they are opened.
 const ADDED: &str = include_str!("added.sql");
+/// Larger files are not read through when they are opened: it takes a second for each 250 MiB or so. A damaged page is
+/// then told when it is needed.
+const LARGEST_VERIFIED: u64 = 256 << 20;
 const APPLICATION: i64 = 0x7a63_6777;
 
 /// Why the data directory cannot be used.
@@ -85,8 +89,10 @@ impl Store {
             return Err(OpenError::Unwritable { path, cause: ErrorKind::PermissionDenied.into() });
         }
         let new = is_new(&connection).map_err(explain)?;
-        if !new {
+        if !new && size(&path) <= LARGEST_VERIFIED {
             verify(&connection, &path)?;
+        } else if !new {
+            recognise(&connection, &path)?;
         }
         prepare(&connection).map_err(explain)?;
         if new {
@@ -95,9 +101,10 @@ impl Store {
         connection.execute_batch(ADDED).map_err(explain)?;
         // The file's name must outlast a loss of power, too.
         sync_dir(dir).map_err(|cause| OpenError::Unwritable { path: dir.to_owned(), cause })?;
+        let places = Arc::new(Semaphore::new(readers.max(1)));
         let readers = Readers::new(path.clone(), readers);
         let writer = Writer::start(connection).map_err(|cause| OpenError::Unwritable { path: path.clone(), cause })?;
-        Ok(Self { writer, readers: Arc::new(readers), _lock: lock })
+        Ok(Self { writer, readers: Arc::new(readers), places, _lock: lock })
     }
 }
 
@@ -193,6 +200,10 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "cache_size", -2_000)?;
     Ok(connection)
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |found| found.len())
 }
 
 /// Whether there is nothing in the file, not even the mark of another program.
