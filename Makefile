@@ -28,6 +28,19 @@ lint: fresh
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+# How fast: the gateway under load from a process of its own, and the time from a person's wish to its answer. Optimised builds:
+# the first takes a quarter of an hour on two cores. Nothing here is a test.
+bench: fresh
+	cargo build --release --locked -p zerocloud-gateway -p gateway-load
+	$(CARGO_TARGET_DIR)/release/gateway-load bench --gateway $(CARGO_TARGET_DIR)/release/zerocloud-gateway --sync sync-gateway/sync.js
+	cargo bench --locked --bench reaction
+
+# The long runs: the gateway killed 200 times under load, and many busy years of leases under seeds.
+soak: fresh
+	cargo build --release --locked -p zerocloud-gateway -p gateway-load
+	$(CARGO_TARGET_DIR)/release/gateway-load soak --gateway $(CARGO_TARGET_DIR)/release/zerocloud-gateway --rounds 200
+	cargo test --workspace --locked --lib -- --ignored many_busy_years
+
 # The demo: zerocloud from end to end on this machine, against moto. ONCE=1 runs one whole life and exits 0 only if all went
 # as expected; BREAK=detector, notifier or reaper breaks that part and must fail. ZEROCLOUD_BIN=path skips the build.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
