@@ -190,7 +190,7 @@ impl Work<'_> {
     }
 
     /// An unfinished claim that may not go on: back to where it was claimed from.
-    fn unclaim(&mut self) {
+    pub(super) fn unclaim(&mut self) {
         if self.lease.state == State::Reaping && self.abandoned() {
             self.lease.state = before_claim(&self.lease);
             self.lease.log(self.now, "the claim was given up");

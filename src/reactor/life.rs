@@ -67,6 +67,9 @@ impl Work<'_> {
         let facts = &resource.facts;
         // What the last scan lacked says nothing of its state.
         let seen = resource.missing.is_none();
+        if seen && self.started_during_claim(facts) {
+            self.unclaim();
+        }
         if resource.is_gone() {
             if !self.lease.state.is_over() {
                 self.gone(resource);
@@ -89,7 +92,8 @@ impl Work<'_> {
         if self.lease.summary != summary {
             self.lease.summary = summary;
         }
-        let ours = self.lease.state == State::Stopped && self.lease.stopped_by == Some(StoppedBy::Zerocloud);
+        // Claimed or not: a start of what zerocloud stopped must stay to be seen.
+        let ours = self.lease.stopped_by == Some(StoppedBy::Zerocloud) && !self.lease.state.is_renewable();
         if seen && !ours && self.marks.reviving.is_none() && facts.launch_time.is_some() {
             self.marks.launched = facts.launch_time;
         }
@@ -155,10 +159,8 @@ impl Work<'_> {
         if again {
             // What was granted before stands: stopping and starting shortens nothing.
             let until = self.now.plus(self.policy().default_lease).max(self.lease.granted_until);
-            self.grant(until, format!("started again: a lease until {until}"));
+            self.grant_unranked(until, "started again: a lease");
             self.lease.notified = None;
-            self.marks.over_quota = None;
-            self.marks.quota_due = Some(self.now);
             self.marks.wished_at = Some(self.now);
         }
     }
@@ -198,6 +200,12 @@ impl Work<'_> {
         {
             self.stopped(StoppedBy::Other, "started and stopped by somebody else since; no end runs");
         }
+    }
+
+    fn started_during_claim(&self, facts: &Facts) -> bool {
+        let stopped_at = self.lease.stopped_at.filter(|_| self.lease.state == State::Reaping);
+        let started = |at: Time| facts.state.is_up() && self.started_since(at);
+        stopped_at.is_some_and(|at| started(at) || self.launched_since_stop())
     }
 
     /// Whether somebody started what zerocloud stopped, though it stands stopped again (DESIGN.md: zerocloud terminates

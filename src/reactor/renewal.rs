@@ -135,6 +135,17 @@ impl Work<'_> {
             .log(self.now, format!("an edit to {wanted} was not accepted; it ends at {}", self.lease.granted_until));
     }
 
+    /// Grants an end to what has no rank yet because it was not live. Until the rank is known only the short lease is
+    /// promised, or what was granted before, and the rest is owed. The end that is sure.
+    pub(super) fn grant_unranked(&mut self, end: Time, why: &str) -> Time {
+        let short = self.now.plus(self.policy().over_quota_lease).max(self.lease.granted_until);
+        let sure = if self.policy().max_instances.is_some() { end.min(short) } else { end };
+        self.grant(sure, format!("{why} until {sure}"));
+        self.marks.quota_due = Some(self.now);
+        self.marks.over_quota = (sure < end).then_some(OverQuota { was: end });
+        sure
+    }
+
     /// Judges the rank of a new lease once its owner is known, and gives time back when the rank falls. `false`
     /// when the rank is not known yet, so that nothing may be said about the end.
     pub(super) fn judge_quota(&mut self) -> bool {
@@ -148,7 +159,8 @@ impl Work<'_> {
             self.marks.quota_due = None;
             let short = self.now.plus(self.policy().over_quota_lease);
             let was = self.lease.granted_until;
-            if self.over_quota() && short < was {
+            // What a person was promised is not shortened.
+            if self.over_quota() && short < was && self.marks.wished_at.is_none() {
                 self.grant(short, format!("over the limit of instances: until {short}"));
                 self.marks.over_quota = Some(OverQuota { was });
             }

@@ -1,6 +1,6 @@
 //! Each wish judged on its own: what a person may ask, and what becomes of the lease. A refusal says why.
 
-use super::marks::{EndWish, OverQuota, Reviving};
+use super::marks::{EndWish, Reviving};
 use super::renewal::{Renewal, renewal_limit};
 use super::requests::Verdict;
 use super::work::Work;
@@ -179,14 +179,9 @@ impl Work<'_> {
             return Err("the policy allows no later end".to_owned());
         }
         let stopped_by = self.lease.stopped_by;
-        // What is stopped has no rank yet: until it has one, only the short lease is promised and the rest is owed.
-        let short = self.now.plus(self.policy().over_quota_lease).max(self.lease.granted_until);
-        let sure = if self.policy().max_instances.is_some() { end.min(short) } else { end };
-        self.grant(sure, format!("revived until {sure}"));
+        let sure = self.grant_unranked(end, "revived");
         self.marks.reviving = Some(Reviving { since: self.now, stopped_by });
-        self.marks.quota_due = Some(self.now);
         self.marks.wished_at = Some(self.wished_at(request));
-        self.marks.over_quota = (sure < end).then_some(OverQuota { was: end });
         let more = if sure < end { ", and longer within the limit of instances" } else { "" };
         Ok(format!("it is being started, with a lease until {sure}{more}"))
     }

@@ -307,6 +307,27 @@ fn a_claimed_lease() {
     check(reaping, CLAIMED);
 }
 
+/// A claim to terminate what zerocloud stopped is void once somebody started it, whatever they did with it since.
+#[test]
+fn a_start_during_a_claim_is_not_lost() {
+    for (state, then) in [
+        (ResourceState::Stopped, "stopped, term 3, ends +7d, stopped by other |"),
+        (ResourceState::Running, "active, term 3, until +3d, ends +3d1h, to stop | lin first"),
+    ] {
+        let mut scene = Scene::stopped();
+        scene.lease().state = State::Reaping;
+        let reap = json!({"action": "terminate", "claimed_at": noon().plus(-60)});
+        scene.lease().reap = serde_json::from_value(reap).unwrap();
+        scene.resource().facts.state = state;
+        scene.resource().facts.launch_time = Some(noon().plus(-HOUR));
+        let decision = scene.decide();
+        assert!(!decision.effects.iter().any(|effect| effect.name() == "due"), "the reaper is at it");
+        scene.apply(decision);
+        claimed(&mut scene, -120);
+        assert_eq!(scene.outcome(), then, "{state:?}");
+    }
+}
+
 #[rustfmt::skip] // A row is a line where it can be.
 const NEW: &[Row] = &[
     ("a full default lease from now", |_| {},

@@ -340,6 +340,40 @@ fn reviving_promises_no_more_than_the_rank_may_allow() {
     }
 }
 
+/// What was promised before stands when it is stopped, revived or started again over the limit of instances.
+#[test]
+fn no_rank_shortens_what_was_promised_before() {
+    let rows: [fn(&mut Scene); 3] = [
+        |s| s.ask("lin", Wish::Revive, &json!({})),
+        |s| s.resource().facts.state = ResourceState::Running,
+        |s| {
+            s.lease().state = crate::model::State::Active;
+            s.resource().facts.state = ResourceState::Running;
+            s.marks()["quota_due"] = json!(noon());
+            s.marks()["wished_at"] = json!(noon());
+        },
+    ];
+    for (row, change) in rows.into_iter().enumerate() {
+        let mut scene = Scene::stopped();
+        scene.lease().stopped_by = Some(StoppedBy::Other);
+        scene.lease().granted_until = noon().plus(5 * HOUR);
+        scene.lease().expires_at = noon().plus(5 * HOUR);
+        scene.view.policy.max_instances = Some(1);
+        scene.view.usage = 0;
+        change(&mut scene);
+        let decision = scene.decide();
+        scene.apply(decision);
+        for rank in [2, 2, 1] {
+            scene.view.usage = rank;
+            let decision = scene.decide();
+            scene.apply(decision);
+            let end = scene.lease().granted_until;
+            assert!(end >= noon().plus(5 * HOUR), "row {row}, rank {rank}: {end}");
+            assert!(rank > 1 || row == 2 || end == noon().plus(3 * DAY), "row {row}: not restored but {end}");
+        }
+    }
+}
+
 /// Nothing that is answered is judged again, however many come at once.
 #[test]
 fn every_wish_is_judged_once_however_many_come() {
