@@ -9,6 +9,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier 
 use argon2::{Algorithm, Argon2, Params, Version};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::principals::User;
@@ -28,11 +29,21 @@ pub fn hash_password(password: &str) -> Result<String> {
     Ok(hash.to_string())
 }
 
+/// Most passwords verified at the same time: each takes memory and a processor, and anyone may try.
+const MOST_AT_ONCE: usize = 4;
+
 /// Logins verified before, so that Basic does not cost a hash per request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Logins {
     /// Digest of a right password, by stored hash.
     known: Mutex<HashMap<String, [u8; 32]>>,
+    turns: Semaphore,
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self { known: Mutex::default(), turns: Semaphore::new(MOST_AT_ONCE) }
+    }
 }
 
 impl Logins {
@@ -73,6 +84,7 @@ impl Logins {
         if let Some(right) = self.recall(user, password) {
             return Ok(right);
         }
+        let _turn = self.turns.acquire().await.map_err(|_| Error::Stopped)?;
         let (logins, user, password) = (Arc::clone(self), Arc::clone(user), password.to_owned());
         tokio::task::spawn_blocking(move || logins.verify(&user, &password)).await.map_err(|_| Error::Stopped)
     }

@@ -47,6 +47,9 @@ pub struct Record {
     /// Changes with the password and at creation; sessions carry it.
     #[serde(default)]
     pub stamp: String,
+    /// Sequence of the creation (roles only): what documents granted before, nobody had.
+    #[serde(default)]
+    pub born: i64,
 }
 
 /// A user and everything that follows from roles and grants.
@@ -181,8 +184,12 @@ fn role_channels(conn: &Connection, db: i64, role: &str) -> Result<Option<Gained
     let Some((record, _)) = load_record(conn, db, ROLE, role)? else {
         return Ok(None);
     };
+    let mut granted = granted(conn, db, &losses::role_key(role), losses::CHANNEL)?;
+    for seq in granted.values_mut() {
+        *seq = (*seq).max(record.born);
+    }
     let mut channels = record.channels;
-    merge(&mut channels, granted(conn, db, &format!("role:{role}"), 0)?);
+    merge(&mut channels, granted);
     Ok(Some(channels))
 }
 

@@ -29,7 +29,7 @@ pub struct Lost {
     pub told: i64,
     /// Documents up to this sequence the reader has surely been sent; others only if they were in the channel in time.
     pub sent: i64,
-    /// When the reader had it, in so far as the end of that is news.
+    /// When the reader had it.
     pub had: Vec<Period>,
 }
 

@@ -161,10 +161,8 @@ fn revoked(conn: &Connection, db: &Database, user: &User, since: Seq) -> Result<
     let standing = Standing { check, trigger: since.trigger() };
     let mut found = Vec::new();
     for (channel, at) in losses::revoked(conn, db.id(), user, standing)? {
-        let resumed = since.trigger() == Some(at);
-        let (told, known) = if resumed { (sent, at - 1) } else { (0, check) };
-        let mut had = losses::periods(conn, db.id(), user, &channel)?;
-        had.retain(|(_, end)| *end > known);
+        let told = if since.trigger() == Some(at) { sent } else { 0 };
+        let had = losses::periods(conn, db.id(), user, &channel)?;
         let channel = named(&channel);
         found.push(Source { channel, gained: 0, lost: Some(Lost { at, told, sent, had }) });
     }
@@ -199,6 +197,17 @@ impl View<'_> {
         self.held().any(|source| source.channel.as_deref().is_none_or(|name| name == channel))
     }
 
+    /// Channels the document has left while the reader followed them: what left before is never sent behind a grant.
+    fn left<'d>(&self, doc: &'d DocRow) -> Vec<&'d Removal> {
+        let told = |removal: &&Removal| {
+            self.held().any(|source| {
+                let named = source.channel.as_deref().is_none_or(|name| name == removal.channel);
+                named && (source.gained <= 1 || removal.seq >= source.gained)
+            })
+        };
+        doc.chans.removed.iter().filter(told).collect()
+    }
+
     fn is_followed(&self, doc: &DocRow) -> bool {
         self.follows_all() || doc.chans.active.iter().any(|name| self.follows(name))
     }
@@ -208,8 +217,7 @@ impl View<'_> {
         if self.is_followed(doc) {
             return Some(Seq::plain(doc.seq));
         }
-        let left = doc.chans.removed.iter().filter(|removal| self.follows(&removal.channel));
-        left.map(|removal| Seq::plain(removal.seq)).max()
+        self.left(doc).into_iter().map(|removal| Seq::plain(removal.seq)).max()
     }
 
     fn follows_all(&self) -> bool {
@@ -322,7 +330,7 @@ impl View<'_> {
         if self.options.active_only || self.is_followed(doc) {
             return None;
         }
-        let left: Vec<&Removal> = doc.chans.removed.iter().filter(|removal| self.follows(&removal.channel)).collect();
+        let left = self.left(doc);
         let last = left.iter().map(|removal| removal.seq).max()?;
         if Seq::plain(last) != at {
             return None;

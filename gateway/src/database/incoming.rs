@@ -10,7 +10,8 @@ use crate::revs::Rev;
 use crate::script::Expiry;
 
 const LONGEST_ID: usize = 250;
-const LARGEST_BODY: usize = 20 << 20;
+/// Most bytes of a document's body.
+pub(super) const LARGEST_BODY: usize = 20 << 20;
 
 /// A document without its special members, and those.
 #[derive(Debug)]

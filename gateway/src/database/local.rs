@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 
+use super::incoming::LARGEST_BODY;
 use crate::error::{Error, Result};
 use crate::json::{self, Object};
 use crate::store::Tx;
@@ -35,8 +36,12 @@ pub fn put(tx: &mut Tx<'_>, db: i64, id: &str, mut body: Object) -> Result<Strin
         (Some(_), _) => return Err(Error::conflict("Document revision conflict")),
     };
     body.retain(|key, _| !key.starts_with('_'));
+    let text = json::canonical(&body);
+    if text.len() > LARGEST_BODY {
+        return Err(Error::refused(413, "Document too large!"));
+    }
     let sql = "INSERT OR REPLACE INTO locals (db, id, rev, body) VALUES (?1, ?2, ?3, ?4)";
-    tx.conn.prepare_cached(sql)?.execute((db, id, next, json::canonical(&body)))?;
+    tx.conn.prepare_cached(sql)?.execute((db, id, next, text))?;
     Ok(format!("0-{next}"))
 }
 

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::store::{Live, Tx};
 
 const SHORTEST_PASSWORD: usize = 3;
+/// Most bytes of a user or role: channels and roles an admin gave.
+const LARGEST_RECORD: usize = 20 << 20;
 
 /// What a PUT did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +197,9 @@ pub fn put_role(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str, body: &Map<String
     let seq = peek(tx, live)?;
     let mut changed = found.is_none();
     changed |= channels.is_some_and(|wanted| update(&mut record.channels, &wanted, seq));
+    if found.is_none() {
+        record.born = seq;
+    }
     let seq = if changed { tx.next_seq(live)? } else { old_seq };
     if let Some((old, _)) = &found {
         remember(tx, live.id, &losses::role_key(name), old, &record, seq)?;
@@ -210,6 +215,9 @@ fn peek(tx: &mut Tx<'_>, live: &Arc<Live>) -> Result<i64> {
 
 fn save(tx: &mut Tx<'_>, live: &Arc<Live>, kind: i64, name: &str, record: &Record, seq: i64) -> Result<()> {
     let text = serde_json::to_string(record).unwrap_or_default();
+    if text.len() > LARGEST_RECORD {
+        return Err(Error::refused(413, "Document too large!"));
+    }
     let sql = "INSERT OR REPLACE INTO principals (db, kind, name, seq, deleted, record) VALUES (?1, ?2, ?3, ?4, 0, ?5)";
     tx.conn.prepare_cached(sql)?.execute((live.id, kind, name, seq, text))?;
     tx.access_changed(live)

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{ROLE, USER, User, load_record, role_channels};
 use crate::error::Result;
-use crate::store::docs::Grant;
+use crate::store::docs::{LostGrant, earliest_grant};
 
 /// Kinds of what can be lost, as in grants.
 pub(super) const CHANNEL: i64 = 0;
@@ -26,9 +26,9 @@ pub(super) fn role_key(role: &str) -> String {
     format!("role:{role}")
 }
 
-/// Remembers what documents granted no longer, unless an admin gave it, too.
-pub fn record(conn: &Connection, db: i64, lost: &[(Grant, i64)], seq: i64) -> Result<()> {
-    for ((grantee, kind, target), gained) in lost {
+/// Remembers what documents grant no longer. Where somebody else gives the same, only the time before that is over.
+pub fn record(conn: &Connection, db: i64, lost: &[LostGrant], seq: i64) -> Result<()> {
+    for LostGrant { grant: (grantee, kind, target), gained, others } in lost {
         let role = grantee.strip_prefix("role:");
         let record = match role {
             Some(role) => load_record(conn, db, ROLE, role)?,
@@ -37,20 +37,24 @@ pub fn record(conn: &Connection, db: i64, lost: &[(Grant, i64)], seq: i64) -> Re
         // Without the principal nobody had it.
         let Some((record, _)) = record else { continue };
         let given = if *kind == CHANNEL { &record.channels } else { &record.roles };
-        if !given.contains_key(target) {
-            insert(conn, db, grantee, *kind, target, (*gained, seq))?;
-        }
+        let rest = others.iter().chain(given.get(target)).min().copied();
+        let period = ((*gained).max(record.born), rest.unwrap_or(seq));
+        insert(conn, db, grantee, *kind, target, period)?;
     }
     Ok(())
 }
 
-/// Remembers what an admin took back, unless a document grants it, too.
-pub(super) fn taken(conn: &Connection, db: i64, grantee: &str, kind: i64, target: &str, period: Period) -> Result<()> {
-    let sql = "SELECT 1 FROM grants WHERE db = ?1 AND grantee = ?2 AND kind = ?3 AND target = ?4";
-    if conn.prepare_cached(sql)?.exists((db, grantee, kind, target))? {
-        return Ok(());
-    }
-    insert(conn, db, grantee, kind, target, period)
+/// Remembers what an admin took back. Where a document grants the same, only the time before that is over.
+pub(super) fn taken(
+    conn: &Connection,
+    db: i64,
+    grantee: &str,
+    kind: i64,
+    target: &str,
+    (gained, lost): Period,
+) -> Result<()> {
+    let rest = earliest_grant(conn, db, grantee, kind, target)?;
+    insert(conn, db, grantee, kind, target, (gained, rest.unwrap_or(lost)))
 }
 
 pub(super) fn insert(
@@ -61,6 +65,9 @@ pub(super) fn insert(
     target: &str,
     (gained, lost): Period,
 ) -> Result<()> {
+    if gained >= lost {
+        return Ok(());
+    }
     let sql = "INSERT OR REPLACE INTO losses (db, grantee, kind, target, gained, lost)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     conn.prepare_cached(sql)?.execute((db, grantee, kind, target, gained, lost))?;
@@ -103,18 +110,17 @@ impl Standing {
     }
 }
 
-/// Channels the user had and has no more, with the sequence of the last loss of each.
+/// Channels the user has lost, with the sequence of the last loss of each. Those had again are among them: what left
+/// the channel meanwhile is told nowhere else.
 pub fn revoked(conn: &Connection, db: i64, user: &User, standing: Standing) -> Result<BTreeMap<String, i64>> {
     let mut found: BTreeMap<String, i64> = BTreeMap::new();
     let mut add = |channel: String, lost: i64| {
-        if !user.channels.contains_key(&channel) {
-            let kept = found.entry(channel).or_insert(lost);
-            *kept = (*kept).max(lost);
-        }
+        let kept = found.entry(channel).or_insert(lost);
+        *kept = (*kept).max(lost);
     };
     let last = |periods: &[Period]| periods.last().map_or(0, |(_, lost)| *lost);
     for (role, periods) in of(conn, db, &user.name, MEMBERSHIP)? {
-        if user.roles.contains_key(&role) || !standing.concerns(&periods) {
+        if !standing.concerns(&periods) {
             continue;
         }
         let left = last(&periods);

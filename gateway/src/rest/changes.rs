@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
@@ -43,6 +43,11 @@ fn options(call: &Call) -> Result<Options, super::failure::Failure> {
 /// `D/_changes`.
 pub(crate) async fn get(at: At) -> Reply {
     let options = options(&at.call)?;
+    let response = feed(at, options).await?;
+    Ok(respond::header(response, header::CACHE_CONTROL, "private, max-age=0, no-cache, no-store"))
+}
+
+async fn feed(at: At, options: Options) -> Reply {
     match options.kind {
         Kind::Websocket => websocket::serve(at),
         Kind::Continuous => {

@@ -26,7 +26,7 @@ pub(crate) async fn document(at: At, name: String) -> Reply {
         at.gateway.store.write(move |tx| design::delete(tx, db, &name)).await?;
         return Ok(respond::empty(StatusCode::OK));
     }
-    let body = at.call.object(Media::Any)?;
+    let body = at.call.object(Media::Json(400))?;
     at.gateway.store.write(move |tx| design::put(tx, db, &name, &body)).await?;
     Ok(respond::empty(StatusCode::CREATED))
 }

@@ -14,6 +14,7 @@ use crate::channels;
 use crate::clock;
 use crate::database::{Database, Reader};
 use crate::gateway::Inner;
+use crate::json::Object;
 use crate::principals::{GUEST, GUEST_IN_URLS, User};
 
 /// `D/_session` on both ports.
@@ -85,9 +86,17 @@ fn user_of(reader: &Reader) -> Option<&User> {
     }
 }
 
+fn only(body: &Object, known: &[&str]) -> Result<(), Failure> {
+    match body.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(unknown) => Err(Failure::bad_request(format!("JSON Unknown Field: {unknown:?}"))),
+        None => Ok(()),
+    }
+}
+
 /// Name and password of a login's body; `Err` when it is not an object of texts.
 fn credentials(call: &Call) -> Result<(String, String), Failure> {
     let body = call.object(Media::Json(400))?;
+    only(&body, &["name", "password"])?;
     let text = |key: &str| match body.get(key) {
         None | Some(Value::Null) => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
@@ -130,6 +139,7 @@ async fn log_out(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply
 
 async fn admin_create(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
     let body = call.object(Media::Json(400))?;
+    only(&body, &["name", "ttl"])?;
     let ttl = match body.get("ttl") {
         None | Some(Value::Null) => session::DEFAULT_TTL,
         Some(ttl) => {

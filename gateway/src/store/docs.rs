@@ -197,8 +197,19 @@ pub type Grant = (String, i64, String);
 pub struct Regranted {
     /// Whether anything changed.
     pub changed: bool,
-    /// Grants no other document makes, with the sequence of each.
-    pub lost: Vec<(Grant, i64)>,
+    /// What the document grants no more.
+    pub lost: Vec<LostGrant>,
+}
+
+/// A grant a document makes no more.
+#[derive(Debug)]
+pub struct LostGrant {
+    /// What it was.
+    pub grant: Grant,
+    /// Sequence since when.
+    pub gained: i64,
+    /// The earliest sequence with which other documents grant the same.
+    pub others: Option<i64>,
 }
 
 /// Replaces what a document grants.
@@ -213,14 +224,11 @@ pub fn replace_grants(conn: &Connection, db: i64, num: i64, seq: i64, new: &BTre
     let mut lost = Vec::new();
     let sql = "DELETE FROM grants WHERE db = ?1 AND grantee = ?2 AND kind = ?3 AND target = ?4 AND num = ?5";
     let mut delete = conn.prepare_cached(sql)?;
-    let sql = "SELECT 1 FROM grants WHERE db = ?1 AND grantee = ?2 AND kind = ?3 AND target = ?4";
-    let mut others = conn.prepare_cached(sql)?;
     for (grant, gained) in old.iter().filter(|(grant, _)| !new.contains(*grant)) {
         let (grantee, kind, target) = grant;
         delete.execute((db, grantee, kind, target, num))?;
-        if !others.exists((db, grantee, kind, target))? {
-            lost.push((grant.clone(), *gained));
-        }
+        let others = earliest_grant(conn, db, grantee, *kind, target)?;
+        lost.push(LostGrant { grant: grant.clone(), gained: *gained, others });
     }
     let sql = "INSERT INTO grants (db, grantee, kind, target, num, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = conn.prepare_cached(sql)?;
@@ -228,4 +236,10 @@ pub fn replace_grants(conn: &Connection, db: i64, num: i64, seq: i64, new: &BTre
         insert.execute((db, grantee, kind, target, num, seq))?;
     }
     Ok(Regranted { changed: true, lost })
+}
+
+/// The earliest sequence with which any document grants this.
+pub fn earliest_grant(conn: &Connection, db: i64, grantee: &str, kind: i64, target: &str) -> Result<Option<i64>> {
+    let sql = "SELECT min(seq) FROM grants WHERE db = ?1 AND grantee = ?2 AND kind = ?3 AND target = ?4";
+    Ok(conn.prepare_cached(sql)?.query_row((db, grantee, kind, target), |row| row.get(0))?)
 }

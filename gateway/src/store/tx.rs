@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 use crate::principals::User;
 use crate::script::{Limits, SyncFunction, Texts, Verdict};
 
+/// Most compiled functions kept: each has a thread and a heap.
+const MOST_FUNCTIONS: usize = 64;
+
 /// What the writer keeps between transactions.
 #[derive(Default)]
 pub(super) struct Session {
@@ -228,6 +231,9 @@ impl<'w> Tx<'w> {
         let function = SyncFunction::with_limits(source, limits)
             .map_err(|error| Error::refused(500, format!("sync function: {error}")))?;
         let function = Rc::new(function);
+        if self.session.functions.len() >= MOST_FUNCTIONS {
+            self.session.functions.clear();
+        }
         let kept = (Arc::clone(source), Rc::clone(&function));
         self.session.functions.insert(db, kept);
         Ok(function)

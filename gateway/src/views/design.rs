@@ -60,15 +60,42 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+fn check_members(body: &Object) -> Result<()> {
+    let unknown = |key: &String| Err(Error::bad_request(format!("JSON Unknown Field: {key:?}")));
+    if let Some(key) = body.keys().find(|key| !["language", "options", "views"].contains(&key.as_str())) {
+        return unknown(key);
+    }
+    let views = match body.get("views") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(views)) => views,
+        Some(_) => return Err(Error::bad_request("views must be an object")),
+    };
+    for (name, view) in views {
+        let Value::Object(view) = view else {
+            return Err(Error::bad_request(format!("view {name:?} must be an object")));
+        };
+        for (key, source) in view {
+            if !["map", "reduce"].contains(&key.as_str()) {
+                return unknown(key);
+            }
+            if !source.is_string() && !source.is_null() {
+                return Err(Error::bad_request(format!("{key} of view {name:?} must be the text of a function")));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Stores a design document; an unchanged one keeps its index.
 pub fn put(tx: &mut Tx<'_>, db: i64, name: &str, body: &Object) -> Result<()> {
     check_name(name)?;
-    if !body.get("views").is_none_or(Value::is_object) {
-        return Err(Error::bad_request("views must be an object"));
-    }
+    check_members(body)?;
     let mut kept = Map::new();
     kept.insert("language".to_owned(), json!("javascript"));
-    kept.insert("views".to_owned(), body.get("views").cloned().unwrap_or_else(|| json!({})));
+    kept.insert(
+        "views".to_owned(),
+        body.get("views").filter(|views| !views.is_null()).cloned().unwrap_or_else(|| json!({})),
+    );
     if let Some(options) = body.get("options") {
         kept.insert("options".to_owned(), options.clone());
     }

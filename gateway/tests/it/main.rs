@@ -9,6 +9,7 @@ mod documents;
 mod durability;
 mod feeds;
 mod limits;
+mod mirror;
 mod power_loss;
 mod readme;
 mod revocations;

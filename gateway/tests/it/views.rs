@@ -79,3 +79,21 @@ async fn users_see_rows_of_their_documents() {
     assert_eq!(ids(answer["rows"].as_array().expect("rows")), ["d1", "d4"]);
     assert_eq!(send(app.public("alice", Method::GET, "/_design/t")).await.0, 403);
 }
+
+#[tokio::test]
+async fn a_design_document_is_judged_when_it_is_put() {
+    let app = TestApp::start().await;
+    let put = |body: Value| app.admin(Method::PUT, "/_design/t").json(&body);
+    for bad in [
+        json!({"_id": "_design/t"}),
+        json!({"views": []}),
+        json!({"views": {"v": "function"}}),
+        json!({"views": {"v": {"map": 5}}}),
+        json!({"views": {"v": {"mapp": "x"}}}),
+    ] {
+        assert_eq!(send(put(bad.clone())).await.0, 400, "{bad}");
+    }
+    assert_eq!(send(put(json!({"language": "javascript", "views": {}}))).await.0, 201);
+    let media = app.admin(Method::PUT, "/_design/t").header("content-type", "text/plain").body("{}");
+    assert_eq!(send(media).await.0, 400);
+}
