@@ -38,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 const FAILURES_IN_A_ROW: u32 = 3;
 /// Seconds until what waits or could not be read is looked at again, when nothing wakes the stage before.
 const LOOK_AGAIN: i64 = 30;
+/// Notices in one mail.
+const MOST: usize = 100;
 /// How long nothing more may come before what came is sent.
 const QUIET: Duration = Duration::from_millis(300);
 /// How long it is waited for at most.
@@ -214,7 +216,7 @@ impl Notifier {
         retries.for_each(|at| report.look_at(at));
         report.found = due.len();
         let mut failures = 0;
-        for batch in reactor::batch(&due, now) {
+        for batch in reactor::batch(&due, now).into_iter().flat_map(split) {
             if shutdown.is_cancelled() || !(self.leads.0)() {
                 break;
             }
@@ -419,6 +421,17 @@ impl Mailer {
             Err(error) => Answer::Failed(chain(&error)),
         }
     }
+}
+
+/// A mail that nobody can read to its end tells nothing: so many notices are several mails.
+fn split(batch: Batch) -> Vec<Batch> {
+    let Batch { account, address, notices } = batch;
+    let part = |notices: &[Doc<Notice>]| Batch {
+        account: account.clone(),
+        address: address.clone(),
+        notices: notices.to_vec(),
+    };
+    notices.chunks(MOST).map(part).collect()
 }
 
 /// Notices that become due together come one after another: waits until no more come, so that they are one mail.
