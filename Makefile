@@ -28,12 +28,10 @@ lint: fresh
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# How fast: the gateway under load from a process of its own, and the time from a person's wish to its answer. Optimised builds:
-# the first takes a quarter of an hour on two cores. Nothing here is a test.
+# How fast: the gateway under load from a process of its own, in an optimised build. Nothing here is a test.
 bench: fresh
 	cargo build --release --locked -p zerocloud-gateway -p gateway-load
 	$(CARGO_TARGET_DIR)/release/gateway-load bench --gateway $(CARGO_TARGET_DIR)/release/zerocloud-gateway --sync sync-gateway/sync.js
-	cargo bench --locked --bench reaction
 
 # The long runs: the gateway killed 200 times under load, and many busy years of leases under seeds.
 soak: fresh
