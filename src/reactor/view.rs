@@ -26,7 +26,7 @@ pub struct View {
     pub users: Vec<User>,
     /// Pauses that bear on it, also lifted ones.
     pub pauses: Vec<Pause>,
-    /// Requests about it that have no answer yet, by id.
+    /// Requests about it that have no answer yet, by id. With neither lease nor resource they are refused.
     pub requests: Vec<Doc<Request>>,
     /// Every notice of the lease's present term.
     pub notices: Vec<Notice>,

@@ -102,7 +102,7 @@ impl Work<'_> {
         let asked = self.wished_at(request);
         match self.marks.wished_at {
             Some(since) if asked < since => {
-                Err(format!("it was renewed at {since}, after you asked at {asked}; ask again"))
+                Err(format!("it was renewed or started at {since}, after you asked at {asked}; ask again"))
             }
             _ => Ok(()),
         }

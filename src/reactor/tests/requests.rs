@@ -145,7 +145,7 @@ const ENDING: &[Row] = &[
         s.marks()["wished_at"] = json!(noon().plus(-HOUR));
         s.ask("lin", Wish::End, &json!({"at": noon().plus(-2 * HOUR)}));
     },
-     "| refused: it was renewed at 2026-11-24T11:00:00Z, after you asked at 2026-11-24T10:00:00Z; ask again until +2d"),
+     "| refused: it was renewed or started at 2026-11-24T11:00:00Z, after you asked at 2026-11-24T10:00:00Z; ask again until +2d"),
     ("asked offline after a renewal", |s| {
         s.marks()["wished_at"] = json!(noon().plus(-2 * HOUR));
         s.ask("lin", Wish::End, &json!({"at": noon().plus(-HOUR)}));
