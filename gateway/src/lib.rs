@@ -1,5 +1,6 @@
 //! An embedded, single-machine Couchbase Sync Gateway: the REST contract over one `SQLite` file.
-//! [`Gateway::open`] opens the file, [`run`] serves it on a public and an admin listener.
+//! [`Gateway::open`] opens the file, [`run`] serves it on a public and an admin listener. [`backup`] copies it while it
+//! runs, [`restore`] puts a copy back, [`check`] looks for inconsistencies; [`command`] is all of that for a command line.
 //! [`script`] runs sync functions and map functions by themselves, for tests of such functions.
 
 mod auth;
@@ -11,6 +12,8 @@ pub mod command;
 mod database;
 mod error;
 mod gateway;
+#[doc(hidden)]
+pub mod inside;
 mod json;
 mod principals;
 mod rest;

@@ -1,6 +1,6 @@
 //! Design documents and their views: an index kept in the file, brought up to date when asked.
 
-mod collate;
+pub mod collate;
 pub mod design;
 pub mod index;
 pub mod query;

@@ -18,7 +18,7 @@ const LETTERS: u8 = 0x60;
 const OTHERS: u8 = 0xf0;
 
 /// The key's bytes.
-pub(super) fn encode(key: &Value) -> Vec<u8> {
+pub fn encode(key: &Value) -> Vec<u8> {
     let mut out = Vec::with_capacity(32);
     write(&mut out, key);
     out
