@@ -28,8 +28,10 @@ lint: fresh
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# How fast: the gateway under load from a process of its own, in an optimised build. Nothing here is a test.
+# How fast: single steps of the gateway without HTTP, then the gateway under load from a process of its own, both in an
+# optimised build. Nothing here is a test.
 bench: fresh
+	cargo bench --locked -p zerocloud-gateway --bench inside
 	cargo build --release --locked -p zerocloud-gateway -p gateway-load
 	$(CARGO_TARGET_DIR)/release/gateway-load bench --gateway $(CARGO_TARGET_DIR)/release/zerocloud-gateway --sync sync-gateway/sync.js
 
