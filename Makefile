@@ -29,12 +29,13 @@ lint: fresh
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# How fast, in an optimised build: from a person's act to zerocloud's answer, and the gateway under load from a process of its
-# own. Nothing here is a test.
+# How fast, in an optimised build: single steps of the gateway without HTTP, the gateway under load from a process of its own,
+# and from a person's act to zerocloud's answer. Nothing here is a test.
 bench: fresh
-	cargo bench --workspace --locked --bench reaction
+	cargo bench --locked -p zerocloud-gateway --bench inside
 	cargo build --release --locked -p zerocloud-gateway -p gateway-load
 	$(CARGO_TARGET_DIR)/release/gateway-load bench --gateway $(CARGO_TARGET_DIR)/release/zerocloud-gateway --sync sync-gateway/sync.js
+	cargo bench --locked -p zerocloud --bench reaction
 
 # The long runs: the gateway killed 200 times under load, and many busy years of leases under seeds.
 soak: fresh

@@ -19,6 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::session::Sessions;
 use crate::error::{Error, Result};
 use crate::principals::User;
 use crate::store::Live;
@@ -40,6 +41,8 @@ pub struct Database {
     config: RwLock<Arc<DatabaseConfig>>,
     offline: AtomicBool,
     users: Mutex<HashMap<String, (i64, Arc<User>)>>,
+    /// Sessions in use.
+    pub sessions: Sessions,
     /// The running or last resync.
     pub resync: Mutex<resync::Progress>,
 }
@@ -55,6 +58,7 @@ impl Database {
             offline: AtomicBool::new(config.offline),
             config: RwLock::new(Arc::new(config)),
             users: Mutex::default(),
+            sessions: Sessions::default(),
             resync: Mutex::default(),
         }
     }

@@ -33,6 +33,7 @@ pub struct Live {
     /// Row in `databases`.
     pub id: i64,
     epoch: AtomicI64,
+    ended_sessions: AtomicI64,
     seq: watch::Sender<i64>,
     recent: RwLock<Recent>,
 }
@@ -41,12 +42,23 @@ impl Live {
     /// A database as read from the file.
     pub fn new(id: i64, seq: i64, epoch: i64) -> Self {
         let recent = RwLock::new(Recent::new(seq));
-        Self { id, epoch: AtomicI64::new(epoch), seq: watch::Sender::new(seq), recent }
+        Self {
+            id,
+            epoch: AtomicI64::new(epoch),
+            ended_sessions: AtomicI64::new(0),
+            seq: watch::Sender::new(seq),
+            recent,
+        }
     }
 
     /// Changes whenever a user, a role or a grant has changed.
     pub fn epoch(&self) -> i64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Changes whenever a session was ended before its time.
+    pub fn ended_sessions(&self) -> i64 {
+        self.ended_sessions.load(Ordering::Acquire)
     }
 
     /// The last sequence that is on disk.
@@ -69,9 +81,13 @@ impl Live {
     }
 
     fn publish(&self, seq: i64, epoch: i64, changes: Option<Vec<DocRow>>) {
-        self.epoch.store(epoch, Ordering::Release);
+        let regranted = self.epoch.swap(epoch, Ordering::AcqRel) != epoch;
         self.recent.write().commit(seq, changes);
-        self.seq.send_replace(seq);
+        self.seq.send_if_modified(|last| std::mem::replace(last, seq) != seq || regranted);
+    }
+
+    fn publish_ended_session(&self) {
+        self.ended_sessions.fetch_add(1, Ordering::AcqRel);
     }
 
     /// What `work` makes of the last sequence and of the documents whose last change is behind `since`; `None` when

@@ -100,6 +100,12 @@ impl Claims {
         (moments.clone().min().unwrap_or(0), moments.max().unwrap_or(0))
     }
 
+    /// The last sequence that a follower was told; 0 before any.
+    pub fn last_told(&self) -> i64 {
+        let seq = |claim: &Claim| if let Claim::Told { seq, .. } = claim { Some(*seq) } else { None };
+        self.made.lock().iter().filter_map(|(_, claim)| seq(claim)).max().unwrap_or(0)
+    }
+
     fn latest(&self, until: usize) -> anyhow::Result<Latest> {
         let mut latest = Latest::default();
         let made = self.made.lock();

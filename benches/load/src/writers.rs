@@ -82,7 +82,8 @@ fn is_gone(error: &anyhow::Error) -> bool {
 
 async fn follow(plan: Plan, claims: Arc<Claims>) -> anyhow::Result<()> {
     let client = Client::connect(plan.admin).await?;
-    let mut feed = client.follow(&format!("/{}/_changes?feed=continuous", plan.db)).await?;
+    let since = claims.last_told();
+    let mut feed = client.follow(&format!("/{}/_changes?feed=continuous&since={since}", plan.db)).await?;
     loop {
         let entry: Value = serde_json::from_slice(feed.next().await?)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -29,8 +29,8 @@ enum Content {
         data: Vec<u8>,
         digest: String,
     },
-    /// The client says that the gateway has it; its own account is used when the gateway has not.
-    Stub(Object),
+    /// The client says that the parent revision has it.
+    Stub,
 }
 
 /// The attachments of an edit.
@@ -64,8 +64,8 @@ impl Sent {
                     Content::Data { digest: digest(&data), data }
                 }
                 Some(_) => return Err(Error::bad_request("Invalid attachment data")),
-                None if meta.get("stub") == Some(&Value::Bool(true)) => Content::Stub(meta.clone()),
-                None => return Err(Error::bad_request("Missing data of attachment")),
+                None if meta.get("stub") == Some(&Value::Bool(true)) => Content::Stub,
+                None => return Err(Error::bad_request(format!("Missing data of attachment {name:?}"))),
             };
             items.push(Item {
                 name,
@@ -78,24 +78,24 @@ impl Sent {
         Ok(Self(items))
     }
 
-    /// The stubs to keep with the revision, as text.
-    pub fn stubs(&self, parent: Option<&str>, generation: u64) -> Option<String> {
+    /// The stubs to keep with the revision, as text; refused when the parent has none of the name.
+    pub fn stubs(&self, parent: Option<&str>, generation: u64) -> Result<Option<String>> {
         if self.0.is_empty() {
-            return None;
+            return Ok(None);
         }
         let known = parent.map(json::parse_object).unwrap_or_default();
         let mut kept = Object::new();
         for item in &self.0 {
             let meta = match &item.content {
                 Content::Data { data, digest } => item.meta(digest, data.len(), generation),
-                Content::Stub(given) => match known.get(&item.name) {
+                Content::Stub => match known.get(&item.name) {
                     Some(Value::Object(meta)) => meta.clone(),
-                    _ => given.clone(),
+                    _ => return Err(Error::bad_request(format!("Missing data of attachment {:?}", item.name))),
                 },
             };
             kept.insert(item.name.clone(), Value::Object(meta));
         }
-        Some(json::canonical(&kept))
+        Ok(Some(json::canonical(&kept)))
     }
 
     /// Stores new data.
@@ -166,4 +166,21 @@ pub fn sweep(conn: &Connection, num: i64) -> Result<()> {
         AND NOT EXISTS (SELECT 1 FROM bodies WHERE num = ?1 AND instr(atts, attachments.digest))";
     conn.prepare_cached(sql)?.execute([num])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sent;
+    use crate::json;
+
+    #[test]
+    fn a_stub_keeps_what_the_parent_has_and_nothing_else() {
+        let stub = || Sent::parse(Some(json::parse_object(r#"{"a":{"stub":true,"digest":"sha1-x"}}"#))).expect("valid");
+        let parent = r#"{"a":{"digest":"sha1-y","revpos":1,"stub":true}}"#;
+        assert_eq!(stub().stubs(Some(parent), 2).expect("known"), Some(parent.to_owned()));
+        for parent in [None, Some(r#"{"b":{"digest":"sha1-x"}}"#)] {
+            let refused = stub().stubs(parent, 2).expect_err("there is no data of it");
+            assert_eq!(refused.status(), 400);
+        }
+    }
 }

@@ -230,6 +230,7 @@ pub fn delete_user(tx: &mut Tx<'_>, live: &Arc<Live>, name: &str) -> Result<()> 
     tx.conn.prepare_cached(sql)?.execute((live.id, USER, name))?;
     let sql = "DELETE FROM sessions WHERE db = ?1 AND user = ?2";
     tx.conn.prepare_cached(sql)?.execute((live.id, name))?;
+    tx.session_ended(live)?;
     losses::forget(tx.conn, live.id, name)?;
     tx.access_changed(live)
 }

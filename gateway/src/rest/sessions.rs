@@ -131,8 +131,8 @@ async fn log_in(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>, caller: O
 
 async fn log_out(gateway: &Arc<Inner>, call: &Call, db: &Arc<Database>) -> Reply {
     let id = login::cookie(call, db).ok_or_else(|| Failure::new(404, "no session"))?;
-    let number = db.id();
-    gateway.store.write(move |tx| session::delete(tx, number, &id, None)).await?;
+    let live = Arc::clone(&db.live);
+    gateway.store.write(move |tx| session::delete(tx, &live, &id, None)).await?;
     let cookie = login::cookie_text(db, "", clock::now_seconds());
     Ok(respond::header(respond::json(StatusCode::OK, "{}"), header::SET_COOKIE, &cookie))
 }
@@ -164,7 +164,7 @@ pub(crate) async fn by_id(at: &At, id: String) -> Reply {
     let db = Arc::clone(&at.db);
     if at.call.is(&Method::DELETE) {
         let deleting = id.clone();
-        at.gateway.store.write(move |tx| session::delete(tx, db.id(), &deleting, None)).await?;
+        at.gateway.store.write(move |tx| session::delete(tx, &db.live, &deleting, None)).await?;
         return Ok(respond::json(StatusCode::OK, "{}"));
     }
     let now = clock::now_seconds();
@@ -175,15 +175,15 @@ pub(crate) async fn by_id(at: &At, id: String) -> Reply {
 
 /// `D/_user/{name}/_session`.
 pub(crate) async fn end_all(at: &At, name: String) -> Reply {
-    let db = at.db.id();
-    at.gateway.store.write(move |tx| session::delete_all(tx, db, &name)).await?;
+    let live = Arc::clone(&at.db.live);
+    at.gateway.store.write(move |tx| session::delete_all(tx, &live, &name)).await?;
     Ok(respond::json(StatusCode::OK, "{}"))
 }
 
 /// `D/_user/{name}/_session/{id}`.
 pub(crate) async fn end_one(at: &At, name: String, id: String) -> Reply {
-    let db = at.db.id();
-    let ended = at.gateway.store.write(move |tx| session::delete(tx, db, &id, Some(&name))).await?;
+    let live = Arc::clone(&at.db.live);
+    let ended = at.gateway.store.write(move |tx| session::delete(tx, &live, &id, Some(&name))).await?;
     if !ended {
         return Err(Failure::new(404, "missing"));
     }

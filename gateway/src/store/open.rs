@@ -187,7 +187,9 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    // Pages. Of half as many, fewer were the same ones, and a document in a large file cost a tenth more; twice as many
+    // saved nothing.
+    connection.pragma_update(None, "wal_autocheckpoint", 8000)?;
     // KiB. Measured: more costs memory and is not faster, as the system's page cache is near.
     connection.pragma_update(None, "cache_size", -4_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")

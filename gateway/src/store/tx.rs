@@ -44,12 +44,17 @@ struct Touched {
     epoch: i64,
     /// Documents changed, for followers; `None` when there are none, or when not all changes are known.
     changes: Option<Vec<DocRow>>,
+    /// Whether a session was ended.
+    ended_session: bool,
 }
 
 impl Session {
     /// Wakes the followers of what was committed.
     pub(super) fn publish(&mut self) {
         for touched in self.touched.drain().map(|(_, touched)| touched) {
+            if touched.ended_session {
+                touched.live.publish_ended_session();
+            }
             touched.live.publish(touched.seq, touched.epoch, touched.changes);
         }
     }
@@ -136,7 +141,7 @@ impl<'w> Tx<'w> {
             let (seq, epoch) = row.ok_or_else(|| Error::not_found("no such database"))?;
             let live = Arc::clone(live);
             let (id, changes) = (live.id, live.is_followed().then(Vec::new));
-            self.session.touched.insert(id, Touched { live, seq, epoch, changes });
+            self.session.touched.insert(id, Touched { live, seq, epoch, changes, ended_session: false });
         }
         self.session.touched.get_mut(&live.id).ok_or(Error::Stopped)
     }
@@ -177,6 +182,12 @@ impl<'w> Tx<'w> {
     /// Says that a user, a role or a grant has changed.
     pub fn access_changed(&mut self, live: &Arc<Live>) -> Result<()> {
         self.touch(live)?.epoch += 1;
+        Ok(())
+    }
+
+    /// Says that a session has ended before its time.
+    pub fn session_ended(&mut self, live: &Arc<Live>) -> Result<()> {
+        self.touch(live)?.ended_session = true;
         Ok(())
     }
 

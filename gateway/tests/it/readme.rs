@@ -1,33 +1,54 @@
-//! The commands in the README do what it says.
+//! The commands in the README do what it says, as they stand there.
 
+use std::path::Path;
 use std::process::Command;
+
+use zerocloud_gateway::check;
 
 use crate::app::Served;
 
 const README: &str = include_str!("../../README.md");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zerocloud-gateway");
 
-/// The indented block of `curl` commands below "Run it".
-fn session() -> String {
-    let section = README.split("## Run it").nth(1).expect("the section");
-    let blocks = section.split("\n\n").filter(|block| block.trim_start().starts_with("curl "));
-    let lines: Vec<&str> = blocks.take(1).flat_map(str::lines).map(str::trim_start).collect();
+/// The lines of a section's indented blocks that begin with a command.
+fn commands(section: &str, command: &str) -> String {
+    let section = README.split(&format!("## {section}\n")).nth(1).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let blocks = section.split("\n\n").filter(|block| block.starts_with(&format!("    {command} ")));
+    let lines: Vec<&str> = blocks.flat_map(str::lines).map(str::trim_start).collect();
     lines.join("\n")
 }
 
-#[tokio::test]
-async fn the_session_in_the_readme_runs_as_shown() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let served = Served::start(dir.path()).await;
-    let host = |url: &str| url.trim_start_matches("http://").to_owned();
-    let session = session().replace("localhost:4985", &host(&served.admin));
-    let session = session.replace("localhost:4984", &host(&served.public));
-    assert!(session.lines().filter(|line| line.starts_with("curl ")).count() >= 4, "{session}");
-    let script =
-        format!("set -e\ncurl() {{ command curl --silent --show-error --fail --noproxy '*' \"$@\"; }}\n{session}");
-    let running = tokio::task::spawn_blocking(move || Command::new("sh").arg("-c").arg(script).output());
-    let output = running.await.expect("no panic").expect("a shell");
+/// Runs a script in a directory where the program can be called by its name; answers what it prints.
+async fn run(dir: &Path, script: String) -> String {
+    let script = format!(
+        "set -e\nPATH=\"$(dirname '{PROGRAM}'):$PATH\"\n\
+         curl() {{ command curl --silent --show-error --fail --noproxy '*' \"$@\"; }}\n{script}"
+    );
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).current_dir(dir);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("a shell");
     let (shown, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{shown}\n{failed}");
-    assert!(shown.contains(r#""ok":true"#) && shown.contains(r#""id":"d1""#), "{shown}");
+    shown.into_owned()
+}
+
+#[tokio::test]
+async fn the_sessions_in_the_readme_run_as_shown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let served = Served::start(&dir.path().join("data")).await;
+    let host = |url: &str| url.trim_start_matches("http://").to_owned();
+    let session = commands("Run it", "curl").replace("localhost:4985", &host(&served.admin));
+    let session = session.replace("localhost:4984", &host(&served.public));
+    assert!(session.lines().filter(|line| line.starts_with("curl ")).count() >= 7, "{session}");
+    let shown = run(dir.path(), session).await;
+    for part in [r#""ok":true"#, r#""id":"d1""#, r#""key":["A"]"#, r#""session_id""#] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+
+    let shown = run(dir.path(), commands("Commands", "zerocloud-gateway")).await;
+    assert!(shown.contains("./backup.sqlite: ") && shown.contains("no problems"), "{shown}");
+    let report = check(&dir.path().join("restored")).expect("readable");
+    assert!(report.is_clean() && report.documents == 1, "{report}");
     served.stop().await;
 }

@@ -112,3 +112,55 @@ async fn a_session_in_use_is_renewed() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(3), renewed).await.expect("before it has expired");
 }
+
+#[tokio::test]
+async fn a_session_in_use_ends_at_once_however_it_ends() {
+    let app = TestApp::start().await;
+    app.user("ada", &["A"]).await;
+    app.user("lin", &[]).await;
+    let other = session(&app, json!({"name": "lin"})).await;
+    let put = |body| app.admin(Method::PUT, "/_user/ada").json(&body);
+    for how in ["logout", "by id", "of the user", "all of the user", "time", "password", "user"] {
+        let ttl = if how == "time" { 2 } else { 60 };
+        let id = session(&app, json!({"name": "ada", "ttl": ttl})).await;
+        for _ in 0..3 {
+            assert_eq!(send(with_cookie(&app, &id)).await.0, 200, "{how}");
+        }
+        assert_eq!(send(with_cookie(&app, &other)).await.0, 200);
+        let ending = match how {
+            "logout" => {
+                let logout = app.client.delete(format!("{}/_session", app.public));
+                logout.header("cookie", format!("SyncGatewaySession={id}"))
+            }
+            "by id" => app.admin(Method::DELETE, &format!("/_session/{id}")),
+            "of the user" => app.admin(Method::DELETE, &format!("/_user/ada/_session/{id}")),
+            "all of the user" => app.admin(Method::DELETE, "/_user/ada/_session"),
+            "password" => put(json!({"password": "another"})),
+            "user" => app.admin(Method::DELETE, "/_user/ada"),
+            _ => put(json!({})),
+        };
+        assert_eq!(send(ending).await.0, 200, "{how}");
+        // An admin's look does not renew it, as using it would.
+        let look = async { while send(app.admin(Method::GET, &format!("/_session/{id}"))).await.0 == 200 {} };
+        tokio::time::timeout(std::time::Duration::from_secs(10), look).await.expect("it ends");
+        assert_eq!(send(with_cookie(&app, &id)).await.0, 401, "{how}");
+        assert_eq!(send(with_cookie(&app, &other)).await.0, 200, "{how}: somebody else's");
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_use_sees_a_changed_user_at_once() {
+    let app = TestApp::start().await;
+    app.user("ada", &["A"]).await;
+    app.put("a", json!({"channels": ["A"]})).await;
+    let id = session(&app, json!({"name": "ada"})).await;
+    let get = || {
+        let request = app.client.get(format!("{}/a", app.public));
+        request.header("cookie", format!("SyncGatewaySession={id}"))
+    };
+    assert_eq!((send(get()).await.0, send(get()).await.0), (200, 200));
+    assert_eq!(send(app.admin(Method::PUT, "/_user/ada").json(&json!({"admin_channels": []}))).await.0, 200);
+    assert_eq!(send(get()).await.0, 403);
+    app.put("grant", json!({"grant": {"to": "ada", "channels": ["A"]}})).await;
+    assert_eq!(send(get()).await.0, 200);
+}
