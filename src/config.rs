@@ -4,9 +4,11 @@
 
 mod read;
 mod seeds;
+mod web;
 
 pub use read::parse_duration;
 pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
+pub use web::{GitHubSettings, WebSettings};
 
 use crate::model::Stage;
 use read::{Problems, Section};
@@ -30,8 +32,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// How long a leader may be silent before another takes over, seconds.
     pub leader_ttl: i64,
-    /// Where people reach the pages; mails carry links only when it is set.
-    pub public_url: Option<String>,
+    /// Pages, mail links and the REST API; nothing is served without it.
+    pub web: Option<WebSettings>,
     /// Documents to make when they do not exist yet.
     pub accounts: Vec<AccountSeed>,
     /// Where a crash test stops the process: `ZEROCLOUD_FAILPOINT`, from the environment only.
@@ -116,7 +118,7 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 27] = [
+const SETTINGS: [&str; 33] = [
     "store.database",
     "store.data",
     "store.public",
@@ -143,7 +145,13 @@ const SETTINGS: [&str; 27] = [
     "schedule.outbox",
     "schedule.cleanup",
     "leader_ttl",
-    "public_url",
+    "web.listen",
+    "web.public_url",
+    "web.session",
+    "web.github.client_id",
+    "web.github.client_secret",
+    "web.github.base_url",
+    "web.github.api_url",
 ];
 
 /// `aws.endpoints.ec2` is `ZEROCLOUD_AWS_ENDPOINTS_EC2`.
@@ -208,7 +216,7 @@ impl Config {
             }
         }
         let root = Section::root(&yaml);
-        root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "public_url", "accounts"], &mut problems);
+        root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "web", "accounts"], &mut problems);
         let section = root.section("store", &mut problems);
         let config = Config {
             store: store(&section, &mut problems),
@@ -217,7 +225,7 @@ impl Config {
             mail: mail(&root.section("mail", &mut problems), &mut problems),
             schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
             leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
-            public_url: root.parsed("public_url", url, &mut problems),
+            web: web::web(&root, &mut problems),
             accounts: seeds::accounts(&root, &mut problems),
             failpoint: environment("ZEROCLOUD_FAILPOINT"),
         };

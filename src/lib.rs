@@ -21,3 +21,5 @@ pub mod scheduler;
 pub mod serve;
 pub mod store;
 pub mod tokens;
+pub mod web;
+pub mod words;

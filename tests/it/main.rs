@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
 mod app;
+mod browser;
 mod crash;
 mod detection;
 mod faults;
@@ -17,3 +18,4 @@ mod rules;
 mod store;
 mod tidy;
 mod views;
+mod web;
