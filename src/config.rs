@@ -4,9 +4,11 @@
 
 mod read;
 mod seeds;
+mod web;
 
 pub use read::parse_duration;
 pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
+pub use web::{GitHubSettings, SesSettings, WebSettings};
 
 use crate::model::Stage;
 use read::{Problems, Section};
@@ -28,8 +30,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// How long a leader may be silent before another takes over, seconds.
     pub leader_ttl: i64,
-    /// Where people reach the pages; mails carry links only when it is set.
-    pub public_url: Option<String>,
+    /// Pages, mail links and the REST API; nothing is served without it.
+    pub web: Option<WebSettings>,
     /// Documents to make when they do not exist yet.
     pub accounts: Vec<AccountSeed>,
     /// Where a crash test stops the process: `ZEROCLOUD_FAILPOINT`, from the environment only.
@@ -114,7 +116,7 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 32] = [
     "store.data",
     "store.public",
     "store.admin",
@@ -140,7 +142,13 @@ const SETTINGS: [&str; 26] = [
     "schedule.outbox",
     "schedule.cleanup",
     "leader_ttl",
-    "public_url",
+    "web.listen",
+    "web.public_url",
+    "web.session",
+    "web.github.client_id",
+    "web.github.client_secret",
+    "web.github.base_url",
+    "web.github.api_url",
 ];
 
 /// `aws.endpoints.ec2` is `ZEROCLOUD_AWS_ENDPOINTS_EC2`.
@@ -167,6 +175,16 @@ pub fn migrate_passwords() -> [Option<SecretString>; 2] {
     #[expect(clippy::disallowed_methods, reason = "config.rs is the one reader of the environment")]
     let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).map(SecretString::from);
     ["ZEROCLOUD_MIGRATE_FROM_PASSWORD", "ZEROCLOUD_MIGRATE_TO_PASSWORD"].map(read)
+}
+
+/// Where `login` notes its token: `ZEROCLOUD_CREDENTIALS`, else below `XDG_CONFIG_HOME`, else below the home directory.
+pub fn credentials_file() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "config.rs is the one reader of the environment")]
+    let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).map(PathBuf::from);
+    read("ZEROCLOUD_CREDENTIALS").or_else(|| {
+        let folder = read("XDG_CONFIG_HOME").or_else(|| read("HOME").map(|home| home.join(".config")))?;
+        Some(folder.join("zerocloud/credentials.json"))
+    })
 }
 
 /// Every mistake in a configuration.
@@ -205,14 +223,14 @@ impl Config {
             }
         }
         let root = Section::root(&yaml);
-        root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "public_url", "accounts"], &mut problems);
+        root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "web", "accounts"], &mut problems);
         let config = Config {
             store: store(&root.section("store", &mut problems), &mut problems),
             aws: aws(&root.section("aws", &mut problems), &mut problems),
             mail: mail(&root.section("mail", &mut problems), &mut problems),
             schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
             leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
-            public_url: root.parsed("public_url", url, &mut problems),
+            web: web::web(&root, &mut problems),
             accounts: seeds::accounts(&root, &mut problems),
             failpoint: environment("ZEROCLOUD_FAILPOINT"),
         };

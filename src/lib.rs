@@ -22,3 +22,4 @@ pub mod serve;
 pub mod store;
 pub mod tokens;
 pub mod web;
+pub mod words;

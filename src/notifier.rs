@@ -13,7 +13,6 @@ mod judge;
 mod sample;
 #[cfg(test)]
 mod snapshots;
-mod words;
 
 use crate::aws::{Aws, AwsError, Mail};
 use crate::clock::Clock;

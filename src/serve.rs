@@ -3,6 +3,7 @@
 mod plan;
 mod seed;
 mod stages;
+mod web;
 
 pub use plan::plan;
 pub use seed::{SYNC_FUNCTION, design_documents};
@@ -29,6 +30,8 @@ pub struct Ready {
     pub public_url: String,
     /// The service's port.
     pub admin_url: String,
+    /// The pages, when they are served.
+    pub web_url: Option<String>,
 }
 
 impl Ready {
@@ -40,11 +43,14 @@ impl Ready {
             let ip = if address.ip().is_unspecified() { loopback } else { address.ip() };
             format!("http://{}", SocketAddr::new(ip, address.port()))
         };
+        let web_url = config.web.as_ref().map(|web| local(&web.listen));
         match &config.store {
             StoreChoice::Remote { public_url, admin_url, .. } => {
-                Ready { public_url: public_url.clone(), admin_url: admin_url.clone() }
+                Ready { public_url: public_url.clone(), admin_url: admin_url.clone(), web_url }
             }
-            StoreChoice::Embedded { public, admin, .. } => Ready { public_url: local(public), admin_url: local(admin) },
+            StoreChoice::Embedded { public, admin, .. } => {
+                Ready { public_url: local(public), admin_url: local(admin), web_url }
+            }
         }
     }
 }
@@ -68,10 +74,16 @@ pub async fn run(
     let mut gateway = JoinSet::new();
     // The gateway outlives the stages: what they finish while draining still has to be written.
     let last = CancellationToken::new();
-    let addresses = open_gateway(&config, &mut gateway, &last).await?;
+    let mut addresses = open_gateway(&config, &mut gateway, &last).await?;
+    let pages = web::bind(&config).await?;
+    addresses.web_url = pages.as_ref().map(web::Pages::url).transpose()?;
+    let store = Store::new(&store_config(&config, &addresses))?;
+    let (mut edge, shutdown) = (JoinSet::new(), shutdown.child_token());
     let served = async {
-        let store = Store::new(&store_config(&config, &addresses))?;
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
+        if let Some(pages) = pages {
+            pages.open(&store, &clock, &shutdown, &mut edge)?;
+        }
         let _ = ready.send(addresses.clone());
         let aws = Aws::connect(&config.aws).await;
         while !shutdown.is_cancelled() {
@@ -83,6 +95,8 @@ pub async fn run(
         result = served => result,
         Some(ended) = gateway.join_next() => ended.context("the gateway's task")?.context("the embedded gateway ended"),
     };
+    shutdown.cancel();
+    drain(edge).await;
     last.cancel();
     drain(gateway).await;
     result
@@ -141,7 +155,7 @@ async fn open_gateway(
 ) -> anyhow::Result<Ready> {
     match &config.store {
         StoreChoice::Remote { public_url, admin_url, .. } => {
-            Ok(Ready { public_url: public_url.clone(), admin_url: admin_url.clone() })
+            Ok(Ready { public_url: public_url.clone(), admin_url: admin_url.clone(), web_url: None })
         }
         StoreChoice::Embedded { data, public, admin } => {
             let bind = async |address: &std::net::SocketAddr| {
@@ -152,6 +166,7 @@ async fn open_gateway(
             let ready = Ready {
                 public_url: format!("http://{}", public.local_addr()?),
                 admin_url: format!("http://{}", admin.local_addr()?),
+                web_url: None,
             };
             let settings = zerocloud_gateway::Config::new(data);
             let gateway = zerocloud_gateway::Gateway::open(settings).context("opening the gateway's data")?;

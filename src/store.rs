@@ -133,24 +133,11 @@ impl Store {
         let mut found = Vec::new();
         let mut from = prefix.to_owned();
         loop {
-            let mut url = self.admin(&["_all_docs"])?;
-            let last = format!("{prefix}\u{10ffff}");
-            url.query_pairs_mut()
-                .append_pair("startkey", &Value::from(from.as_str()).to_string())
-                .append_pair("endkey", &Value::from(last).to_string())
-                .append_pair("include_docs", "true")
-                .append_pair("limit", &PAGE.to_string());
+            let url = page(self.admin(&["_all_docs"])?, &from, prefix);
             let reply = self.read(&url, prefix).await?;
-            let rows = reply.body.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
-            let full = rows.len() == PAGE;
-            for row in rows {
-                let (Some(id), Some(doc)) = (row.get("id").and_then(Value::as_str), row.get("doc")) else { continue };
-                // The next page starts after the last id: nothing sorts between an id and itself with a NUL.
-                from = format!("{id}\0");
-                found.push(untyped(id, doc.clone())?);
-            }
-            if !full {
-                return Ok(found);
+            match rows(&reply.body, &mut found)? {
+                Some(next) => from = next,
+                None => return Ok(found),
             }
         }
     }
@@ -236,6 +223,30 @@ impl Store {
         let request = request.header("accept", "application/json").timeout(self.config.timeout);
         Reply::of(request.send().await.map_err(StoreError::unavailable)?, what).await
     }
+}
+
+/// The page of `_all_docs` that starts at `from`.
+fn page(mut url: Url, from: &str, prefix: &str) -> Url {
+    let last = format!("{prefix}\u{10ffff}");
+    url.query_pairs_mut()
+        .append_pair("startkey", &Value::from(from).to_string())
+        .append_pair("endkey", &Value::from(last).to_string())
+        .append_pair("include_docs", "true")
+        .append_pair("limit", &PAGE.to_string());
+    url
+}
+
+/// Takes a page of `_all_docs` in; where the next one starts, if this one was full.
+fn rows(body: &Value, found: &mut Vec<Doc<Value>>) -> Result<Option<String>, StoreError> {
+    let rows = body.get("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut next = None;
+    for row in rows {
+        let (Some(id), Some(doc)) = (row.get("id").and_then(Value::as_str), row.get("doc")) else { continue };
+        // The next page starts after the last id: nothing sorts between an id and itself with a NUL.
+        next = Some(format!("{id}\0"));
+        found.push(untyped(id, doc.clone())?);
+    }
+    Ok(next.filter(|_| rows.len() == PAGE))
 }
 
 fn address(base: &str, database: &str, parts: &[&str]) -> Result<Url, StoreError> {

@@ -1,5 +1,185 @@
-//! What people and programs reach over HTTP.
+//! The pages, the mail links and (`/api`) the REST API: what people meet. Reads and edits documents as the person who is signed
+//! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
+//! copy that waits to lead, too. Knows nothing of AWS and of the stages.
 
+mod api;
+mod assets;
 pub mod chart;
 pub mod cost;
+mod error;
+mod form;
+mod headers;
+mod hooks;
+mod html;
+mod leases;
+mod limits;
+mod person;
 pub mod prices;
+pub mod session;
+mod signin;
+mod site;
+mod sync;
+pub mod token;
+
+pub use error::{Failure, WebError};
+pub use form::{Act, Fields};
+pub use person::Person;
+pub use site::Site;
+
+use crate::clock::Clock;
+use crate::config::WebSettings;
+use crate::follower::Index;
+use crate::store::{Session, Store};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Redirect;
+use axum::routing::{any, get, post};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// What every handler works with. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct State(Arc<Shared>);
+
+/// The parts of a [`State`].
+#[derive(Debug)]
+pub struct Shared {
+    /// The documents.
+    pub store: Store,
+    /// What many documents share; a moment behind.
+    pub index: Index,
+    /// The one clock.
+    pub clock: Clock,
+    /// The section `web`.
+    pub settings: WebSettings,
+    /// Calls to GitHub.
+    pub http: reqwest::Client,
+    /// Cancelled when streams should end, so that the server can stop.
+    pub stop: CancellationToken,
+    limits: limits::Limits,
+    /// Calls that are passed on to the gateway.
+    feeds: reqwest::Client,
+    certificates: hooks::Certificates,
+    /// With when they were read.
+    prices: Mutex<Option<(crate::model::Time, Arc<prices::Prices>)>>,
+    /// People's sessions at the gateway, by the hash of what they signed in with.
+    gateway_sessions: Mutex<HashMap<String, (Session, crate::model::Time)>>,
+}
+
+impl std::ops::Deref for State {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Limits for every request: forms are small, and nobody waits longer.
+const MOST_BYTES: usize = 256 * 1024;
+const LONGEST: Duration = Duration::from_secs(30);
+/// What a phone may send at once: the gateway takes documents of 20 MiB.
+const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
+
+impl State {
+    /// Over these documents; no call is made yet.
+    pub fn new(
+        store: Store,
+        index: Index,
+        clock: Clock,
+        settings: WebSettings,
+        stop: CancellationToken,
+    ) -> anyhow::Result<State> {
+        let http = reqwest::Client::builder()
+            .user_agent("zerocloud")
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        let limits = limits::Limits::default();
+        let (gateway_sessions, certificates) = (Mutex::default(), hooks::Certificates::default());
+        let feeds = sync::client()?;
+        Ok(State(Arc::new(Shared {
+            store,
+            index,
+            clock,
+            settings,
+            http,
+            stop,
+            limits,
+            feeds,
+            certificates,
+            prices: Mutex::default(),
+            gateway_sessions,
+        })))
+    }
+}
+
+/// How long prices are kept before the documents are asked again, seconds.
+const PRICES_KEPT: i64 = 60;
+
+impl State {
+    /// What machines cost, a minute behind the documents at most.
+    pub async fn prices(&self) -> Result<Arc<prices::Prices>, WebError> {
+        let now = self.clock.now();
+        {
+            let known = self.prices.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((at, prices)) = known.as_ref()
+                && now.seconds_since(*at) < PRICES_KEPT
+            {
+                return Ok(Arc::clone(prices));
+            }
+        }
+        let prices = Arc::new(prices::Prices::load(&self.store).await?);
+        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&prices)));
+        Ok(prices)
+    }
+}
+
+/// Every route.
+pub fn router(state: State) -> Router {
+    pages(&state).merge(services()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+}
+
+/// What answers with pages.
+fn pages(state: &State) -> Router<State> {
+    Router::new()
+        .route("/", get(async || Redirect::to("/leases")))
+        .route("/static/{file}", get(assets::get))
+        .route("/login", get(signin::page))
+        .route("/logout", post(signin::out))
+        .route("/leases", get(leases::mine))
+        .fallback(async || WebError::NotFound("there is no such page".to_owned()))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
+        .layer(RequestBodyLimitLayer::new(MOST_BYTES))
+        .layer(from_fn_with_state(state.clone(), error::as_page))
+        .layer(from_fn(headers::private))
+}
+
+/// What answers programs.
+fn services() -> Router<State> {
+    let calls = api::router()
+        .route("/hooks/ses", post(hooks::post))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
+        .layer(RequestBodyLimitLayer::new(MOST_BYTES))
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    // Feeds have no end; the gateway has its own limits.
+    let sync = Router::new()
+        .route("/sync", any(sync::pass))
+        .route("/sync/", any(sync::pass))
+        .route("/sync/{*path}", any(sync::pass))
+        .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
+}
+
+/// Serves until `shutdown`; requests under way are finished.
+pub async fn run(listener: TcpListener, state: State, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+    Ok(())
+}

@@ -43,6 +43,11 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// Whether the file, or the environment, says anything here.
+    pub(super) fn is_there(&self) -> bool {
+        self.value.is_some()
+    }
+
     fn raw(&self, name: &str) -> Option<&'a Value> {
         self.value?.get(name).filter(|value| !value.is_null())
     }

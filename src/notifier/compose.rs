@@ -1,8 +1,8 @@
 //! One mail from the notices for one address: subject, text and HTML, from templates built into the program. Pure.
 
 use super::item::{Context, Item, Told, item, kind_now};
-use super::words::{Zone, clean, short_utc};
 use crate::model::{NoticeKind, Time};
+use crate::words::{Zone, clean, short_utc};
 use minijinja::{Environment, context};
 use std::cmp::Reverse;
 use std::sync::LazyLock;

@@ -3,11 +3,11 @@
 //! It says what is true now, not what was when it was queued: a warning that went out late speaks of the grace that runs.
 
 use super::judge::is_hold;
-use super::words::{Zone, clean, cut, short_utc, span, utc};
 use crate::model::{
     Action, Directory, EvidenceSource, Facts, Lease, Notice, NoticeKind, Policy, Stage, State, Time, User,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
+use crate::words::{Zone, clean, cut, short_utc, span, utc};
 use serde::Serialize;
 
 /// How long after the end that a mail names its tokens stay good, so that a late reader is told what became of the

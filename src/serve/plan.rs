@@ -94,7 +94,7 @@ async fn unknown(store: &Store, index: &Index, aws: &Aws, clock: &Clock) -> Vec<
 }
 
 /// Fills the index from the feed; nobody is woken.
-fn follow(store: &Store, index: &Index, stop: &CancellationToken) -> JoinSet<anyhow::Result<()>> {
+pub(super) fn follow(store: &Store, index: &Index, stop: &CancellationToken) -> JoinSet<anyhow::Result<()>> {
     let (wakes, mut unheard) = mpsc::channel(64);
     let mut tasks = JoinSet::new();
     tasks.spawn(follower::run(store.clone(), index.clone(), wakes, stop.clone()));

@@ -117,7 +117,7 @@ impl Stages {
         let mailer = if mail.ses { Mailer::Ses(self.aws.clone()) } else { Mailer::Log };
         let config = NotifierConfig {
             from: mail.from.clone(),
-            public_url: self.config.public_url.clone(),
+            public_url: self.config.web.as_ref().and_then(|web| web.public_url.clone()),
             per_second: f64::from(mail.per_second),
         };
         let (store, index) = (self.store.clone(), self.index.clone());

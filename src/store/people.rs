@@ -1,7 +1,7 @@
 //! What a person does: through the public port, with that person's session, so that one rule set judges every surface.
 
 use super::error::Reply;
-use super::{Store, StoreError, address, untyped};
+use super::{Store, StoreError, address, page, rows, untyped};
 use crate::model::Doc;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -13,7 +13,24 @@ pub struct Session {
     id: SecretString,
 }
 
+impl Session {
+    /// As a `Cookie` header; secret.
+    pub(crate) fn cookie(&self) -> String {
+        format!("{}={}", self.cookie, self.id.expose_secret())
+    }
+
+    /// The cookie's name and its value, for a client of the person's own; secret.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.cookie, self.id.expose_secret())
+    }
+}
+
 impl Store {
+    /// The database on people's port, without a slash at the end.
+    pub(crate) fn public_database(&self) -> String {
+        format!("{}/{}", self.config.public_url.trim_end_matches('/'), self.config.database)
+    }
+
     /// Creates or updates a Sync Gateway user; absent fields keep their value.
     pub async fn put_user(&self, name: &str, body: &Value) -> Result<(), StoreError> {
         let request = self.http.put(self.admin(&["_user", name])?).json(body);
@@ -43,6 +60,15 @@ impl Store {
         self.send(self.signed(request), "session").await.map(|_| ())
     }
 
+    /// Signs a person out everywhere.
+    pub async fn end_sessions(&self, name: &str) -> Result<(), StoreError> {
+        let request = self.http.delete(self.admin(&["_user", name, "_session"])?);
+        match self.send(self.signed(request), name).await {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+
     /// A document as that person sees it.
     pub async fn get_as(&self, session: &Session, id: &str) -> Result<Option<Doc<Value>>, StoreError> {
         match self.public(session, reqwest::Method::GET, id, None).await {
@@ -67,6 +93,28 @@ impl Store {
         self.public(session, reqwest::Method::PUT, id, Some(&body)).await?.text("rev", id)
     }
 
+    /// Leaves a tombstone as that person; the access rules judge it.
+    pub async fn delete_as(&self, session: &Session, id: &str, rev: &str) -> Result<(), StoreError> {
+        let mut url = address(&self.config.public_url, &self.config.database, &[id])?;
+        url.query_pairs_mut().append_pair("rev", rev);
+        self.public_at(session, reqwest::Method::DELETE, url, id, None).await.map(|_| ())
+    }
+
+    /// Every document whose id starts with `prefix` and that this person may read, in id order, page by page.
+    pub async fn prefix_as(&self, session: &Session, prefix: &str) -> Result<Vec<Doc<Value>>, StoreError> {
+        let mut found = Vec::new();
+        let mut from = prefix.to_owned();
+        loop {
+            let base = address(&self.config.public_url, &self.config.database, &["_all_docs"])?;
+            let url = page(base, &from, prefix);
+            let reply = self.public_at(session, reqwest::Method::GET, url, prefix, None).await?;
+            match rows(&reply.body, &mut found)? {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
+        }
+    }
+
     async fn public(
         &self,
         session: &Session,
@@ -75,6 +123,17 @@ impl Store {
         body: Option<&Value>,
     ) -> Result<Reply, StoreError> {
         let url = address(&self.config.public_url, &self.config.database, &[id])?;
+        self.public_at(session, method, url, id, body).await
+    }
+
+    async fn public_at(
+        &self,
+        session: &Session,
+        method: reqwest::Method,
+        url: reqwest::Url,
+        id: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, StoreError> {
         let cookie = format!("{}={}", session.cookie, session.id.expose_secret());
         let mut request = self.http.request(method, url).header("cookie", cookie);
         if let Some(body) = body {

@@ -4,8 +4,8 @@
 mod ses;
 mod sns;
 
-pub use ses::{Feedback, apply};
-pub use sns::{Message, SnsError};
+use ses::{Feedback, apply};
+use sns::Message;
 
 use super::limits::Try;
 use super::{Site, State, WebError};
@@ -103,7 +103,8 @@ async fn confirm(state: &State, settings: &SesSettings, url: &str) -> Result<(),
     let url = sns::allowed(url, settings.endpoint.as_deref())
         .ok_or_else(|| refused("the confirmation does not go to SNS"))?;
     let answer = state.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    answer.map_err(|why| WebError::Unavailable(anyhow::Error::new(why.without_url()).context("confirming the topic")))?;
+    answer
+        .map_err(|why| WebError::Unavailable(anyhow::Error::new(why.without_url()).context("confirming the topic")))?;
     tracing::info!("the topic of bounces is subscribed");
     Ok(())
 }

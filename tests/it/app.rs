@@ -35,12 +35,16 @@ pub struct Setup {
     pub page_size: u32,
     /// Cron expression of the polls.
     pub poll: &'static str,
+    /// Settings of the section `web` beside the port, as YAML.
+    pub web: String,
+    /// The Accounts, in place of the usual one, as YAML.
+    pub accounts: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         let policy = [("stage_notice", "1s".to_owned())].into();
-        Setup { stage: "terminate", policy, page_size: 500, poll: "* * * * * *" }
+        Setup { stage: "terminate", policy, page_size: 500, poll: "* * * * * *", web: String::new(), accounts: None }
     }
 }
 
@@ -57,8 +61,14 @@ impl Setup {
         self
     }
 
-    /// The configuration for a double and a folder, with the gateway on free ports.
-    pub fn yaml(&self, aws: &str, data: &str) -> String {
+    /// With these settings of the section `web`.
+    pub fn web(mut self, settings: &str) -> Setup {
+        settings.clone_into(&mut self.web);
+        self
+    }
+
+    /// The usual Account's entry in the list of Accounts.
+    fn bigdb(&self) -> String {
         let policy: Vec<String> = self.policy.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let account = |id: &str| {
             format!(
@@ -68,23 +78,33 @@ impl Setup {
             )
         };
         format!(
+            "  - id: bigdb\n    name: BigDB\n    policy: {{{policy}}}\n    aws_accounts: [{dev}, {test}]\n\
+             \x20   users:\n\
+             \x20     - {{id: ada, email: ada@bigdb.example, name: Ada, role: admin, github_login: ada-l}}\n\
+             \x20     - {{id: lin, email: lin@bigdb.example, name: Lin, key_names: [lin-laptop]}}\n\
+             \x20     - {{id: max, email: max@bigdb.example, name: Max}}\n",
+            policy = policy.join(", "),
+            dev = account(DEV),
+            test = account(TEST),
+        )
+    }
+
+    /// The configuration for a double and a folder, with the gateway on free ports.
+    pub fn yaml(&self, aws: &str, data: &str) -> String {
+        let accounts = self.accounts.clone().unwrap_or_else(|| self.bigdb());
+        let accounts = if accounts.is_empty() { String::new() } else { format!("accounts:\n{accounts}") };
+        format!(
             "store: {{data: '{data}', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
              aws: {{access_key_id: {key}, secret_access_key: secret, page_size: {page}, requests_per_second: 200, \
              timeout: 10s, endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}'}}}}\n\
              mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
              schedule: {{poll: '{poll}', sweep: '* * * * * *', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
-             leader_ttl: 2s\n\
-             accounts:\n  - id: bigdb\n    name: BigDB\n    policy: {{{policy}}}\n    aws_accounts: [{dev}, {test}]\n\
-             \x20   users:\n\
-             \x20     - {{id: ada, email: ada@bigdb.example, name: Ada, role: admin, github_login: ada-l}}\n\
-             \x20     - {{id: lin, email: lin@bigdb.example, name: Lin, key_names: [lin-laptop]}}\n\
-             \x20     - {{id: max, email: max@bigdb.example, name: Max}}\n",
+             web: {{listen: '127.0.0.1:0', {web}}}\n\
+             leader_ttl: 2s\n{accounts}",
             key = ec2_double::Home::default().access_key_id,
             page = self.page_size,
             poll = self.poll,
-            policy = policy.join(", "),
-            dev = account(DEV),
-            test = account(TEST),
+            web = self.web,
         )
     }
 }
@@ -118,6 +138,8 @@ pub struct TestApp {
     pub clock: Clock,
     /// The documents, as the service sees them.
     pub store: Store,
+    /// Where the pages are.
+    pub web: String,
     double: Option<Double>,
     folder: tempfile::TempDir,
     setup: Setup,
@@ -155,7 +177,17 @@ impl TestApp {
         let task = tokio::spawn(running);
         let at = tokio::time::timeout(PATIENCE, answers).await.unwrap().expect("serve ended before it was ready");
         let store = Store::new(&serve::store_config(&config, &at)).unwrap();
-        TestApp { aws: double.handle(), clock, store, double: Some(double), folder, setup, stop, task }
+        TestApp {
+            aws: double.handle(),
+            clock,
+            store,
+            web: at.web_url.unwrap(),
+            double: Some(double),
+            folder,
+            setup,
+            stop,
+            task,
+        }
     }
 
     /// Stops it in good order.

@@ -2,10 +2,12 @@
 
 use crate::model::Time;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use reqwest::Url;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
+use rustls::pki_types::{
+    AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
+};
 use serde::Deserialize;
 use std::fmt::Write as _;
 use webpki::EndEntityCert;

@@ -75,7 +75,8 @@ fn rewritten(part: &[u8]) -> Vec<u8> {
         return part.to_vec();
     };
     // Its length may be another now.
-    let lines: Vec<&str> = head.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("content-length:")).collect();
+    let lines: Vec<&str> =
+        head.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("content-length:")).collect();
     let mut out = lines.join("\r\n").into_bytes();
     out.extend_from_slice(b"\r\n\r\n");
     out.extend(new);

@@ -48,7 +48,10 @@ struct Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lexeme {
     None,
-    Text { key: bool, escaped: bool },
+    Text {
+        key: bool,
+        escaped: bool,
+    },
     /// A number or a word.
     Plain,
 }
@@ -109,7 +112,11 @@ impl Stripper {
             _ if escaped => Lexeme::Text { key, escaped: false },
             b'\\' => Lexeme::Text { key, escaped: true },
             b'"' => {
-                if key { self.key_ends(out) } else { self.value_ends() }
+                if key {
+                    self.key_ends(out)
+                } else {
+                    self.value_ends()
+                }
                 Lexeme::None
             }
             _ => Lexeme::Text { key, escaped: false },
@@ -257,7 +264,10 @@ mod tests {
             (r#"{"a":1, "_cv" : "1@a"}"#, r#"{"a":1 }"#),
             (r#"{"_cv":1}"#, "{}"),
             (r#"{"\u005fcv":1,"a":"_cv"}"#, r#"{"a":"_cv"}"#),
-            (r#"{"a":{"_cv":1},"b":[{"_cv":2}],"c":"\",\"_cv\":1"}"#, r#"{"a":{"_cv":1},"b":[{"_cv":2}],"c":"\",\"_cv\":1"}"#),
+            (
+                r#"{"a":{"_cv":1},"b":[{"_cv":2}],"c":"\",\"_cv\":1"}"#,
+                r#"{"a":{"_cv":1},"b":[{"_cv":2}],"c":"\",\"_cv\":1"}"#,
+            ),
             (r#"{"doc":{"_cv":1},"rows":[{"doc":{"_cv":1}}]}"#, r#"{"doc":{"_cv":1},"rows":[{"doc":{"_cv":1}}]}"#),
             ("{\"n\":1.50,\"m\":12345678901234567890}", "{\"n\":1.50,\"m\":12345678901234567890}"),
         ] {
@@ -292,11 +302,17 @@ mod tests {
 
     fn any_json() -> impl Strategy<Value = Value> {
         let word = prop_oneof![Just("_cv".to_owned()), Just("doc".to_owned()), Just("rows".to_owned()), ".{0,4}"];
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), word.clone().prop_map(Value::from), Just(Value::Null)];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+            Just(Value::Null)
+        ];
         leaf.prop_recursive(4, 40, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::vec((word.clone(), inner), 0..5).prop_map(|all| Value::Object(all.into_iter().collect())),
+                prop::collection::vec((word.clone(), inner), 0..5)
+                    .prop_map(|all| Value::Object(all.into_iter().collect())),
             ]
         })
     }

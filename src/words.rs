@@ -5,17 +5,17 @@ use jiff::tz::TimeZone;
 
 /// Where the reader is; UTC when nobody knows or the name is not one.
 #[derive(Debug, Clone)]
-pub(super) struct Zone(Option<TimeZone>);
+pub struct Zone(Option<TimeZone>);
 
 impl Zone {
     /// By IANA name.
-    pub(super) fn named(name: Option<&str>) -> Zone {
+    pub fn named(name: Option<&str>) -> Zone {
         let zone = name.and_then(|name| TimeZone::get(name).ok());
         Zone(zone.filter(|zone| *zone != TimeZone::UTC))
     }
 
     /// The instant there, with the zone's name; `None` in UTC, where it would say the same twice.
-    pub(super) fn local(&self, at: Time) -> Option<String> {
+    pub fn local(&self, at: Time) -> Option<String> {
         let zone = self.0.clone()?;
         let name = zone.iana_name().map(|name| format!(" ({name})"));
         let there = at.timestamp().to_zoned_datetime(zone);
@@ -25,17 +25,17 @@ impl Zone {
 }
 
 /// To the second, in UTC.
-pub(super) fn utc(at: Time) -> String {
+pub fn utc(at: Time) -> String {
     at.timestamp().strftime("%a %-d %b %Y, %H:%M:%S UTC").to_string()
 }
 
 /// For a subject line.
-pub(super) fn short_utc(at: Time) -> String {
+pub fn short_utc(at: Time) -> String {
     at.timestamp().strftime("%-d %b %H:%M UTC").to_string()
 }
 
 /// `7 days`, `36 hours`, `90 seconds`: the largest unit that loses nothing, days from two on.
-pub(super) fn span(seconds: i64) -> String {
+pub fn span(seconds: i64) -> String {
     let units = [(86_400, 2, "day"), (3_600, 1, "hour"), (60, 1, "minute"), (1, 0, "second")];
     let fits = |(size, least, _): &&(i64, i64, &str)| seconds % size == 0 && seconds / size >= *least;
     let (size, _, unit) = units.iter().find(fits).unwrap_or(&units[3]);
@@ -46,7 +46,7 @@ pub(super) fn span(seconds: i64) -> String {
 
 /// A text that others wrote, on one line: no control characters (a line of its own could pose as ours, and a subject
 /// must not hold any) and none that turn the direction of what follows.
-pub(super) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
     let spaced: String =
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !turns(*c)).take(500).collect();
@@ -54,7 +54,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// At most `most` characters, with an ellipsis where it was cut.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

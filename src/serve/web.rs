@@ -1,0 +1,53 @@
+//! The pages, outside the leader gate: a copy that waits answers, too. They follow the feed themselves.
+
+use super::plan::follow;
+use crate::clock::Clock;
+use crate::config::{Config, WebSettings};
+use crate::follower::Index;
+use crate::store::Store;
+use crate::web::{self, State};
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A port that is bound, before anything is served on it.
+pub(super) struct Pages {
+    listener: TcpListener,
+    settings: WebSettings,
+}
+
+/// Binds the port of the pages, when there are any.
+pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<Pages>> {
+    let Some(settings) = config.web.clone() else { return Ok(None) };
+    let bound = TcpListener::bind(settings.listen).await;
+    let listener = bound.with_context(|| format!("port {} of the pages (web.listen)", settings.listen))?;
+    Ok(Some(Pages { listener, settings }))
+}
+
+impl Pages {
+    /// Where they are, as seen from this machine.
+    pub(super) fn url(&self) -> anyhow::Result<String> {
+        Ok(format!("http://{}", self.listener.local_addr()?))
+    }
+
+    /// Serves them until shutdown.
+    pub(super) fn open(
+        self,
+        store: &Store,
+        clock: &Clock,
+        shutdown: &CancellationToken,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let index = Index::default();
+        let mut following = follow(store, &index, shutdown);
+        let state = State::new(store.clone(), index, clock.clone(), self.settings, shutdown.clone())?;
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            let served = web::run(self.listener, state, stop).await;
+            while following.join_next().await.is_some() {}
+            served
+        });
+        Ok(())
+    }
+}

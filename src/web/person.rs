@@ -1,0 +1,133 @@
+//! The person who is signed in, read anew for every request: who left, or lost a role, does not keep it.
+
+use super::session::{self, COOKIE};
+use super::{Site, State, WebError};
+use crate::model::{AccountId, Role, User, UserId};
+use crate::store::Session;
+use axum::extract::FromRequestParts;
+use axum::http::Method;
+use axum::http::request::Parts;
+use std::sync::PoisonError;
+
+/// Somebody signed in. As an extractor it sends others to sign in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Their Account.
+    pub account: AccountId,
+    /// Their id in it.
+    pub user: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// For people to read.
+    pub name: String,
+    /// Where their mail goes.
+    pub email: String,
+    /// Their IANA zone.
+    pub zone: Option<String>,
+    /// Names what they signed in with; not secret.
+    pub session_hash: String,
+    /// What their forms must bring.
+    pub csrf: String,
+}
+
+/// How long a session at the gateway is asked for, and how long before its end it is asked for anew, seconds.
+const GATEWAY_SESSION: u32 = 1_800;
+const MARGIN: i64 = 300;
+/// Sessions at the gateway that are remembered before those that ended are forgotten.
+const REMEMBERED: usize = 1_000;
+
+impl FromRequestParts<State> for Person {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Person, WebError> {
+        match Person::of(parts, state).await? {
+            Some(person) => Ok(person),
+            None => {
+                let wanted = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+                let next = if parts.method == Method::GET { wanted } else { "/leases".to_owned() };
+                Err(WebError::SignIn { next })
+            }
+        }
+    }
+}
+
+/// For pages that anybody may open and that look different for somebody signed in.
+impl axum::extract::OptionalFromRequestParts<State> for Person {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Option<Person>, WebError> {
+        Person::of(parts, state).await
+    }
+}
+
+impl Person {
+    async fn of(parts: &mut Parts, state: &State) -> Result<Option<Person>, WebError> {
+        let Ok(site) = Site::from_request_parts(parts, state).await;
+        let Some(secret) = site.read_cookie(&parts.headers, COOKIE) else { return Ok(None) };
+        let Some((hash, session)) = session::find(&state.store, secret, state.clock.now()).await? else {
+            return Ok(None);
+        };
+        let id = format!("user::{}::{}", session.account, session.user);
+        let Some(user) = state.store.get::<User>(&id).await? else { return Ok(None) };
+        Ok(Some(Person::new(user.body, hash, session.csrf)))
+    }
+
+    /// This user, signed in with what `session_hash` names.
+    pub(super) fn new(user: User, session_hash: String, csrf: String) -> Person {
+        let name = if user.name.trim().is_empty() { user.email.clone() } else { user.name };
+        Person {
+            account: user.account,
+            user: user.user,
+            role: user.role,
+            name,
+            email: user.email,
+            zone: user.time_zone,
+            session_hash,
+            csrf,
+        }
+    }
+
+    /// Whether they are an admin.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    /// Only admins go on.
+    pub fn admin(&self) -> Result<(), WebError> {
+        if self.is_admin() { Ok(()) } else { Err(WebError::Forbidden("this page is for admins".to_owned())) }
+    }
+
+    /// Their name at the gateway, which `updated_by` must hold.
+    pub fn gateway_name(&self) -> String {
+        User::gateway_name(&self.account, &self.user)
+    }
+
+    /// Their own session at the gateway, so that the access rules judge what they do.
+    pub async fn session(&self, state: &State) -> Result<Session, WebError> {
+        let now = state.clock.now();
+        {
+            let mut known = state.gateway_sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() > REMEMBERED {
+                known.retain(|_, (_, until)| *until > now);
+            }
+            if let Some((session, until)) = known.get(&self.session_hash)
+                && *until > now
+            {
+                return Ok(session.clone());
+            }
+        }
+        let session = state.store.session(&self.gateway_name(), GATEWAY_SESSION).await?;
+        let until = now.plus(i64::from(GATEWAY_SESSION) - MARGIN);
+        let mut known = state.gateway_sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(self.session_hash.clone(), (session.clone(), until));
+        Ok(session)
+    }
+}
+
+impl State {
+    /// Forgets the sessions at the gateway that these names stand for.
+    pub(super) fn forget(&self, hashes: &[String]) {
+        let mut known = self.gateway_sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|hash, _| !hashes.contains(hash));
+    }
+}

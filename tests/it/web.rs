@@ -1,0 +1,87 @@
+//! The pages as people meet them.
+
+use crate::app::{Setup, TestApp};
+use reqwest::{Method, StatusCode};
+
+#[tokio::test]
+async fn who_is_not_signed_in_is_asked_to_and_comes_back_to_the_page() {
+    let app = TestApp::start(Setup::default()).await;
+    let browser = app.browser();
+    let page = browser.get("/leases?a=1").await;
+    assert_eq!((page.status, page.location().as_str()), (StatusCode::SEE_OTHER, "/login?next=%2Fleases%3Fa%3D1"));
+    let page = browser.get("/login").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.words().contains("Signing in is not set up here yet"), "{}", page.words());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn every_page_forbids_inline_script_frames_and_caches() {
+    let app = TestApp::start(Setup::default()).await;
+    let lin = app.sign_in("lin").await;
+    for path in ["/leases", "/login", "/nowhere"] {
+        let page = lin.get(path).await;
+        let header =
+            |name: &str| page.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let policy = header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!((header("cache-control"), header("x-content-type-options")), ("no-store".into(), "nosniff".into()));
+        assert!(!page.text.contains("style=") && !page.text.contains("<script>"), "{path}");
+    }
+    let page = lin.get("/leases").await;
+    let css = page.text.split("href=\"").find(|part| part.starts_with("/static/zerocloud.")).unwrap();
+    let css = lin.get(css.split('"').next().unwrap()).await;
+    assert_eq!(css.headers["cache-control"], "public, max-age=31536000, immutable");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn signing_out_ends_every_session_of_that_person_and_nobody_elses() {
+    let app = TestApp::start(Setup::default()).await;
+    let (one, two, other) = (app.sign_in("lin").await, app.sign_in("lin").await, app.sign_in("max").await);
+    for browser in [&one, &two, &other] {
+        assert_eq!(browser.get("/leases").await.status, StatusCode::OK);
+    }
+    let page = one.act("/logout", &[]).await;
+    assert!(page.words().contains("You are signed out, on every device."), "{}", page.words());
+    assert_eq!(one.get("/leases").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(two.get("/leases").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(other.get("/leases").await.status, StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_without_the_sessions_secret_or_from_another_site_changes_nothing() {
+    let app = TestApp::start(Setup::default()).await;
+    let lin = app.sign_in("lin").await;
+    let csrf = lin.get("/leases").await.field("csrf");
+    let own = app.web.clone();
+    let body = Some(format!("csrf={csrf}"));
+    for (headers, body) in [
+        (vec![("origin", own.as_str())], None),
+        (vec![("origin", own.as_str())], Some("csrf=guess".to_owned())),
+        (vec![("origin", "https://evil.example")], body.clone()),
+        (vec![("sec-fetch-site", "cross-site")], body.clone()),
+        (vec![("origin", "null")], body.clone()),
+    ] {
+        let page = lin.send(Method::POST, "/logout", &headers, body).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{headers:?}");
+        assert!(page.words().contains("This form is not from a page that is still good"), "{}", page.words());
+    }
+    assert_eq!(lin.get("/leases").await.status, StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time_and_with_its_person() {
+    let app = TestApp::start(Setup::default()).await;
+    let (lin, max) = (app.sign_in("lin").await, app.sign_in("max").await);
+    let user = app.store.get::<serde_json::Value>("user::bigdb::max").await.unwrap().unwrap();
+    app.store.delete("user::bigdb::max", &user.rev.unwrap()).await.unwrap();
+    assert_eq!(max.get("/leases").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(lin.get("/leases").await.status, StatusCode::OK);
+    app.advance(43_201);
+    assert_eq!(lin.get("/leases").await.status, StatusCode::SEE_OTHER);
+    app.stop().await;
+}
