@@ -72,7 +72,13 @@ resource "aws_iam_role_policy" "see" {
     Statement = [{
       Sid      = "See"
       Effect   = "Allow"
-      Action   = ["ec2:DescribeInstanceAttribute", "ec2:DescribeInstances", "ec2:DescribeRegions", "ec2:DescribeSpotInstanceRequests"]
+      Action = [
+        "ec2:DescribeInstanceAttribute",
+        "ec2:DescribeInstances",
+        "ec2:DescribeRegions",
+        "ec2:DescribeSpotInstanceRequests",
+        "ec2:DescribeVolumes",
+      ]
       Resource = "*"
     }]
   })

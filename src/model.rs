@@ -22,7 +22,7 @@ pub use lease::{
 pub use notice::{Notice, NoticeKind, NoticeStatus, address_hash};
 pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
-pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState};
+pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
 
 /// The version of the document shapes that this program writes.

@@ -2,22 +2,29 @@
 //! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
 //! copy that waits to lead, too. Knows nothing of AWS and of the stages.
 
+mod api;
 mod assets;
 mod card;
+pub mod chart;
+pub mod cost;
 mod error;
 mod form;
 mod headers;
+mod hooks;
 mod html;
 mod lease;
 mod leases;
 mod limits;
 mod link;
 mod person;
+pub mod prices;
 pub mod session;
 pub mod setup;
 pub mod signin;
 mod site;
 pub mod wishes;
+mod sync;
+pub mod token;
 
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
@@ -32,10 +39,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +69,11 @@ pub struct Shared {
     /// Cancelled when streams should end, so that the server can stop.
     pub stop: CancellationToken,
     limits: limits::Limits,
+    /// Calls that are passed on to the gateway.
+    feeds: reqwest::Client,
+    certificates: hooks::Certificates,
+    /// With when they were read.
+    prices: Mutex<Option<(crate::model::Time, Arc<prices::Prices>)>>,
     /// People's sessions at the gateway, by the hash of what they signed in with.
     gateway_sessions: Mutex<HashMap<String, (Session, crate::model::Time)>>,
 }
@@ -76,6 +88,8 @@ impl std::ops::Deref for State {
 /// Limits for every request: forms are small, and nobody waits longer.
 const MOST_BYTES: usize = 256 * 1024;
 const LONGEST: Duration = Duration::from_secs(30);
+/// What a phone may send at once: the gateway takes documents of 20 MiB.
+const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
 
 impl State {
     /// Over these documents; no call is made yet.
@@ -92,14 +106,48 @@ impl State {
             .timeout(Duration::from_secs(10))
             .build()?;
         let limits = limits::Limits::default();
-        let gateway_sessions = Mutex::default();
-        Ok(State(Arc::new(Shared { store, index, clock, settings, http, stop, limits, gateway_sessions })))
+        let (gateway_sessions, certificates) = (Mutex::default(), hooks::Certificates::default());
+        let feeds = sync::client()?;
+        Ok(State(Arc::new(Shared {
+            store,
+            index,
+            clock,
+            settings,
+            http,
+            stop,
+            limits,
+            feeds,
+            certificates,
+            prices: Mutex::default(),
+            gateway_sessions,
+        })))
+    }
+}
+
+/// How long prices are kept before the documents are asked again, seconds.
+const PRICES_KEPT: i64 = 60;
+
+impl State {
+    /// What machines cost, a minute behind the documents at most.
+    pub async fn prices(&self) -> Result<Arc<prices::Prices>, WebError> {
+        let now = self.clock.now();
+        {
+            let known = self.prices.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((at, prices)) = known.as_ref()
+                && now.seconds_since(*at) < PRICES_KEPT
+            {
+                return Ok(Arc::clone(prices));
+            }
+        }
+        let prices = Arc::new(prices::Prices::load(&self.store).await?);
+        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&prices)));
+        Ok(prices)
     }
 }
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(services()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.
@@ -120,6 +168,23 @@ fn pages(state: &State) -> Router<State> {
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
         .layer(from_fn_with_state(state.clone(), error::as_page))
         .layer(from_fn(headers::private))
+}
+
+/// What answers programs.
+fn services() -> Router<State> {
+    let calls = api::router()
+        .route("/hooks/ses", post(hooks::post))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
+        .layer(RequestBodyLimitLayer::new(MOST_BYTES))
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    // Feeds have no end; the gateway has its own limits.
+    let sync = Router::new()
+        .route("/sync", any(sync::pass))
+        .route("/sync/", any(sync::pass))
+        .route("/sync/{*path}", any(sync::pass))
+        .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
 }
 
 /// Serves until `shutdown`; requests under way are finished.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
 mod app;
+mod bounces;
 mod browser;
 mod crash;
 mod detection;
@@ -16,6 +17,7 @@ mod program;
 mod reaping;
 mod rules;
 mod store;
+mod sync;
 mod tidy;
 mod views;
 mod web;
