@@ -44,21 +44,23 @@ soak: fresh
 	cargo test --workspace --locked --lib -- --ignored many_busy_years
 
 # The demo: zerocloud from end to end on this machine, against moto. ONCE=1 runs one whole life and exits 0 only if all went
-# as expected; BREAK=detector, notifier or reaper breaks that part and must fail. ZEROCLOUD_BIN=path skips the build.
+# as expected; BREAK=detector, notifier or reaper breaks that part and must fail. ZEROCLOUD_BIN=path and GITHUB_BIN=path skip the build.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= $(HOME)/.cache/zerocloud/venv
 TEST_VENV ?= $(HOME)/.cache/zerocloud/test-venv
 ZEROCLOUD_BIN ?=
+GITHUB_BIN ?=
 
 # exec: a signal to make reaches the demo, which ends what it started.
 demo: venv $(if $(ZEROCLOUD_BIN),,demo-binary)
 	@exec $(VENV)/bin/python -m demo --zerocloud "$(or $(ZEROCLOUD_BIN),$(CARGO_TARGET_DIR)/debug/zerocloud)" \
+		--github "$(or $(GITHUB_BIN),$(CARGO_TARGET_DIR)/debug/github-double)" \
 		$(if $(filter-out 0,$(ONCE)),--once) $(if $(BREAK),--break "$(BREAK)")
 
 demo-binary: fresh
 	@if [ ! -e $(CARGO_TARGET_DIR)/debug/zerocloud ]; then \
 		echo "Building zerocloud. The first build compiles aws-sdk-ec2: about 10 minutes on two cores."; fi
-	cargo build --locked --bin zerocloud
+	cargo build --workspace --locked --bin zerocloud --bin github-double
 
 # Outside the clone too, and made anew only when the list of packages changes.
 define make_venv

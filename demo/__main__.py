@@ -21,12 +21,14 @@ def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--zerocloud", type=Path, required=True, help="the program")
+    parser.add_argument("--github", type=Path, required=True, help="the stand-in for GitHub")
     parser.add_argument("--once", action="store_true", help="one whole life, then the verdict")
     parser.add_argument("--break", dest="broken", choices=sorted(BREAKS), help="break this part; implies --once")
     arguments = parser.parse_args()
-    zerocloud = arguments.zerocloud.absolute()
-    if not os.access(zerocloud, os.X_OK):
-        parser.error(f"{zerocloud} is not a program; `make demo` builds it")
+    zerocloud, github = arguments.zerocloud.absolute(), arguments.github.absolute()
+    for program in (zerocloud, github):
+        if not os.access(program, os.X_OK):
+            parser.error(f"{program} is not a program; `make demo` builds it")
     if shutil.which("curl") is None:
         parser.error("curl is missing; it renews a lease in the demo")
     for name in [name for name in os.environ if name.startswith(("AWS_", "ZEROCLOUD_"))]:
@@ -34,7 +36,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        return run(zerocloud, arguments.once or arguments.broken is not None, arguments.broken)
+        return run(zerocloud, github, arguments.once or arguments.broken is not None, arguments.broken)
     except KeyboardInterrupt:
         print("\nEnding what the demo started.")
         return 130 if arguments.once or arguments.broken else 0

@@ -21,9 +21,21 @@ class Urls:
     """moto again, for SES: apart, so that reading the mailbox does not dump all of EC2."""
     public: str
     admin: str
+    pages: str
+    """zerocloud's own, for people."""
+    github: str
+    """The stand-in for GitHub."""
 
 
-def write(path: Path, urls: Urls, data: Path, ec2_endpoint: str) -> None:
+@dataclass(frozen=True)
+class App:
+    """zerocloud as GitHub knows it."""
+
+    client_id: str
+    client_secret: str
+
+
+def write(path: Path, urls: Urls, app: App, data: Path, ec2_endpoint: str) -> None:
     """Writes the file; `ec2_endpoint` is moto's, unless a break puts something else there."""
     path.write_text(
         f"""\
@@ -49,6 +61,13 @@ schedule:
   poll: "*/2 * * * * *"
   sweep: "*/2 * * * * *"
   outbox: "*/2 * * * * *"
+web:
+  listen: {urls.pages.removeprefix("http://")}
+  public_url: {urls.pages}
+  github:                          # a stand-in that asks who you are; with GitHub itself leave base_url out
+    base_url: {urls.github}
+    client_id: {app.client_id}
+    client_secret: {app.client_secret}
 accounts:
   - id: {ACCOUNT}
     name: BigDB
@@ -68,6 +87,19 @@ accounts:
     users:
 {"".join(_users())}"""
     )
+
+
+def github_people() -> list[dict[str, object]]:
+    """Who can sign in, as the stand-in for GitHub reads them."""
+    return [
+        {
+            "id": number,
+            "login": user.github_login,
+            "name": user.name,
+            "emails": [{"email": user.email, "primary": True, "verified": True}],
+        }
+        for number, user in enumerate(USERS, 1001)
+    ]
 
 
 def _aws_accounts() -> list[str]:

@@ -24,6 +24,8 @@ class Notice:
     """The end that it names, as Unix seconds."""
     commands: tuple[str, ...]
     """What its reader can run."""
+    links: tuple[tuple[str, str], ...]
+    """What its reader can open: label and address."""
     seen_at: float
     """When the demo found it, as Unix seconds: SES had accepted it by then."""
 
@@ -83,7 +85,7 @@ def _notice(card: _Card, to: str, now: float) -> Notice:
         why = re.search(r"\(([^)]+)\)", card.lead)
         kind = f"held ({why[1]})" if why else "held"
     end = card.rows.get("Lease ends") or card.rows.get("Terminated")
-    return Notice(to, card.rows.get("Instance", "?"), kind, _time(end), tuple(card.commands), now)
+    return Notice(to, card.rows.get("Instance", "?"), kind, _time(end), tuple(card.commands), tuple(card.links), now)
 
 
 def _time(text: str | None) -> float | None:
@@ -101,10 +103,11 @@ class _Card:
         self.lead = ""
         self.rows: dict[str, str] = {}
         self.commands: list[str] = []
+        self.links: list[tuple[str, str]] = []
 
 
 class _Cards(HTMLParser):
-    """Collects cards: a heading, a sentence, a table of two columns, and commands."""
+    """Collects cards: a heading, a sentence, a table of two columns, commands and links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,12 +115,15 @@ class _Cards(HTMLParser):
         self.inside = ""
         self.text = ""
         self.label = ""
+        self.address = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         classes = (dict(attrs).get("class") or "").split()
         if tag == "div" and "card" in classes:
             self.cards.append(_Card())
         self.inside = "code" if "code" in classes else tag
+        if tag == "a":
+            self.address = dict(attrs).get("href") or ""
         self.text = ""
 
     def handle_data(self, data: str) -> None:
@@ -129,7 +135,9 @@ class _Cards(HTMLParser):
         if not self.cards or not text:
             return
         card = self.cards[-1]
-        if tag == "h1":
+        if tag == "a" and "/l/" in self.address:
+            card.links.append((text, self.address))
+        elif tag == "h1":
             card.headline = text
         elif tag == "p" and not card.lead:
             card.lead = text

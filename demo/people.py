@@ -1,4 +1,5 @@
-"""What people do during the demo: renew by command line and by curl, launch one more, terminate one by themselves."""
+"""What people do during the demo: renew by command line, by curl and by the link in a mail, sign in, launch one more,
+terminate one by themselves."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from demo.browser import Browser
 from demo.checker import History
 from demo.config import ACCOUNT, Urls
 from demo.processes import Failure
-from demo.seed import ADA, BY_CLI, BY_CURL, LATE, VANISHES
+from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, LATE, VANISHES, User
 from demo.watch import Watch
 
 RENEWED_FOR = 240
@@ -36,6 +38,8 @@ class People:
         """Everything, one after another."""
         self.renew_by_command(watch.histories[BY_CLI])
         self.renew_by_curl(watch.histories[BY_CURL])
+        self.renew_by_link(watch.histories[BY_LINK])
+        self.look(ADA, watch.histories[BY_CURL])
         vanishing = watch.histories[VANISHES]
         watch.cloud.terminate(vanishing.machine, vanishing.id)
         self.say("by hand", f"{VANISHES} was terminated in EC2, behind zerocloud's back")
@@ -44,16 +48,21 @@ class People:
         self.say("by hand", f"{LATE.name} was launched")
 
     def renew_by_command(self, history: History) -> None:
-        """`zerocloud renew TOKEN`, as the mail says."""
-        offers = [command for notice in history.told("first") for command in notice.commands]
-        offer = next((one.split() for one in offers if one.startswith("zerocloud renew ")), None)
-        if offer is None:
-            raise Failure(f"the mail about {history.machine.name} offers no command to renew it")
-        command = [str(self.zerocloud), "--config", str(self.config), *offer[1:], "--for", f"{RENEWED_FOR}s"]
+        """`zerocloud renew TOKEN`, with the token of the mail's link."""
+        token = self.link(history).rpartition("/")[2]
+        command = [str(self.zerocloud), "--config", str(self.config), "renew", token, "--for", f"{RENEWED_FOR}s"]
         self.say("renewing", f"{history.machine.name}: zerocloud renew TOKEN --for {RENEWED_FOR}s")
         answer = _run(command)
         self.say("answer", answer)
         history.granted = _time(next(word for word in answer.split() if word.startswith("20")))
+
+    def link(self, history: History) -> str:
+        """Where the first mail about it can be answered with a renewal."""
+        links = [link for notice in history.told("first") for link in notice.links]
+        address = next((address for label, address in links if label.startswith("Renew")), None)
+        if address is None:
+            raise Failure(f"the mail about {history.machine.name} has no link to renew it")
+        return address
 
     def renew_by_curl(self, history: History) -> None:
         """A `request` document, put on the public port with the owner's own session."""
@@ -87,8 +96,29 @@ class People:
             time.sleep(0.2)
         raise Failure(f"the request {id} was not answered within 30 s")
 
+    def renew_by_link(self, history: History) -> None:
+        """The button of the page that the mail's link opens; nobody signs in."""
+        address = self.link(history)
+        browser = Browser()
+        page = browser.open(address)
+        self.say("renewing", f"{history.machine.name}: the button of {address.rpartition('/')[0]}/TOKEN")
+        asked = time.time()
+        page = browser.press(page, "Renew", **{"for": str(RENEWED_FOR)})
+        if "renewed" not in page.text.lower():
+            raise Failure(f"{page.url} does not say that it is renewed: {page.text[:300]}")
+        history.granted = asked + RENEWED_FOR - 1
+
+    def look(self, user: User, history: History) -> None:
+        """Signs in with the stand-in for GitHub and finds an instance among `my leases`."""
+        browser = Browser()
+        page = browser.press(browser.open(f"{self.urls.pages}/"), "Continue with GitHub")
+        page = browser.press(page, user.name)
+        if history.machine.name not in page.text:
+            raise Failure(f"{user.name} does not see {history.machine.name} at {page.url}: {page.text[:300]}")
+        self.say("signed in", f"{user.name} sees {history.machine.name} at {page.url}")
+
     def session(self, name: str) -> str:
-        """A cookie for that person. Signing in by GitHub needs GitHub; the admin port makes a session without it."""
+        """A cookie for that person at the gateway, made on its admin port."""
         body = json.dumps({"name": name, "ttl": 600}).encode()
         headers = {"Content-Type": "application/json"}
         ask = urllib.request.Request(f"{self.urls.admin}/zerocloud/_session", body, headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -85,6 +86,17 @@ class Processes:
             except OSError:
                 time.sleep(0.1)
         raise Failure(f"{name} does not answer at {url} after {seconds:.0f} s")
+
+    def until_said(self, name: str, seconds: float) -> dict[str, str]:
+        """Waits for the line of JSON that it prints when it is ready."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.alive()
+            lines = self.tail(name, 1)
+            if lines and lines[0].startswith("{") and lines[0].endswith("}"):
+                return dict(json.loads(lines[0]))
+            time.sleep(0.1)
+        raise Failure(f"{name} does not say that it is ready after {seconds:.0f} s")
 
     def __enter__(self) -> Self:
         return self

@@ -62,6 +62,8 @@ def hints(people: People, log: Path) -> None:
     cookie = people.session(f"bigdb.{ADA.id}")
     print(
         f"""
+  Open {urls.pages}/ and choose who you are; max and ops are admins.
+
   people's port   {urls.public}/zerocloud/
   service's port  {urls.admin}/zerocloud/
   EC2 (moto)      {urls.ec2}/moto-api/

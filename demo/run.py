@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from demo import config, report
 from demo.breaks import BREAKS
 from demo.cloud import Cloud
-from demo.config import Urls
+from demo.config import App, Urls
 from demo.mailbox import Mailbox
 from demo.people import People
 from demo.processes import Failure, Processes, free_ports
@@ -35,14 +36,16 @@ SHOWN = 20
 class Run:
     """Everything that one run holds."""
 
-    def __init__(self, zerocloud: Path, folder: Path, processes: Processes, broken: str | None) -> None:
+    def __init__(
+        self, zerocloud: Path, github: Path, folder: Path, processes: Processes, broken: str | None
+    ) -> None:
         self.zerocloud = zerocloud
+        self.github = github
         self.folder = folder
         self.processes = processes
         self.broken = broken
-        ec2, mail, public, admin, self.nobody = free_ports(5)
-        local = "http://127.0.0.1:"
-        self.urls = Urls(f"{local}{ec2}", f"{local}{mail}", f"{local}{public}", f"{local}{admin}")
+        *ports, self.nobody = free_ports(7)
+        self.urls = Urls(*(f"http://127.0.0.1:{port}" for port in ports))
         self.config = folder / "config.yml"
         self.story = Story(self.urls)
         self.people = People(zerocloud, self.config, self.urls, self.story.say)
@@ -63,17 +66,27 @@ class Run:
         cloud.launch_all(seed)
         self.watch = Watch(cloud, Mailbox(self.urls.mail), seed)
         self.story.say("seeded", f"{len(seed)} instances in two AWS accounts and three regions")
-        self.start_zerocloud()
+        self.start_zerocloud(self.start_github())
 
-    def start_zerocloud(self) -> None:
+    def start_github(self) -> App:
+        """The stand-in that people sign in with."""
+        people = self.folder / "people.json"
+        people.write_text(json.dumps(config.github_people()))
+        port = self.urls.github.rpartition(":")[2]
+        self.processes.start("github", str(self.github), "--port", port, "--people", str(people))
+        said = self.processes.until_said("github", 30)
+        return App(said["client_id"], said["client_secret"])
+
+    def start_zerocloud(self, app: App) -> None:
         """With the embedded gateway."""
         ec2 = self.urls.ec2 if self.broken != "detector" else f"http://127.0.0.1:{self.nobody}"
-        config.write(self.config, self.urls, self.folder / "data", ec2)
+        config.write(self.config, self.urls, app, self.folder / "data", ec2)
         # Colours do not belong into a file.
         command = [str(self.zerocloud), "--config", str(self.config), "serve"]
         self.processes.start("zerocloud", *command, env={"NO_COLOR": "1"})
         self.processes.until_ready("zerocloud", f"{self.urls.admin}/zerocloud/", 60)
-        self.story.say("serving", f"{self.urls.public} for people, {self.urls.admin} for the service")
+        self.processes.until_ready("zerocloud", f"{self.urls.pages}/login", 60)
+        self.story.say("serving", f"pages at {self.urls.pages}, documents at {self.urls.public}")
         if self.broken == "reaper":
             pause = [*command[:-1], "pause", "--all", "--reason", "a broken reaper"]
             subprocess.run(pause, timeout=60, check=True)
@@ -162,10 +175,10 @@ class Run:
             time.sleep(TICK)
 
 
-def run(zerocloud: Path, once: bool, broken: str | None) -> int:
+def run(zerocloud: Path, github: Path, once: bool, broken: str | None) -> int:
     """The exit code: 0 when all went as expected, and in a run that stays, when it was ended by Ctrl-C."""
     with tempfile.TemporaryDirectory(prefix="zerocloud-demo-") as folder, Processes(Path(folder)) as processes:
-        one = Run(zerocloud, Path(folder), processes, broken)
+        one = Run(zerocloud, github, Path(folder), processes, broken)
         if broken:
             one.story.say("broken", f"{broken}: {BREAKS[broken].how}")
         try:

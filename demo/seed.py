@@ -116,6 +116,7 @@ def _special() -> list[Machine]:
         Machine("long-3", DEV, west, ada, Fate.KEPT, {**by_ada, "lease": "10m"}),
         Machine("train-2", DEV, eu, ada, Fate.RENEWED, by_ada),
         Machine("train-5", TEST, eu, ada, Fate.RENEWED, by_ada),
+        Machine("train-6", TEST, west, lin, Fate.RENEWED, by_lin),
         Machine("parked-2", DEV, eu, lin, Fate.PARKED, by_lin),
         Machine("brief-3", DEV, west, lin, Fate.VANISHED, by_lin),
     ]
@@ -128,8 +129,8 @@ def machines() -> list[Machine]:
     return common + _special()
 
 
-BY_CLI, BY_CURL, VANISHES = "train-2", "train-5", "brief-3"
-"""Renewed by `zerocloud renew`, renewed by curl, terminated while zerocloud runs."""
+BY_CLI, BY_CURL, BY_LINK, VANISHES = "train-2", "train-5", "train-6", "brief-3"
+"""Renewed by `zerocloud renew`, by curl, by the link in the mail; terminated while zerocloud runs."""
 
 LATE = Machine("late-1", DEV, REGIONS[0], frozenset({ADA.email}), Fate.ENDED, {"owner": f"@{ADA.github_login}"})
 """Launched while zerocloud runs."""

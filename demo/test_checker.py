@@ -20,7 +20,7 @@ def machine(fate: Fate, **more: object) -> Machine:
 
 
 def notice(kind: str, to: str = ADA.email, at: float | None = None, end: float = EXPIRES) -> Notice:
-    return Notice(to, "i-1", kind, end, (), AT.get(kind, 110.0) if at is None else at)
+    return Notice(to, "i-1", kind, end, (), (), AT.get(kind, 110.0) if at is None else at)
 
 
 def life(fate: Fate, *kinds: str, **more: object) -> History:

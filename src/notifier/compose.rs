@@ -45,6 +45,7 @@ pub(super) fn compose(told: &[Told], context: &Context<'_>) -> anyhow::Result<Co
         intro => format!("{hello} {}", intro(shown.len())),
         footer => footer(told),
         has_actions => items.iter().any(Item::has_actions),
+        has_links => items.iter().any(Item::has_links),
         items,
     };
     let wants_html = reader.and_then(|user| user.mail_format.as_deref()) != Some("text");

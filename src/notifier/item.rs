@@ -62,6 +62,11 @@ impl Item {
     pub(super) fn has_actions(&self) -> bool {
         !self.actions.is_empty()
     }
+
+    /// Whether its acts are links to pages.
+    pub(super) fn has_links(&self) -> bool {
+        self.actions.iter().any(|choice| choice.link.is_some())
+    }
 }
 
 /// What the sentences need, looked up once.
