@@ -28,10 +28,10 @@ RUN groupadd --system --gid 10001 zerocloud && \
 COPY --from=build /out/zerocloud /usr/local/bin/zerocloud
 # config.yml is looked for here, so that `docker compose exec zerocloud zerocloud doctor` needs no more words.
 WORKDIR /etc/zerocloud
-ENV ZEROCLOUD_STORE_DATA=/var/lib/zerocloud ZEROCLOUD_STORE_PUBLIC=0.0.0.0:4984
+ENV ZEROCLOUD_STORE_DATA=/var/lib/zerocloud ZEROCLOUD_STORE_PUBLIC=0.0.0.0:4984 ZEROCLOUD_WEB_LISTEN=0.0.0.0:8080
 USER 10001:10001
 VOLUME /var/lib/zerocloud
-EXPOSE 4984
+EXPOSE 8080 4984
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=3m --retries=3 CMD ["zerocloud", "health"]
 ENTRYPOINT ["zerocloud"]

@@ -103,7 +103,7 @@ func TestNoAdminPortAndNoDatabasePortIsPublished(t *testing.T) {
 		}
 	}
 	expected := map[string][]uint32{
-		"zerocloud-embedded": {4984}, "sync-gateway": {4984}, "proxy": {80, 443, 443},
+		"zerocloud": {8080}, "zerocloud-embedded": {8080, 4984}, "sync-gateway": {4984}, "proxy": {80, 443, 443},
 	}
 	if !maps.EqualFunc(published, expected, slices.Equal) {
 		t.Errorf("published: %v, expected: %v", published, expected)

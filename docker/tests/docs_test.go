@@ -93,7 +93,7 @@ func TestTheManualNamesServicesVolumesAndVariablesThatExist(t *testing.T) {
 			t.Errorf("docker/init.sh knows no %s", name[1])
 		}
 	}
-	for _, name := range []string{"PUBLIC_BIND", "PUBLIC_PORT", "SITE_ADDRESS"} {
+	for _, name := range []string{"PUBLIC_BIND", "PUBLIC_PORT", "WEB_PORT", "SITE_ADDRESS"} {
 		if !strings.Contains(compose, "${"+name+":-") || !strings.Contains(text, name) {
 			t.Errorf("%s should stand in the manual and in docker-compose.yml", name)
 		}

@@ -81,8 +81,10 @@ func TestTheImageHoldsSettingsThatExistAndNoSecret(t *testing.T) {
 	if data := values["ZEROCLOUD_STORE_DATA"]; !slices.Equal(only(t, "VOLUME"), []string{data}) {
 		t.Errorf("data goes to %s, the volume is %v", data, only(t, "VOLUME"))
 	}
-	if _, port, _ := strings.Cut(values["ZEROCLOUD_STORE_PUBLIC"], ":"); !slices.Equal(only(t, "EXPOSE"), []string{port}) {
-		t.Errorf("listens on %s, exposes %v", port, only(t, "EXPOSE"))
+	_, pages, _ := strings.Cut(values["ZEROCLOUD_WEB_LISTEN"], ":")
+	_, public, _ := strings.Cut(values["ZEROCLOUD_STORE_PUBLIC"], ":")
+	if ports := []string{pages, public}; !slices.Equal(only(t, "EXPOSE"), ports) {
+		t.Errorf("listens on %v, exposes %v", ports, only(t, "EXPOSE"))
 	}
 	for _, mount := range all(t).Services["zerocloud-embedded"].Volumes {
 		if mount.Target != values["ZEROCLOUD_STORE_DATA"] && mount.Target != only(t, "WORKDIR")[1]+"/config.yml" {

@@ -59,13 +59,13 @@ func freePorts(t *testing.T) (ports [3]string) {
 	return ports
 }
 
-// start runs the file with the upstream, the ports and the home of this test in place of the container's.
-func start(t *testing.T, upstream string) (site, health string) {
+// start runs the file with the upstreams, the ports and the home of this test in place of the container's.
+func start(t *testing.T, pages, gateway string) (site, health string) {
 	t.Helper()
 	ports := freePorts(t)
 	text := read(t, "docker/Caddyfile")
 	for from, to := range map[string]string{
-		"public-gateway:4984": upstream, ":2020": ":" + ports[2],
+		"pages:8080": pages, "public-gateway:4984": gateway, ":2020": ":" + ports[2],
 		"\tadmin off\n": "\tadmin off\n\thttps_port " + ports[0] + "\n\thttp_port " + ports[1] +
 			"\n\tdefault_bind 127.0.0.1\n\tskip_install_trust\n\tpersist_config off\n",
 	} {
@@ -107,13 +107,9 @@ func client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: trust, DialContext: dial}, Timeout: 30 * time.Second}
 }
 
-func TestPeopleReachTheGatewayOverTLSAndFeedsFlow(t *testing.T) {
+func TestPeopleReachPagesAndGatewayOverTLSAndFeedsFlow(t *testing.T) {
 	next := make(chan struct{})
 	gateway := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, request *http.Request) {
-		if request.URL.Path != "/zerocloud/_changes" {
-			fmt.Fprint(to, request.Host)
-			return
-		}
 		for line := range 2 {
 			fmt.Fprintf(to, "line %d\n", line)
 			to.(http.Flusher).Flush()
@@ -121,7 +117,11 @@ func TestPeopleReachTheGatewayOverTLSAndFeedsFlow(t *testing.T) {
 		}
 	}))
 	defer gateway.Close()
-	site, health := start(t, gateway.Listener.Addr().String())
+	pages := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, request *http.Request) {
+		fmt.Fprint(to, request.Host, " ", request.Header.Get("X-Forwarded-Proto"))
+	}))
+	defer pages.Close()
+	site, health := start(t, pages.Listener.Addr().String(), gateway.Listener.Addr().String())
 	people := client()
 	reply, err := people.Get(health)
 	if err != nil || reply.StatusCode != 200 {
@@ -137,8 +137,8 @@ func TestPeopleReachTheGatewayOverTLSAndFeedsFlow(t *testing.T) {
 		}
 	}
 	body, _ := io.ReadAll(reply.Body)
-	if host := strings.TrimPrefix(site, "https://"); string(body) != host || reply.TLS.PeerCertificates[0].VerifyHostname("localhost") != nil {
-		t.Errorf("the gateway was asked as %s", body)
+	if host := strings.TrimPrefix(site, "https://"); string(body) != host+" https" || reply.TLS.PeerCertificates[0].VerifyHostname("localhost") != nil {
+		t.Errorf("the pages were asked as %s", body)
 	}
 	reply, err = people.Get(site + "/zerocloud/_changes")
 	if err != nil {
