@@ -231,3 +231,24 @@ impl Store {
         self.writer.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Live;
+
+    #[test]
+    fn followers_sleep_through_commits_that_tell_them_nothing() {
+        let live = Live::new(1, 5, 0);
+        let mut follower = live.subscribe();
+        let mut woken = |seq, epoch| {
+            live.publish(seq, epoch, Some(Vec::new()));
+            let woken = follower.has_changed().unwrap_or(false);
+            follower.borrow_and_update();
+            woken
+        };
+        assert!(!woken(5, 0), "a login, a checkpoint");
+        assert!(woken(6, 0), "a document");
+        assert!(woken(6, 1), "a grant");
+        assert_eq!(live.seq(), 6);
+    }
+}
