@@ -76,8 +76,9 @@ impl Live {
         self.seq.send_modify(|_| {});
     }
 
-    fn is_followed(&self) -> bool {
-        self.seq.receiver_count() > 0
+    /// How many wait for commits.
+    pub fn followers(&self) -> usize {
+        self.seq.receiver_count()
     }
 
     fn publish(&self, seq: i64, epoch: i64, changes: Option<Vec<DocRow>>) {
