@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use gateway_load::lease;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -39,11 +39,12 @@ fn documents(c: &mut Criterion) {
     let mut group = c.benchmark_group("documents");
     group.throughput(Throughput::Elements(500)).sample_size(20);
     group.bench_function("500 stored and synced", |b| {
-        b.iter(|| {
-            let docs: Vec<String> = (next..next + BATCH).map(lease::with_id).collect();
+        let fresh = || {
             next += BATCH;
-            runtime.block_on(inside.bulk(&docs)).expect("stored")
-        });
+            (next - BATCH..next).map(lease::with_id).collect::<Vec<String>>()
+        };
+        let store = |docs: Vec<String>| runtime.block_on(inside.bulk(&docs)).expect("stored");
+        b.iter_batched(fresh, store, BatchSize::PerIteration);
     });
     group.bench_function("500 of a feed", |b| b.iter(|| inside.changes(BATCH).expect("read")));
     group.throughput(Throughput::Elements(1));

@@ -76,8 +76,9 @@ impl Live {
         self.seq.send_modify(|_| {});
     }
 
-    fn is_followed(&self) -> bool {
-        self.seq.receiver_count() > 0
+    /// How many wait for commits.
+    pub fn followers(&self) -> usize {
+        self.seq.receiver_count()
     }
 
     fn publish(&self, seq: i64, epoch: i64, changes: Option<Vec<DocRow>>) {
@@ -229,5 +230,26 @@ impl Store {
     /// Finishes queued writes and closes the writer's connection.
     pub fn close(&self) {
         self.writer.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Live;
+
+    #[test]
+    fn followers_sleep_through_commits_that_tell_them_nothing() {
+        let live = Live::new(1, 5, 0);
+        let mut follower = live.subscribe();
+        let mut woken = |seq, epoch| {
+            live.publish(seq, epoch, Some(Vec::new()));
+            let woken = follower.has_changed().unwrap_or(false);
+            follower.borrow_and_update();
+            woken
+        };
+        assert!(!woken(5, 0), "a login, a checkpoint");
+        assert!(woken(6, 0), "a document");
+        assert!(woken(6, 1), "a grant");
+        assert_eq!(live.seq(), 6);
     }
 }

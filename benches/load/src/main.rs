@@ -25,8 +25,8 @@ enum Command {
         /// A sync function to measure besides the small one
         #[arg(long, value_name = "FILE")]
         sync: Option<PathBuf>,
-        /// Numbers of documents for the growth curve; add 1000000 for the long one
-        #[arg(long, value_delimiter = ',', default_value = "10000,30000,100000")]
+        /// Numbers of documents for the growth curve; the last one takes minutes and 6 GiB of temporary space
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
         sizes: Vec<usize>,
         /// Numbers of followers
         #[arg(long, value_delimiter = ',', default_value = "200,1000")]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ use crate::store::Store;
 
 /// Entries read at a time.
 const CHUNK: usize = 500;
+/// About what it takes to tell one follower of a change.
+const TELLING: Duration = Duration::from_micros(10);
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub struct Follower {
     cut: CancellationToken,
     shutdown: CancellationToken,
     quiet_since: Instant,
+    /// Whether there was a commit that was not looked at.
+    woken: bool,
     beat: Instant,
     /// State of users, roles and grants at the last look into the file.
     epoch: Option<i64>,
@@ -69,6 +75,7 @@ impl Follower {
             since: options.since,
             sent: 0,
             quiet_since: now,
+            woken: false,
             beat: now,
             epoch: None,
             sleep: Box::pin(tokio::time::sleep_until(now)),
@@ -139,11 +146,26 @@ impl Follower {
         self.cut.is_cancelled() || self.shutdown.is_cancelled()
     }
 
-    /// Waits for a commit, at most until the next heartbeat or the timeout.
+    /// Nobody is told of a next change before all can have been told of the last one: when changes come faster, several
+    /// are told at once, and the writers are not kept waiting.
+    async fn rest(&self) {
+        let followers = u32::try_from(self.db.live.followers()).unwrap_or(u32::MAX);
+        let rested = self.quiet_since + TELLING.saturating_mul(followers).min(LONGEST_REST);
+        if Instant::now() < rested {
+            tokio::time::sleep_until(rested).await;
+        }
+    }
+
+    /// Waits for a commit, at most until the next heartbeat or the timeout. May be dropped and called again.
     pub async fn wait(&mut self) -> Wake {
         loop {
             if self.is_cut() {
                 return Wake::Cut;
+            }
+            if self.woken {
+                self.rest().await;
+                self.woken = false;
+                return Wake::Commit;
             }
             let (at, wake) = match self.options.heartbeat {
                 Some(period) => (self.beat + period, Wake::Heartbeat),
@@ -156,8 +178,8 @@ impl Follower {
             tokio::select! {
                 biased;
                 changed = self.commits.changed() => match changed {
-                    Ok(()) if !self.is_cut() => return Wake::Commit,
-                    _ => return Wake::Cut,
+                    Ok(()) => self.woken = true,
+                    Err(_) => return Wake::Cut,
                 },
                 () = self.sleep.as_mut() => {
                     let now = Instant::now();

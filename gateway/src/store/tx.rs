@@ -140,7 +140,7 @@ impl<'w> Tx<'w> {
                 .optional()?;
             let (seq, epoch) = row.ok_or_else(|| Error::not_found("no such database"))?;
             let live = Arc::clone(live);
-            let (id, changes) = (live.id, live.is_followed().then(Vec::new));
+            let (id, changes) = (live.id, (live.followers() > 0).then(Vec::new));
             self.session.touched.insert(id, Touched { live, seq, epoch, changes, ended_session: false });
         }
         self.session.touched.get_mut(&live.id).ok_or(Error::Stopped)

@@ -198,6 +198,29 @@ async fn an_edit_reaches_a_follower_without_delay() {
 }
 
 /// A WebSocket feed for a user, its options sent.
+#[tokio::test]
+async fn changes_that_come_fast_reach_each_of_many_followers_in_order() {
+    const FOLLOWERS: usize = 150;
+    const CHANGES: usize = 40;
+    let app = TestApp::start().await;
+    app.user("ada", &["A"]).await;
+    let mut feeds = Vec::new();
+    for _ in 0..FOLLOWERS {
+        feeds.push(Lines::open(app.public("ada", Method::GET, "/_changes?feed=continuous")).await);
+    }
+    let wanted: Vec<String> = (0..CHANGES).map(|n| format!("d{n}")).collect();
+    for id in &wanted {
+        app.put(id, json!({"channels": ["A"]})).await;
+    }
+    for feed in &mut feeds {
+        let mut told = Vec::new();
+        while told.len() < CHANGES {
+            told.push(timeout(PATIENCE, feed.next()).await.expect("an entry"));
+        }
+        assert_eq!(ids(&told), wanted);
+    }
+}
+
 async fn websocket(
     app: &TestApp,
     user: &str,
