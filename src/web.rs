@@ -4,6 +4,7 @@
 
 mod assets;
 mod card;
+mod edit;
 mod error;
 mod form;
 mod headers;
@@ -12,8 +13,11 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod people;
 mod person;
+mod policy;
 pub mod session;
+mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
@@ -115,11 +119,23 @@ fn pages(state: &State) -> Router<State> {
         .route("/leases", get(leases::mine))
         .route("/leases/{key}", get(lease::page))
         .route("/leases/{key}/{act}", post(lease::act))
+        .route("/settings", get(settings::page).post(settings::save))
+        .merge(admin())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
         .layer(from_fn_with_state(state.clone(), error::as_page))
         .layer(from_fn(headers::private))
+}
+
+/// The pages of admins; each handler asks for one.
+fn admin() -> Router<State> {
+    Router::new()
+        .route("/people", get(people::page).post(people::invite))
+        .route("/people/{user}/role", post(people::role))
+        .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))
+        .route("/policy", get(policy::account_page).post(policy::account_save))
+        .route("/policy/{kind}/{id}", get(policy::page).post(policy::one_save))
 }
 
 /// Serves until `shutdown`; requests under way are finished.
