@@ -1,6 +1,7 @@
 //! What to do about one lease, and about many: pure functions of documents and a time. No I/O, clock or randomness.
 
 mod admit;
+mod apply;
 mod batch;
 mod decide;
 mod ends;

@@ -1,19 +1,30 @@
 //! The pages, the mail links and (`/api`) the REST API: what people meet. Reads and edits documents as the person who is signed
 //! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
-//! copy that waits to lead, too. Knows nothing of AWS and of the stages.
+//! copy that waits to lead, too. Knows nothing of AWS and of the stages; previews
+//! ask the reactor, which decides.
 
+mod admin;
 mod assets;
+mod card;
+mod edit;
 mod error;
 mod form;
 mod headers;
 mod html;
+mod lease;
 mod leases;
 mod limits;
+mod link;
+mod people;
 mod person;
 pub mod session;
-mod signin;
+mod settings;
+pub mod setup;
+pub mod signin;
 mod site;
+pub mod wishes;
 
+pub use admin::{Place, Polls};
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
 pub use person::Person;
@@ -33,6 +44,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -52,6 +64,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The section `web`.
     pub settings: WebSettings,
+    /// How the last poll went, as the copy that leads tells it.
+    pub polls: watch::Receiver<Polls>,
     /// Calls to GitHub.
     pub http: reqwest::Client,
     /// Cancelled when streams should end, so that the server can stop.
@@ -79,6 +93,7 @@ impl State {
         index: Index,
         clock: Clock,
         settings: WebSettings,
+        polls: watch::Receiver<Polls>,
         stop: CancellationToken,
     ) -> anyhow::Result<State> {
         let http = reqwest::Client::builder()
@@ -88,7 +103,7 @@ impl State {
             .build()?;
         let limits = limits::Limits::default();
         let gateway_sessions = Mutex::default();
-        Ok(State(Arc::new(Shared { store, index, clock, settings, http, stop, limits, gateway_sessions })))
+        Ok(State(Arc::new(Shared { store, index, clock, settings, polls, http, stop, limits, gateway_sessions })))
     }
 }
 
@@ -102,14 +117,30 @@ fn pages(state: &State) -> Router<State> {
     Router::new()
         .route("/", get(async || Redirect::to("/leases")))
         .route("/static/{file}", get(assets::get))
-        .route("/login", get(signin::page))
+        .route("/login", get(signin::page).post(signin::start))
+        .route("/login/callback", get(signin::callback_page))
+        .route("/setup/{token}", get(setup::page).post(setup::start))
         .route("/logout", post(signin::out))
+        .route("/l/{token}", get(link::page).post(link::act))
         .route("/leases", get(leases::mine))
+        .route("/leases/{key}", get(lease::page))
+        .route("/leases/{key}/{act}", post(lease::act))
+        .route("/settings", get(settings::page).post(settings::save))
+        .merge(people())
+        .merge(admin::routes())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
         .layer(from_fn_with_state(state.clone(), error::as_page))
         .layer(from_fn(headers::private))
+}
+
+/// The pages about people; each handler asks for an admin.
+fn people() -> Router<State> {
+    Router::new()
+        .route("/people", get(people::page).post(people::invite))
+        .route("/people/{user}/role", post(people::role))
+        .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))
 }
 
 /// Serves until `shutdown`; requests under way are finished.

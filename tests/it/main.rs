@@ -19,3 +19,5 @@ mod store;
 mod tidy;
 mod views;
 mod web;
+mod web_leases;
+mod web_signin;
