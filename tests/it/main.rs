@@ -19,5 +19,8 @@ mod store;
 mod tidy;
 mod views;
 mod web;
+mod web_access;
 mod web_leases;
+mod web_previews;
 mod web_signin;
+mod web_standing;
