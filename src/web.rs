@@ -2,10 +2,13 @@
 //! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
 //! copy that waits to lead, too. Knows nothing of AWS and of the stages.
 
+mod all;
 mod assets;
+mod aws;
 mod card;
 mod edit;
 mod error;
+mod events;
 mod form;
 mod headers;
 mod html;
@@ -21,6 +24,7 @@ mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
+mod status;
 pub mod wishes;
 
 pub use error::{Failure, WebError};
@@ -131,6 +135,15 @@ fn pages(state: &State) -> Router<State> {
 /// The pages of admins; each handler asks for one.
 fn admin() -> Router<State> {
     Router::new()
+        .route("/all", get(all::page).post(all::act))
+        .route("/all.csv", get(all::csv))
+        .route("/unowned", get(all::unowned))
+        .route("/aws-accounts", get(aws::page))
+        .route("/aws-accounts/{id}/stage/{stage}", get(aws::ask_stage).post(aws::stage))
+        .route("/aws-accounts/{id}/watch", post(aws::watch))
+        .route("/pause", post(aws::pause))
+        .route("/events", get(events::page))
+        .route("/status", get(status::page))
         .route("/people", get(people::page).post(people::invite))
         .route("/people/{user}/role", post(people::role))
         .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))

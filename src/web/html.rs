@@ -30,6 +30,11 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.add_template("policy.html", include_str!("templates/policy.html"))?;
     all.add_template("policy_preview.html", include_str!("templates/policy_preview.html"))?;
     all.add_template("settings.html", include_str!("templates/settings.html"))?;
+    all.add_template("all.html", include_str!("templates/all.html"))?;
+    all.add_template("aws.html", include_str!("templates/aws.html"))?;
+    all.add_template("stage.html", include_str!("templates/stage.html"))?;
+    all.add_template("events.html", include_str!("templates/events.html"))?;
+    all.add_template("status.html", include_str!("templates/status.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
     all.add_template("setup.html", include_str!("templates/setup.html"))?;
     all.add_template("which.html", include_str!("templates/which.html"))?;
