@@ -12,9 +12,10 @@ build: fresh
 	cargo build --workspace
 
 # Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
-# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients.
+# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients; the pages in Chromium.
 test: fresh
 	tests/clients/prerequisites.sh
+	tests/pages/prerequisites.sh >/dev/null
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 	cd sync-gateway/tests/otto && go test ./...
@@ -22,6 +23,7 @@ test: fresh
 	cd docker/tests/proxy && go test ./...
 	$(PYTHON) -m unittest -q demo.test_checker
 	node tests/clients/run.mjs
+	node tests/pages/run.mjs
 
 lint: fresh
 	cargo fmt --all -- --check

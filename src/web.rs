@@ -1,9 +1,9 @@
 //! The pages, the mail links and (`/api`) the REST API: what people meet. Reads and edits documents as the person who is signed
 //! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
-//! copy that waits to lead, too. Knows nothing of AWS and of the stages; previews
-//! ask the reactor, which decides.
+//! copy that waits to lead, too. Knows nothing of AWS and of the stages; what it shows beforehand it asks the reactor.
 
 mod admin;
+mod all;
 mod assets;
 mod card;
 mod edit;
@@ -126,7 +126,7 @@ fn pages(state: &State) -> Router<State> {
         .route("/leases/{key}", get(lease::page))
         .route("/leases/{key}/{act}", post(lease::act))
         .route("/settings", get(settings::page).post(settings::save))
-        .merge(people())
+        .merge(lists())
         .merge(admin::routes())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
@@ -135,9 +135,12 @@ fn pages(state: &State) -> Router<State> {
         .layer(from_fn(headers::private))
 }
 
-/// The pages about people; each handler asks for an admin.
-fn people() -> Router<State> {
+/// Admins' pages of lists; each handler asks for an admin.
+fn lists() -> Router<State> {
     Router::new()
+        .route("/all", get(all::page).post(all::act))
+        .route("/all.csv", get(all::csv))
+        .route("/unowned", get(all::unowned))
         .route("/people", get(people::page).post(people::invite))
         .route("/people/{user}/role", post(people::role))
         .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))

@@ -29,6 +29,7 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.add_template("leave.html", include_str!("templates/leave.html"))?;
     super::admin::templates(&mut all)?;
     all.add_template("settings.html", include_str!("templates/settings.html"))?;
+    all.add_template("all.html", include_str!("templates/all.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
     all.add_template("setup.html", include_str!("templates/setup.html"))?;
     all.add_template("which.html", include_str!("templates/which.html"))?;

@@ -22,6 +22,8 @@ fn pages() -> Vec<(String, u16)> {
         (format!("/policy/apply?aws={DEV}"), 404),
         ("/exemptions".to_owned(), 200),
         ("/people".to_owned(), 200),
+        ("/all".to_owned(), 200),
+        ("/unowned".to_owned(), 200),
     ]
 }
 
@@ -82,9 +84,9 @@ async fn forms_of_admins_change_nothing_for_others_nor_without_the_sessions_secr
     let app = TestApp::start(Setup::default().with_another()).await;
     let (nobody, lin, ada) = (app.browser(), app.sign_in("lin").await, app.sign_in("ada").await);
     let eve = app.sign_in_to("other", "eve").await;
-    app.until("the AWS account's stage is noted", || async {
-        let doc = app.store.get::<serde_json::Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap()?;
-        doc.body.get("stage_accepted").map(|_| ())
+    app.until("the AWS accounts' stages are noted", || async {
+        let docs = app.store.prefix("aws_account::bigdb::").await.unwrap();
+        (docs.len() == 2 && docs.iter().all(|doc| doc.body.get("stage_accepted").is_some())).then_some(())
     })
     .await;
     let before = standing(&app).await;

@@ -5,11 +5,19 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use zerocloud::model::{Doc, HoldKind, State};
 
-async fn status(app: &TestApp, browser: &crate::browser::Browser) -> Value {
+async fn status(browser: &crate::browser::Browser) -> Value {
     let page = browser.get("/status.json").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.words());
-    let _ = app;
     serde_json::from_str(&page.text).unwrap()
+}
+
+/// Waits until the AWS accounts are connected and their stage is noted.
+async fn connected(app: &TestApp) {
+    app.until("the AWS accounts are connected", || async {
+        let docs = app.store.prefix("aws_account::bigdb::").await.unwrap();
+        (docs.len() == 2 && docs.iter().all(|doc| doc.body.get("stage_accepted").is_some())).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -28,8 +36,10 @@ async fn what_runs_is_what_is_leased_and_what_is_held_in_every_place() {
     let held = |lease: &zerocloud::model::Lease| lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Pause);
     app.lease_where(&two, "held by the pause", held).await;
     app.lease_where(&one, "stopped", |lease| lease.state == State::Stopped).await;
+    // A session lasts half a day.
+    let ada = app.sign_in("ada").await;
     app.until("the numbers", || async {
-        let all = status(&app, &ada).await;
+        let all = status(&ada).await;
         let at = |aws: &str, region: &str| {
             let rows = all["regions"].as_array().unwrap().iter();
             let row = rows.cloned().find(|row| row["aws_id"] == aws && row["region"] == region).unwrap_or_default();
@@ -66,6 +76,7 @@ async fn a_document_that_cannot_be_read_is_named_to_its_own_admins_alone() {
 #[tokio::test]
 async fn a_stage_rises_one_step_at_a_time_and_falls_any_number() {
     let app = TestApp::start(Setup::default().stage("observe")).await;
+    connected(&app).await;
     let ada = app.sign_in("ada").await;
     let path = format!("/aws-accounts/{DEV}");
     let page = ada.get(&path).await.words();
@@ -85,6 +96,7 @@ async fn a_stage_rises_one_step_at_a_time_and_falls_any_number() {
 #[tokio::test]
 async fn regions_are_checked_and_an_account_is_disabled_and_enabled_again() {
     let app = TestApp::start(Setup::default()).await;
+    connected(&app).await;
     let ada = app.sign_in("ada").await;
     let path = format!("/aws-accounts/{DEV}");
     let page = ada.act(&format!("{path}/regions"), &[("regions", "us-east-1 Mars!")]).await;
@@ -103,6 +115,7 @@ async fn regions_are_checked_and_an_account_is_disabled_and_enabled_again() {
 #[tokio::test]
 async fn an_admin_lifts_what_the_operator_paused_on_the_command_line() {
     let app = TestApp::start(Setup::default()).await;
+    connected(&app).await;
     let ada = app.sign_in("ada").await;
     let body = json!({ "account": "bigdb", "aws_id": DEV, "reason": "night", "by": "operator", "since": app.clock.now() });
     let id = format!("pause::bigdb::{DEV}");

@@ -16,6 +16,8 @@ export const pagesOfDev = (world, lease) => [
 
 /** For an admin. */
 export const pagesOfAdmin = (world, lease) => [
+  ['all', `${world.url}/all`],
+  ['unowned', `${world.url}/unowned`],
   ['people', `${world.url}/people`],
   ['policy', `${world.url}/policy`],
   ['policy-preview', previewed(world)],

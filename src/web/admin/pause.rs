@@ -1,6 +1,7 @@
 //! Pause and resume, of an AWS account or of the whole Account: no end starts meanwhile, all else goes on.
 
 use super::super::WebError;
+use super::super::edit::fresh;
 use super::desk::{AdminAct, AdminDesk};
 use crate::model::{AccountId, Doc, Pause, Time};
 use axum::response::Response;
@@ -37,9 +38,8 @@ pub(super) async fn begin(act: AdminAct) -> Result<Response, WebError> {
     let old = desk.find(&id).await?;
     let by = desk.person.gateway_name();
     let mut doc = old.unwrap_or_else(|| {
-        let mut body = json!({ "type": "pause", "schema": 1, "account": desk.person.account });
-        body.as_object_mut().map(|body| body.extend(aws_id.map(|aws_id| ("aws_id".to_owned(), Value::from(aws_id)))));
-        Doc { id, rev: None, body }
+        let scope = aws_id.map_or_else(|| json!({}), |aws_id| json!({ "aws_id": aws_id }));
+        Doc { id, rev: None, body: fresh("pause", &desk.person, scope) }
     });
     let running = doc.body.get("since").is_some() && doc.body.get("resumed_at").is_none();
     doc.body["reason"] = reason.into();

@@ -2,6 +2,7 @@
 //! was shown or not at all.
 
 use super::super::WebError;
+use super::super::edit::fresh;
 use super::super::form::Fields;
 use super::desk::{AdminAct, AdminDesk};
 use super::ground::Ground;
@@ -62,16 +63,12 @@ impl Scope {
     }
 
     fn blank(&self, desk: &AdminDesk) -> Value {
-        let (kind, field) = match self {
-            Scope::Account => ("account_policy", None),
-            Scope::Aws(aws_id, _) => ("aws_account_policy", Some(("aws_id", aws_id.as_str()))),
-            Scope::User(user, _) => ("user_policy", Some(("user", user.as_str()))),
+        let (kind, more) = match self {
+            Scope::Account => ("account_policy", json!({ "policy": {} })),
+            Scope::Aws(aws_id, _) => ("aws_account_policy", json!({ "aws_id": aws_id, "policy": {} })),
+            Scope::User(user, _) => ("user_policy", json!({ "user": user, "policy": {} })),
         };
-        let mut body = json!({ "type": kind, "schema": 1, "account": desk.person.account, "policy": {} });
-        if let Some((name, value)) = field {
-            body[name] = value.into();
-        }
-        body
+        fresh(kind, &desk.person, more)
     }
 
     /// The policy that holds by these documents: for a person, without what a single AWS account says.
