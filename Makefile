@@ -12,9 +12,11 @@ build: fresh
 	cargo build --workspace
 
 # Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
-# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients.
+# itself; the containers' files; the demo's checker; the templates for AWS; PouchDB and Couchbase Lite as real clients; the pages in
+# Chromium.
 test: fresh test-venv
 	tests/clients/prerequisites.sh
+	tests/pages/prerequisites.sh >/dev/null
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 	cd sync-gateway/tests/otto && go test ./...
@@ -23,6 +25,7 @@ test: fresh test-venv
 	$(PYTHON) -m unittest -q demo.test_checker
 	$(TEST_VENV)/bin/python -m unittest -q aws-setup/test_templates.py
 	node tests/clients/run.mjs
+	node tests/pages/run.mjs
 
 lint: fresh
 	cargo fmt --all -- --check

@@ -1,9 +1,12 @@
 //! What to do about one lease, and about many: pure functions of documents and a time. No I/O, clock or randomness.
 
 mod admit;
+mod apply;
 mod batch;
 mod decide;
 mod ends;
+mod exempt;
+mod forecast;
 mod holds;
 mod life;
 mod marks;
@@ -22,8 +25,10 @@ mod work;
 pub use admit::{Admission, admit};
 pub use batch::{Batch, batch};
 pub use decide::decide;
+pub use exempt::exempting;
+pub use forecast::{Ending, Forecast, Told, forecast, reach};
 pub use owner::{Found, evidence};
 pub use reap::{ReapOutcome, claim, paced, reaped, spoken_for};
 pub use reconcile::{Change, Reconciled, Scan, reconcile};
 pub use renewal::{Renewal, lease_length, renew, renewal_limit};
-pub use view::{Decision, DueEnd, Effect, View};
+pub use view::{Decision, DueEnd, Effect, Known, View};

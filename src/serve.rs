@@ -11,6 +11,7 @@ pub use seed::{SYNC_FUNCTION, design_documents};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{Config, StoreChoice};
+use crate::detector::Report;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
 use crate::leader;
@@ -19,7 +20,7 @@ use crate::store::{Store, StoreConfig};
 use anyhow::Context as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -77,15 +78,16 @@ pub async fn run(
     addresses.web_url = pages.as_ref().map(web::Pages::url).transpose()?;
     let store = Store::new(&store_config(&config, &addresses))?;
     let (mut edge, shutdown) = (JoinSet::new(), shutdown.child_token());
+    let reports = watch::Sender::new(Report::default());
     let served = async {
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
         if let Some(pages) = pages {
-            pages.open(&store, &clock, &shutdown, &mut edge)?;
+            pages.open(&store, &clock, reports.subscribe(), &shutdown, &mut edge)?;
         }
         let _ = ready.send(addresses.clone());
         let aws = Aws::connect(&config.aws).await;
         while !shutdown.is_cancelled() {
-            lead(&config, &clock, &fail, &store, &aws, &shutdown).await?;
+            lead(&config, &clock, &fail, &store, &aws, &reports, &shutdown).await?;
         }
         anyhow::Ok(())
     };
@@ -107,6 +109,7 @@ async fn lead(
     fail: &Failpoint,
     store: &Store,
     aws: &Aws,
+    reports: &watch::Sender<Report>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let me = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
@@ -126,6 +129,7 @@ async fn lead(
         store: store.clone(),
         aws: aws.clone(),
         leadership: leadership.clone(),
+        reports: reports.clone(),
         index: Index::default(),
         ticks: Ticks::default(),
         stop: stop.clone(),

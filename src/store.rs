@@ -226,13 +226,24 @@ impl Store {
 }
 
 /// The page of `_all_docs` that starts at `from`.
-fn page(mut url: Url, from: &str, prefix: &str) -> Url {
-    let last = format!("{prefix}\u{10ffff}");
-    url.query_pairs_mut()
-        .append_pair("startkey", &Value::from(from).to_string())
-        .append_pair("endkey", &Value::from(last).to_string())
-        .append_pair("include_docs", "true")
-        .append_pair("limit", &PAGE.to_string());
+fn page(url: Url, from: &str, prefix: &str) -> Url {
+    range(url, from, &format!("{prefix}\u{10ffff}"), Bodies::With)
+}
+
+/// Whether a list brings documents, page by page, or only ids, all at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bodies {
+    With,
+    Without,
+}
+
+fn range(mut url: Url, from: &str, to: &str, bodies: Bodies) -> Url {
+    let mut query = url.query_pairs_mut();
+    query.append_pair("startkey", &Value::from(from).to_string()).append_pair("endkey", &Value::from(to).to_string());
+    if bodies == Bodies::With {
+        query.append_pair("include_docs", "true").append_pair("limit", &PAGE.to_string());
+    }
+    drop(query);
     url
 }
 

@@ -1,12 +1,15 @@
 //! The pages, the mail links and (`/api`) the REST API: what people meet. Reads and edits documents as the person who is signed
 //! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
-//! copy that waits to lead, too. Knows nothing of AWS and of the stages.
+//! copy that waits to lead, too. Knows nothing of AWS and of the stages; what it shows beforehand it asks the reactor.
 
+mod admin;
+mod all;
 mod api;
 mod assets;
 mod card;
 pub mod chart;
 pub mod cost;
+mod edit;
 mod error;
 mod form;
 mod headers;
@@ -16,16 +19,19 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod people;
 mod person;
 pub mod prices;
 pub mod session;
+mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
-pub mod wishes;
 mod sync;
 pub mod token;
+pub mod wishes;
 
+pub use admin::{Place, Polls};
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
 pub use person::Person;
@@ -45,6 +51,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -64,6 +71,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The section `web`.
     pub settings: WebSettings,
+    /// How the last poll went, as the copy that leads tells it.
+    pub polls: watch::Receiver<Polls>,
     /// Calls to GitHub.
     pub http: reqwest::Client,
     /// Cancelled when streams should end, so that the server can stop.
@@ -98,6 +107,7 @@ impl State {
         index: Index,
         clock: Clock,
         settings: WebSettings,
+        polls: watch::Receiver<Polls>,
         stop: CancellationToken,
     ) -> anyhow::Result<State> {
         let http = reqwest::Client::builder()
@@ -113,6 +123,7 @@ impl State {
             index,
             clock,
             settings,
+            polls,
             http,
             stop,
             limits,
@@ -163,6 +174,9 @@ fn pages(state: &State) -> Router<State> {
         .route("/leases", get(leases::mine))
         .route("/leases/{key}", get(lease::page))
         .route("/leases/{key}/{act}", post(lease::act))
+        .route("/settings", get(settings::page).post(settings::save))
+        .merge(lists())
+        .merge(admin::routes())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
@@ -185,6 +199,17 @@ fn services() -> Router<State> {
         .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
         .layer(axum::extract::DefaultBodyLimit::disable());
     calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
+}
+
+/// Admins' pages of lists; each handler asks for an admin.
+fn lists() -> Router<State> {
+    Router::new()
+        .route("/all", get(all::page).post(all::act))
+        .route("/all.csv", get(all::csv))
+        .route("/unowned", get(all::unowned))
+        .route("/people", get(people::page).post(people::invite))
+        .route("/people/{user}/role", post(people::role))
+        .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))
 }
 
 /// Serves until `shutdown`; requests under way are finished.

@@ -295,7 +295,7 @@ function (doc, oldDoc, meta) {
   }
 
   function judgeRequest(caller) {
-    var known = ["_id", "_rev", "type", "account", "schema", "updated_by", "user", "lease", "action", "until", "to", "at"];
+    var known = ["_id", "_rev", "type", "account", "schema", "updated_by", "user", "lease", "action", "until", "to", "at", "reason"];
     var prefix = "request::" + doc.account + "::" + doc.user + "::";
     refuse(oldDoc, "a request is made once");
     refuse(caller !== doc.account + "." + doc.user, "a request is made by its user");
@@ -303,12 +303,15 @@ function (doc, oldDoc, meta) {
            !/^[A-Za-z0-9-]{8,64}$/.test(doc._id.substring(prefix.length)), "id and fields disagree");
     refuse(!onlyChanges({}, doc, known), "a request has a field that is not its own");
     refuse(!/^lease::\d{12}::[a-z0-9-]{1,30}::[A-Za-z0-9-]{1,64}$/.test(String(doc.lease)), "lease must be a lease id");
-    refuse(["renew", "end", "terminate", "not_mine", "hand_over", "accept", "revive"].indexOf(doc.action) < 0,
+    refuse(["renew", "end", "terminate", "not_mine", "hand_over", "accept", "revive", "apply_policy"].indexOf(doc.action) < 0,
            "action is unknown");
     refuse(doc.until !== undefined && !isTime(doc.until), "until must be a time");
     refuse(doc.at !== undefined && !isTime(doc.at), "at must be a time");
     refuse(doc.to !== undefined && !isId(doc.to), "to must be a user id");
     refuse(doc.action === "hand_over" && doc.to === undefined, "handing over needs to");
+    refuse(doc.reason !== undefined && !isText(doc.reason), "reason must be a text");
+    refuse(doc.action === "apply_policy" && !(isAdminOf(doc.account) && isText(doc.reason)),
+           "applying the policy is for admins, with a reason");
   }
 
   function judgeDeletion(admin) {

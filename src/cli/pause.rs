@@ -37,6 +37,8 @@ pub(super) async fn pause(config: &Config, clock: &Clock, scope: &Scope, reason:
     let since = old.filter(|doc| doc.body.resumed_at.is_none()).map_or_else(|| clock.now(), |doc| doc.body.since);
     let mut extra = Extra::new();
     extra.extend(account.map(|account| ("account".to_owned(), account.to_string().into())));
+    // The access rules know by it that the pause is of one AWS account: without it no admin could lift it.
+    extra.extend(scope.aws.iter().map(|aws| ("aws_id".to_owned(), aws.as_str().into())));
     let body = Pause { reason: reason.to_owned(), by: "operator".to_owned(), since, resumed_at: None, extra };
     store.put("pause", &Doc { id: id.clone(), rev, body }).await?;
     output::say(format!("{id}: no end starts until `zerocloud resume`; all else goes on"));

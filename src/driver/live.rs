@@ -9,7 +9,7 @@ use crate::model::{
     AccountId, AwsAccount, AwsId, Doc, Facts, Lease, LeaseKey, Notice, Region, Resource, ResourceChange, ResourceId,
     State, Time, UserId, trim_event,
 };
-use crate::reactor::{Effect, View};
+use crate::reactor::{Effect, Known, View};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
 use serde_json::Value;
@@ -197,22 +197,15 @@ impl World for LiveWorld {
             None => Vec::new(),
         };
         let owner = lease.as_ref().map(|lease| &lease.owner).filter(|owner| !owner.is_pending());
-        let pauses = directory.pauses(&account, key).into_iter().cloned().collect();
-        let region = (key.aws_id.clone(), key.region.clone());
-        let view = View {
+        let known = Known {
             trigger: trim(known_cause(trigger, resource.as_ref())),
             resource,
-            aws_account: directory.aws_accounts.get(&key.aws_id).filter(|found| found.account == account).cloned(),
-            region: directory.regions.get(&region).cloned(),
-            policy: directory.policy(&account, &key.aws_id, owner),
-            account_policy: directory.policy(&account, &key.aws_id, None),
-            users: directory.of(&account).cloned().collect(),
-            pauses,
             requests: self.index.requests(key),
             notices,
             usage: owner.map_or(0, |owner| self.index.rank(&account, owner, key)),
             lease,
         };
+        let view = View::assemble(&directory, &account, key, known);
         Ok(Some(Loaded { view, rev }))
     }
 

@@ -36,6 +36,7 @@ impl World for Small {
         anyhow::ensure!(!self.broken, "the gateway is down");
         let aws = json!({ "account": "bigdb", "aws_id": "111122223333", "stage": "observe" });
         let view = View {
+            rules: Vec::new(),
             lease: self.lease.lock().unwrap().clone(),
             resource: Some(resource()),
             trigger: trigger.clone(),

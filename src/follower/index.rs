@@ -6,8 +6,8 @@ use super::directory::{self, Scope};
 use super::document::{Document, passed_over, read};
 use super::views::{View, ViewTable};
 use crate::model::{
-    AccountId, AwsId, Directory, Doc, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource, State, Time,
-    UserId,
+    AccountId, AwsId, Directory, Doc, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource,
+    State, Time, UserId,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,7 +25,7 @@ pub struct LeaseRow {
     pub first_seen: Time,
     pub expires_at: Time,
     pub ends_at: Time,
-    pub held: bool,
+    pub hold: Option<HoldKind>,
     pub offered_to: Option<UserId>,
     /// Its owner holds too many, so it is short until the rank falls.
     pub over_quota: bool,
@@ -42,14 +42,14 @@ impl LeaseRow {
             first_seen: lease.first_seen,
             expires_at: lease.expires_at,
             ends_at: lease.ends_at,
-            held: lease.hold.is_some(),
+            hold: lease.hold.as_ref().map(|hold| hold.kind),
             offered_to: lease.offered_to.clone(),
             over_quota: over_quota.is_some_and(|mark| !mark.is_null()),
         }
     }
 
     /// Counts against `max_instances`.
-    fn is_live(&self) -> bool {
+    pub fn is_live(&self) -> bool {
         matches!(self.state, State::Active | State::Expired | State::Reaping)
     }
 }

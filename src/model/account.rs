@@ -1,6 +1,6 @@
 //! Accounts, AWS accounts and their stage, users, pauses and region states; and the [`Directory`] that holds them all.
 
-use super::{AccountId, AwsId, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
+use super::{AccountId, AwsId, ExemptionRule, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +16,16 @@ pub struct Account {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl Account {
+    /// The exemption rules in its settings. One that cannot be read exempts nothing; the others still count.
+    pub fn rules(&self) -> Vec<ExemptionRule> {
+        let settings = self.extra.get("settings");
+        let all = settings.and_then(|settings| settings.get("exemptions")).and_then(serde_json::Value::as_array);
+        let read = |rule: &serde_json::Value| serde_json::from_value(rule.clone()).ok();
+        all.into_iter().flatten().filter_map(read).collect()
+    }
 }
 
 /// What zerocloud may do in an AWS account; each stage includes those before it.
@@ -211,6 +221,11 @@ impl Directory {
         let mut ids = vec![format!("policy::{account}"), format!("policy::{account}::aws::{aws_id}")];
         ids.extend(owner.map(|user| format!("policy::{account}::user::{user}")));
         Policy::effective(ids.iter().filter_map(|id| self.policies.get(id)))
+    }
+
+    /// The exemption rules of an Account that can be read.
+    pub fn rules(&self, account: &AccountId) -> Vec<ExemptionRule> {
+        self.accounts.get(account).map(Account::rules).unwrap_or_default()
     }
 
     /// The admins of an Account, in a fixed order.

@@ -21,6 +21,8 @@ pub enum Wish {
     Accept,
     /// Start it again.
     Revive,
+    /// An admin's: the end that the policy gives it today.
+    ApplyPolicy,
 }
 
 /// How it was answered.
@@ -68,6 +70,9 @@ pub struct Request {
     /// When the person said so, by their own clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+    /// Why, for what an admin asks of others' leases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The answer, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,

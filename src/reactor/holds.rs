@@ -1,6 +1,7 @@
 //! What is in the way of an end, and how it is shown: the AWS account's stage, a pause, an exemption, a region or resource
 //! that was not seen, somebody else who decides; and holds with their reviews.
 
+use super::exempt::exempting;
 use super::work::Work;
 use crate::model::{Action, Hold, HoldKind, Lease, Stage, Time, UserId};
 
@@ -60,10 +61,17 @@ impl Work<'_> {
 
     /// A person who asks for the end of this very lease overrides its exemption.
     fn exempt(&self) -> Option<Obstacle> {
-        let exemption = self.lease.exemption.as_ref()?;
-        let in_force = self.marks.wish.is_none() && exemption.until > self.now;
-        let reason = format!("exempted: {}", exemption.reason);
-        in_force.then_some(Obstacle::Hold(HoldKind::Exemption, reason, Some(exemption.until)))
+        if self.marks.wish.is_some() {
+            return None;
+        }
+        let own = self.lease.exemption.as_ref().filter(|exemption| exemption.until > self.now);
+        let own = own.map(|exemption| (format!("exempted: {}", exemption.reason), exemption.until));
+        let rule = || {
+            let rule = exempting(&self.view.rules, self.facts()?, self.now)?;
+            Some((format!("exempted by rule ({rule}): {}", rule.reason), rule.until))
+        };
+        let (reason, until) = own.or_else(rule)?;
+        Some(Obstacle::Hold(HoldKind::Exemption, reason, Some(until)))
     }
 
     /// What was not seen in the last scan is not ended: unknown is not gone.

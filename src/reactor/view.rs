@@ -1,8 +1,8 @@
 //! What a decision sees and what it says. The driver fills a [`View`] from documents and carries a [`Decision`] out.
 
 use crate::model::{
-    AccountId, Action, AwsAccount, Doc, Lease, LeaseKey, Notice, Pause, Policy, RegionState, Request, Resource, Time,
-    User,
+    AccountId, Action, AwsAccount, Directory, Doc, ExemptionRule, Lease, LeaseKey, Notice, Pause, Policy, RegionState,
+    Request, Resource, Time, User,
 };
 
 /// Everything that bears on one lease, as documents say it now. An event is not in it: it is only a hint.
@@ -32,6 +32,43 @@ pub struct View {
     pub notices: Vec<Notice>,
     /// The lease's rank among its owner's live leases in the Account by (first seen, id), from 1; 0 when it is not live.
     pub usage: u32,
+    /// The Account's exemption rules.
+    pub rules: Vec<ExemptionRule>,
+}
+
+/// What is known of one lease alone; the rest of a [`View`] follows from the small documents.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields of the view of the same name")]
+pub struct Known {
+    pub lease: Option<Lease>,
+    pub resource: Option<Resource>,
+    pub trigger: serde_json::Value,
+    pub requests: Vec<Doc<Request>>,
+    pub notices: Vec<Notice>,
+    pub usage: u32,
+}
+
+impl View {
+    /// What bears on a lease of `account`, by these small documents.
+    pub fn assemble(directory: &Directory, account: &AccountId, key: &LeaseKey, known: Known) -> View {
+        let owner = known.lease.as_ref().map(|lease| &lease.owner).filter(|owner| !owner.is_pending());
+        let region = (key.aws_id.clone(), key.region.clone());
+        View {
+            aws_account: directory.aws_accounts.get(&key.aws_id).filter(|found| found.account == *account).cloned(),
+            region: directory.regions.get(&region).cloned(),
+            policy: directory.policy(account, &key.aws_id, owner),
+            account_policy: directory.policy(account, &key.aws_id, None),
+            users: directory.of(account).cloned().collect(),
+            pauses: directory.pauses(account, key).into_iter().cloned().collect(),
+            rules: directory.rules(account),
+            trigger: known.trigger,
+            resource: known.resource,
+            requests: known.requests,
+            notices: known.notices,
+            usage: known.usage,
+            lease: known.lease,
+        }
+    }
 }
 
 /// One thing to carry out after the lease was saved. All are idempotent: a restart derives them anew.

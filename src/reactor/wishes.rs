@@ -30,6 +30,7 @@ impl Work<'_> {
             Wish::NotMine => self.not_mine(request),
             Wish::HandOver => self.hand_over(request),
             Wish::Revive => self.revive(request),
+            Wish::ApplyPolicy => self.apply_policy(request),
             Wish::Accept => Err("nothing was offered".to_owned()),
         }
     }

@@ -3,7 +3,8 @@
 //! seconds ago.
 
 use super::Reaper;
-use crate::model::{Action, AwsAccount, Lease, Pause, RegionState, Request, Role, Stage, Time, Wish};
+use crate::model::{Account, Action, AwsAccount, Lease, Pause, RegionState, Request, Role, Stage, Time, Wish};
+use crate::reactor::exempting;
 use crate::store::Change;
 use anyhow::Context as _;
 
@@ -25,7 +26,21 @@ impl Reaper {
         if let Some(why) = self.staged(lease, action).await? {
             return Ok(Some(why));
         }
+        if let Some(why) = self.exempt(lease).await? {
+            return Ok(Some(why));
+        }
         self.wished(lease).await
+    }
+
+    /// A rule that the decision has not seen yet. One who asked for the end of this very lease overrides it, as `decide`
+    /// says; then its word stands on the lease.
+    async fn exempt(&self, lease: &Lease) -> anyhow::Result<Option<String>> {
+        let asked = lease.extra.get("marks").and_then(|marks| marks.get("wish")).is_some_and(|wish| !wish.is_null());
+        let Some(resource) = self.index.resource(&lease.key()).filter(|_| !asked) else { return Ok(None) };
+        let account = self.store.get::<Account>(&format!("account::{}", lease.account)).await;
+        let rules = account.context("reading the exemption rules")?.map(|doc| doc.body.rules()).unwrap_or_default();
+        let rule = exempting(&rules, &resource.facts, self.clock.now());
+        Ok(rule.map(|rule| format!("exempted by rule ({rule}): {}", rule.reason)))
     }
 
     /// A pause in force, or one that was lifted since the end was decided on: what is overdue gets its notice again first.

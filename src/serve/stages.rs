@@ -30,6 +30,7 @@ pub(super) struct Stages {
     pub(super) store: Store,
     pub(super) aws: Aws,
     pub(super) leadership: Leadership,
+    pub(super) reports: watch::Sender<detector::Report>,
     pub(super) index: Index,
     pub(super) ticks: Ticks,
     pub(super) stop: CancellationToken,
@@ -74,7 +75,7 @@ impl Stages {
             index: self.index.clone(),
             clock: self.clock.clone(),
             changes,
-            reports: watch::Sender::new(detector::Report::default()),
+            reports: self.reports.clone(),
             unread: detector::Unread::default(),
         };
         tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));

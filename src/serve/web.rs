@@ -3,11 +3,13 @@
 use super::plan::follow;
 use crate::clock::Clock;
 use crate::config::{Config, WebSettings};
+use crate::detector::{Polled, Report};
 use crate::follower::Index;
 use crate::store::Store;
-use crate::web::{self, State};
+use crate::web::{self, Place, Polls, State};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,13 +44,16 @@ impl Pages {
         self,
         store: &Store,
         clock: &Clock,
+        reports: watch::Receiver<Report>,
         shutdown: &CancellationToken,
         tasks: &mut JoinSet<anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let index = Index::default();
         let mut following = follow(store, &index, shutdown);
+        let (polls, polled) = watch::channel(Polls::default());
+        tasks.spawn(pass_on(reports, polls, shutdown.clone()));
         let (base, accounts) = (self.base()?, self.seeded);
-        let state = State::new(store.clone(), index, clock.clone(), self.settings, shutdown.clone())?;
+        let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
         let stop = shutdown.clone();
         tasks.spawn(async move {
             if !accounts {
@@ -68,4 +73,28 @@ async fn offer_setup(state: &State, base: &str) -> anyhow::Result<()> {
         tracing::info!("nobody is here yet: open {base}{path} to set zerocloud up; the link works once");
     }
     Ok(())
+}
+
+/// How polls go, in the words of the pages, which know no stage.
+async fn pass_on(
+    mut reports: watch::Receiver<Report>,
+    polls: watch::Sender<Polls>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Ok(())) = shutdown.run_until_cancelled(reports.changed()).await {
+        let report = reports.borrow_and_update().clone();
+        let places = report.regions.into_iter().map(|(key, polled)| (key, place(polled)));
+        polls.send_replace(Polls { at: report.at, places: places.collect() });
+    }
+    Ok(())
+}
+
+fn place(polled: Polled) -> Place {
+    let place = |state, why, seen| Place { state, why, seen };
+    match polled {
+        Polled::Read { seen, .. } => place("read", String::new(), seen),
+        Polled::Paused(why) => place("paused", why, 0),
+        Polled::Denied(why) => place("denied", why, 0),
+        Polled::Failed(why) => place("failed", why, 0),
+    }
 }

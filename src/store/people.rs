@@ -1,7 +1,7 @@
 //! What a person does: through the public port, with that person's session, so that one rule set judges every surface.
 
 use super::error::Reply;
-use super::{Store, StoreError, address, page, rows, untyped};
+use super::{Bodies, Store, StoreError, address, page, range, rows, untyped};
 use crate::model::Doc;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -113,6 +113,33 @@ impl Store {
                 None => return Ok(found),
             }
         }
+    }
+
+    /// The documents whose ids stand from `from` to `to`, both included, that this person may read, in id order.
+    pub async fn range_as(&self, session: &Session, from: &str, to: &str) -> Result<Vec<Doc<Value>>, StoreError> {
+        let mut found = Vec::new();
+        let mut from = from.to_owned();
+        loop {
+            let url = range(self.public_list()?, &from, to, Bodies::With);
+            let reply = self.public_at(session, reqwest::Method::GET, url, to, None).await?;
+            match rows(&reply.body, &mut found)? {
+                Some(next) => from = next,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Only their ids: what a page of the newest is chosen from.
+    pub async fn ids_as(&self, session: &Session, from: &str, to: &str) -> Result<Vec<String>, StoreError> {
+        let url = range(self.public_list()?, from, to, Bodies::Without);
+        let reply = self.public_at(session, reqwest::Method::GET, url, to, None).await?;
+        let rows = reply.body.get("rows").and_then(Value::as_array);
+        let ids = rows.into_iter().flatten().filter_map(|row| row.get("id").and_then(Value::as_str));
+        Ok(ids.map(str::to_owned).collect())
+    }
+
+    fn public_list(&self) -> Result<reqwest::Url, StoreError> {
+        address(&self.config.public_url, &self.config.database, &["_all_docs"])
     }
 
     async fn public(

@@ -1,6 +1,6 @@
 //! Pages: templates built into the program, everything escaped, and what every page has around it.
 
-use super::form::Act;
+use super::form::{Act, Fields};
 use super::{Person, Site, State, WebError, assets};
 use crate::words::Zone;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -26,6 +26,11 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.add_template("lease.html", include_str!("templates/lease.html"))?;
     all.add_template("link.html", include_str!("templates/link.html"))?;
     all.add_template("farewell.html", include_str!("templates/farewell.html"))?;
+    all.add_template("people.html", include_str!("templates/people.html"))?;
+    all.add_template("leave.html", include_str!("templates/leave.html"))?;
+    super::admin::templates(&mut all)?;
+    all.add_template("settings.html", include_str!("templates/settings.html"))?;
+    all.add_template("all.html", include_str!("templates/all.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
     all.add_template("setup.html", include_str!("templates/setup.html"))?;
     all.add_template("which.html", include_str!("templates/which.html"))?;
@@ -198,6 +203,12 @@ impl Act {
     /// Back to a page, with good news.
     pub fn done(&self, to: &str, text: &str) -> Response {
         go(&self.site, to, true, text)
+    }
+
+    /// The desk to show a page from, and what the form says.
+    pub fn at_desk(self, state: &State) -> (Desk, Fields) {
+        let desk = Desk { state: state.clone(), site: self.site, person: self.person, said: None };
+        (desk, self.fields)
     }
 
     /// Back to a page, with what did not work.

@@ -67,6 +67,14 @@ impl Setup {
         self
     }
 
+    /// With a second Account, whose admin is Eve.
+    pub fn with_another(mut self) -> Setup {
+        let other = "  - id: other\n    name: Other\n    policy: {}\n    aws_accounts: []\n    users: \
+                     [{id: eve, email: eve@other.example, name: Eve, role: admin}]\n";
+        self.accounts = Some(format!("{}{other}", self.bigdb()));
+        self
+    }
+
     /// The usual Account's entry in the list of Accounts.
     fn bigdb(&self) -> String {
         let policy: Vec<String> = self.policy.iter().map(|(name, value)| format!("{name}: {value}")).collect();

@@ -21,3 +21,8 @@ mod sync;
 mod tidy;
 mod views;
 mod web;
+mod web_access;
+mod web_leases;
+mod web_previews;
+mod web_signin;
+mod web_standing;

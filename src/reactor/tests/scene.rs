@@ -74,6 +74,7 @@ impl Scene {
             {"account": "bigdb", "user": "max", "role": "dev", "email": "max@bigdb.com", "key_names": ["max-key"]},
         ]);
         let view = View {
+            rules: Vec::new(),
             lease: Some(serde_json::from_value(lease).unwrap()),
             resource: Some(serde_json::from_value(resource).unwrap()),
             trigger: Value::Null,

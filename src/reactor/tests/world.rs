@@ -205,6 +205,7 @@ impl World {
         let term = lease.as_ref().map_or(0, |lease| lease.term);
         let policy = self.policy();
         View {
+            rules: Vec::new(),
             resource: self.resources.get(key).cloned(),
             trigger: Value::Null,
             aws_account: Some(self.aws.clone()),

@@ -1,0 +1,140 @@
+//! The audit of the Account, newest first: each change of a lease with its cause, the decision, the reason and the outcome.
+
+use super::super::WebError;
+use super::super::form::Fields;
+use super::desk::AdminDesk;
+use crate::model::{Doc, LeaseKey, Time};
+use crate::words::{clean, cut};
+use axum::extract::RawQuery;
+use axum::response::Response;
+use minijinja::{Value, context};
+
+/// Events on a page.
+const PAGE: usize = 50;
+/// Events that one page may look through for its filter.
+const MOST: usize = 5_000;
+/// Events read at a time.
+const CHUNK: usize = 250;
+/// The first stretch of time that is looked at, seconds; each further one is longer.
+const STRETCH: i64 = 3_600;
+/// Nothing is older: retention is a tenth of it.
+const OLDEST: i64 = 3 * 366 * 86_400;
+
+/// What is asked for.
+struct Wanted {
+    text: String,
+    state: String,
+    aws_id: String,
+}
+
+impl Wanted {
+    fn fits(&self, doc: &Doc<serde_json::Value>) -> bool {
+        let at = |pointer: &str| doc.body.pointer(pointer).and_then(|it| it.as_str()).unwrap_or_default();
+        let says = |text: &str| text.to_lowercase().contains(&self.text);
+        let text = self.text.is_empty()
+            || [at("/lease"), at("/reason"), at("/outcome"), at("/decision/owner")].into_iter().any(says);
+        let state = self.state.is_empty() || at("/decision/state") == self.state;
+        let place = self.aws_id.is_empty() || at("/lease").split("::").nth(1) == Some(self.aws_id.as_str());
+        text && state && place
+    }
+}
+
+/// `GET /events`: query `q`, `state`, `aws`, and `before`, the id of the last one seen.
+pub(super) async fn page(desk: AdminDesk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
+    let query = Fields::read(query.unwrap_or_default().as_bytes());
+    let wanted = Wanted {
+        text: query.get("q").to_lowercase(),
+        state: query.get("state").to_owned(),
+        aws_id: query.get("aws").to_owned(),
+    };
+    let (found, more) = search(&desk, &wanted, query.get("before")).await?;
+    let rows: Vec<Value> = found.iter().map(|doc| row(&desk, doc)).collect();
+    let directory = desk.state.index.directory();
+    let own = directory.aws_accounts.values().filter(|aws| aws.account == desk.person.account);
+    let places: Vec<Value> = own
+        .map(|aws| {
+            let name = if aws.name.trim().is_empty() { aws.aws_id.to_string() } else { clean(&aws.name) };
+            context! { aws_id => aws.aws_id.as_str(), name }
+        })
+        .collect();
+    let next = more.map(|before| {
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        for name in ["q", "state", "aws"] {
+            if !query.get(name).is_empty() {
+                next.append_pair(name, query.get(name));
+            }
+        }
+        next.append_pair("before", &before).finish()
+    });
+    let values = context! {
+        rows, places, next, q => query.get("q"), state => query.get("state"), aws => query.get("aws"),
+        states => ["active", "expired", "reaping", "stopped", "terminated", "gone"],
+        filtered => !(wanted.text.is_empty() && wanted.state.is_empty() && wanted.aws_id.is_empty()),
+        older => !query.get("before").is_empty(),
+    };
+    desk.show("events", "Events", "events.html", values)
+}
+
+/// The newest that fit, before `before`; and from where to go on, when there may be more. Ids sort by time, and lists only
+/// go upwards: so stretch by stretch back from now, each longer than the one after it.
+async fn search(
+    desk: &AdminDesk,
+    wanted: &Wanted,
+    before: &str,
+) -> Result<(Vec<Doc<serde_json::Value>>, Option<String>), WebError> {
+    let prefix = format!("event::{}::", desk.person.account);
+    let session = desk.person.session(&desk.state).await?;
+    let mut to = if before.starts_with(&prefix) { before.to_owned() } else { format!("{prefix}\u{10ffff}") };
+    let start = before.strip_prefix(&prefix).and_then(|rest| rest.get(..20)).and_then(|at| Time::parse(at).ok());
+    let start = start.unwrap_or_else(|| desk.now());
+    let (mut length, mut looked) = (STRETCH, 0);
+    let mut found = Vec::new();
+    loop {
+        let last = length > OLDEST;
+        let from = if last { prefix.clone() } else { format!("{prefix}{}", start.plus(-length)) };
+        let mut ids = desk.state.store.ids_as(&session, &from, &to).await?;
+        ids.retain(|id| *id != to && *id != before);
+        while let Some(end) = ids.last().cloned() {
+            let begin = ids.split_off(ids.len().saturating_sub(CHUNK)).into_iter().next().unwrap_or_default();
+            let docs = desk.state.store.range_as(&session, &begin, &end).await?;
+            looked += docs.len();
+            for doc in docs.into_iter().rev() {
+                if !wanted.fits(&doc) {
+                    continue;
+                }
+                if found.len() == PAGE {
+                    let before = found.last().map(|doc: &Doc<_>| doc.id.clone());
+                    return Ok((found, before));
+                }
+                found.push(doc);
+            }
+            if looked >= MOST {
+                return Ok((found, Some(begin)));
+            }
+        }
+        if last {
+            return Ok((found, None));
+        }
+        to = from;
+        length = length.saturating_mul(6);
+    }
+}
+
+fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
+    let at = |pointer: &str| doc.body.pointer(pointer).and_then(|it| it.as_str()).unwrap_or_default();
+    let key = LeaseKey::parse(at("/lease")).ok();
+    let cause = [at("/cause/detail/eventName"), at("/cause/detail-type"), at("/cause/source")];
+    let cause = cause.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    context! {
+        when => Time::parse(at("/at")).ok().map(|time| desk.when(time)),
+        key => key.as_ref().map(ToString::to_string),
+        lease => key.as_ref().map(|key| key.resource_id.to_string()),
+        place => key.as_ref().map(|key| format!("{} · {}", key.aws_id, key.region)),
+        reason => cut(&clean(at("/reason")), 300),
+        outcome => clean(at("/outcome")),
+        state => clean(at("/decision/state")),
+        owner => clean(at("/decision/owner")),
+        hold => clean(at("/decision/hold")).replace('_', " "),
+        cause => clean(cause),
+    }
+}

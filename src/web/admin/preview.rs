@@ -1,0 +1,179 @@
+//! What a change would alter, lease by lease: two forecasts side by side, and only what differs.
+
+use super::desk::AdminDesk;
+use super::when::When;
+use crate::model::{Action, Directory, Lease, Time, UserId};
+use crate::reactor::{Ending, Forecast, Told};
+use crate::words::{clean, short_utc, span};
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// Rows that are shown.
+const SHOWN: usize = 100;
+
+/// All leases together.
+#[derive(Debug, Serialize)]
+pub(super) struct Preview {
+    /// Looked at.
+    leases: usize,
+    /// For how long a time.
+    horizon: String,
+    /// That go on otherwise in any way.
+    changed: usize,
+    sooner: usize,
+    later: usize,
+    /// Notices that would go out at once and would not otherwise.
+    mails: usize,
+    people: usize,
+    first_end: Option<First>,
+    rows: Vec<Row>,
+    /// Rows that are not shown.
+    more: usize,
+    #[serde(skip)]
+    addressees: BTreeSet<UserId>,
+    #[serde(skip)]
+    first: Option<(Time, When, String)>,
+}
+
+/// The first end that would not have happened.
+#[derive(Debug, Serialize)]
+struct First {
+    when: When,
+    what: String,
+}
+
+/// One lease.
+#[derive(Debug, Serialize)]
+struct Row {
+    key: String,
+    name: String,
+    owner: String,
+    before: Vec<String>,
+    after: Vec<String>,
+    /// Ends that come sooner first.
+    #[serde(skip)]
+    weight: (u8, Time),
+}
+
+impl Preview {
+    pub(super) fn new(leases: usize, horizon: i64) -> Preview {
+        Preview {
+            leases,
+            horizon: span(horizon),
+            changed: 0,
+            sooner: 0,
+            later: 0,
+            mails: 0,
+            people: 0,
+            first_end: None,
+            rows: Vec::new(),
+            more: 0,
+            addressees: BTreeSet::new(),
+            first: None,
+        }
+    }
+
+    /// Takes one lease in: how it goes on now, and how then.
+    pub(super) fn add(
+        &mut self,
+        desk: &AdminDesk,
+        directory: &Directory,
+        lease: &Lease,
+        (before, after): (&Forecast, &Forecast),
+    ) {
+        let (old, new) = (lines(before), lines(after));
+        let said = |forecast: &Forecast| forecast.told.clone().into_iter().collect::<BTreeSet<Told>>();
+        let fresh: Vec<Told> =
+            said(after).difference(&said(before)).filter(|told| told.at <= desk.now()).cloned().collect();
+        if old == new && fresh.is_empty() {
+            return;
+        }
+        self.mails += fresh.len();
+        self.addressees.extend(fresh.iter().map(|told| told.user.clone()));
+        let order = compare(before.ends.first(), after.ends.first());
+        let weight = match order {
+            Ordering::Less => (0, after.ends.first().map_or(Time::MAX, |end| end.at)),
+            Ordering::Greater => (1, before.ends.first().map_or(Time::MAX, |end| end.at)),
+            Ordering::Equal => (2, lease.expires_at),
+        };
+        self.sooner += usize::from(order == Ordering::Less);
+        self.later += usize::from(order == Ordering::Greater);
+        self.changed += 1;
+        let name = name(lease);
+        if let (Ordering::Less, Some(end)) = (order, after.ends.first())
+            && self.first.as_ref().is_none_or(|(at, ..)| end.at < *at)
+        {
+            let what = format!("{name} would be {}", past(end.action));
+            self.first = Some((end.at, desk.when(end.at), what));
+        }
+        let owner = directory.user(&lease.account, &lease.owner);
+        let owner = owner.map(|user| user.name.trim()).filter(|name| !name.is_empty());
+        let mut after_lines: Vec<String> = new.iter().filter(|line| !old.contains(line)).cloned().collect();
+        after_lines.extend(fresh.iter().map(|told| format!("Tells {} at once ({})", told.user, told.kind)));
+        self.rows.push(Row {
+            key: lease.key().to_string(),
+            name,
+            owner: clean(owner.unwrap_or(lease.owner.as_str())),
+            before: old.iter().filter(|line| !new.contains(line)).cloned().collect(),
+            after: after_lines,
+            weight,
+        });
+    }
+
+    pub(super) fn finish(mut self) -> Preview {
+        self.rows.sort_by_key(|row| row.weight);
+        self.more = self.rows.len().saturating_sub(SHOWN);
+        self.rows.truncate(SHOWN);
+        self.people = self.addressees.len();
+        self.first_end = self.first.take().map(|(_, when, what)| First { when, what });
+        self
+    }
+}
+
+/// How a lease goes on, in sentences that are compared.
+fn lines(forecast: &Forecast) -> Vec<String> {
+    let mut lines = Vec::new();
+    for end in &forecast.ends {
+        lines.push(format!("{} on {}", capital(past(end.action)), short_utc(end.at)));
+    }
+    if forecast.ends.is_empty() {
+        lines.push(
+            forecast
+                .hold
+                .as_ref()
+                .map_or_else(|| "Does not end".to_owned(), |hold| format!("Does not end: {}", clean(&hold.reason))),
+        );
+    }
+    lines.extend(forecast.reach.map(|reach| format!("Can be renewed until {}", short_utc(reach))));
+    lines.extend(forecast.lease.as_ref().map(|lease| format!("Leased until {}", short_utc(lease.expires_at))));
+    lines
+}
+
+/// Which end comes first; none is later than any.
+fn compare(before: Option<&Ending>, after: Option<&Ending>) -> Ordering {
+    match (before, after) {
+        (Some(before), Some(after)) => (after.at, before.action).cmp(&(before.at, after.action)),
+        (None, Some(_)) => Ordering::Less,
+        (Some(_), None) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    }
+}
+
+/// What people call it.
+pub(super) fn name(lease: &Lease) -> String {
+    let name = clean(&lease.summary.name);
+    if name.is_empty() { lease.key.resource_id.to_string() } else { name }
+}
+
+fn past(action: Action) -> &'static str {
+    match action {
+        Action::Stop => "stopped",
+        Action::Terminate => "terminated",
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

@@ -1,0 +1,99 @@
+//! How zerocloud stands, at a glance; the same numbers as JSON for whoever measures.
+
+use super::super::WebError;
+use super::desk::AdminDesk;
+use super::numbers::{Numbers, Row};
+use super::when::off;
+use crate::model::Time;
+use axum::Json;
+use axum::response::Response;
+use minijinja::{Value, context};
+use serde_json::json;
+use tokio::time::Instant;
+
+/// After this many seconds without a poll, or an end that nothing holds, something is wrong.
+const LATE: i64 = 900;
+
+/// How the rest of zerocloud is: who leads, and how quickly the gateway answers.
+struct Around {
+    holder: Option<String>,
+    beat: Option<Time>,
+    since: Option<Time>,
+    answered_in: u128,
+}
+
+impl Around {
+    async fn see(desk: &AdminDesk) -> Result<Around, WebError> {
+        let asked = Instant::now();
+        let leader = desk.state.store.get::<serde_json::Value>("leader").await?;
+        let answered_in = asked.elapsed().as_millis();
+        let body = leader.map(|doc| doc.body).unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(|it| it.as_str()).filter(|it| !it.is_empty());
+        let time = |name: &str| text(name).and_then(|at| Time::parse(at).ok());
+        let holder = text("holder").map(str::to_owned);
+        Ok(Around { holder, beat: time("beat"), since: time("since"), answered_in })
+    }
+}
+
+fn numbers(desk: &AdminDesk) -> Numbers {
+    let polls = desk.state.polls.borrow().clone();
+    Numbers::of(&desk.state.index, &polls, &desk.person.account, desk.now())
+}
+
+/// `GET /status`.
+pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
+    let around = Around::see(&desk).await?;
+    let numbers = numbers(&desk);
+    let now = desk.now();
+    let late = |at: Option<Time>| at.is_none_or(|at| now.seconds_since(at) > LATE);
+    let holds: Vec<Value> = numbers
+        .holds
+        .iter()
+        .map(|(kind, count)| context! { kind => kind.replace('_', " "), count => *count })
+        .collect();
+    let overdue = numbers.overdue.as_ref().map(|overdue| {
+        context! { lease => overdue.lease.to_string(), name => overdue.lease.resource_id.as_str(),
+        since => desk.when(overdue.since), count => overdue.count, bad => late(Some(overdue.since)) }
+    });
+    let values = context! {
+        total => &numbers.total,
+        holds,
+        places => numbers.regions.iter().map(place).collect::<Vec<_>>(),
+        polled => numbers.polled_at.map(|at| desk.when(at)),
+        poll_late => late(numbers.polled_at),
+        overdue,
+        outbox => &numbers.outbox,
+        outbox_oldest => numbers.outbox.oldest.map(|at| desk.when(at)),
+        outbox_late => numbers.outbox.failing > 0 || numbers.outbox.oldest.is_some_and(|at| late(Some(at))),
+        unreadable => &numbers.unreadable,
+        leader => around.holder,
+        leader_since => around.since.map(|at| desk.when(at)),
+        leader_beat => around.beat.map(|at| off(at.seconds_since(now))),
+        answered_in => around.answered_in.to_string(),
+    };
+    desk.show("status", "Status", "status.html", values)
+}
+
+fn place(row: &Row) -> Value {
+    let polled = row.polled.as_ref();
+    let said = polled.map(|polled| polled.why.clone()).filter(|why| !why.is_empty());
+    let state = match (row.state.as_str(), polled.map(|polled| polled.state)) {
+        ("paused", _) | (_, Some("paused")) => "paused",
+        (_, Some("failed")) => "failed",
+        ("denied", _) | (_, Some("denied")) => "denied",
+        (_, Some(_)) => "read",
+        (_, None) => "not polled",
+    };
+    context! { aws_id => row.aws_id.as_str(), aws_name => &row.aws_name,
+    region => row.region.as_ref().map_or("all regions", |region| region.as_str()),
+    count => &row.count, state, said }
+}
+
+/// `GET /status.json`.
+pub(super) async fn json(desk: AdminDesk) -> Result<Json<serde_json::Value>, WebError> {
+    let around = Around::see(&desk).await?;
+    let mut all = serde_json::to_value(numbers(&desk)).map_err(|why| WebError::Internal(why.into()))?;
+    all["leader"] = json!({ "holder": around.holder, "beat": around.beat, "since": around.since });
+    all["gateway"] = json!({ "answered_in_ms": u64::try_from(around.answered_in).unwrap_or(u64::MAX) });
+    Ok(Json(all))
+}

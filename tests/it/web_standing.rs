@@ -1,0 +1,176 @@
+//! Admins' pages: how things stand, pausing, stages, the audit.
+
+use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use zerocloud::model::{Doc, HoldKind, State};
+
+async fn status(browser: &crate::browser::Browser) -> Value {
+    let page = browser.get("/status.json").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.words());
+    serde_json::from_str(&page.text).unwrap()
+}
+
+/// Waits until the AWS accounts are connected and their stage is noted.
+async fn connected(app: &TestApp) {
+    app.until("the AWS accounts are connected", || async {
+        let docs = app.store.prefix("aws_account::bigdb::").await.unwrap();
+        (docs.len() == 2 && docs.iter().all(|doc| doc.body.get("stage_accepted").is_some())).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_runs_is_what_is_leased_and_what_is_held_in_every_place() {
+    let app = TestApp::start(Setup::default().policy("min_notice", "1s").policy("grace", "1s")).await;
+    let ada = app.sign_in("ada").await;
+    let one = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let two = app.aws.at(TEST, WEST).launch(&owned_by("max@bigdb.example"));
+    app.settled(&one, "lin").await;
+    let lease = app.settled(&two, "max").await;
+    let page = ada.act(&format!("/aws-accounts/{TEST}"), &[]).await;
+    assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED);
+    let page = ada.act("/pause", &[("aws_id", TEST), ("reason", "the fair")]).await;
+    assert!(page.words().contains("Paused: no end starts until you resume"), "{}", page.words());
+    app.clock.set(lease.ends_at.plus(1));
+    let held = |lease: &zerocloud::model::Lease| lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Pause);
+    app.lease_where(&two, "held by the pause", held).await;
+    app.lease_where(&one, "stopped", |lease| lease.state == State::Stopped).await;
+    // A session lasts half a day.
+    let ada = app.sign_in("ada").await;
+    app.until("the numbers", || async {
+        let all = status(&ada).await;
+        let at = |aws: &str, region: &str| {
+            let rows = all["regions"].as_array().unwrap().iter();
+            let row = rows.cloned().find(|row| row["aws_id"] == aws && row["region"] == region).unwrap_or_default();
+            [&row["running"], &row["leased"], &row["held"], &row["without"], &row["stopped"]].map(Value::as_u64)
+        };
+        let numbers = |running, leased, held, stopped| [running, leased, held, 0, stopped].map(Some);
+        let total = &all["total"];
+        let adds = total["running"].as_u64() == Some(1) && total["held"].as_u64() == Some(1);
+        let polled = all["polled_at"].is_string() && all["leader"]["holder"].is_string();
+        let fits = at(DEV, EAST) == numbers(0, 0, 0, 1) && at(TEST, WEST) == numbers(1, 0, 1, 0);
+        (fits && adds && polled && all["holds"] == json!({"pause": 1})).then_some(())
+    })
+    .await;
+    let words = ada.get("/status").await.words();
+    assert!(words.contains("1 running = 0 leased + 1 held"), "{words}");
+    let page = ada.act("/resume", &[("aws_id", TEST)]).await;
+    assert!(page.words().contains("Resumed."), "{}", page.words());
+    app.lease_where(&two, "not held", |lease| !held(lease)).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_is_named_to_its_own_admins_alone() {
+    let app = TestApp::start(Setup::default().with_another()).await;
+    let (ada, eve) = (app.sign_in("ada").await, app.sign_in_to("other", "eve").await);
+    let body = json!({ "account": "bigdb", "resource_id": "i-odd", "state": "unheard of" });
+    let id = format!("lease::{DEV}::{EAST}::i-odd");
+    app.store.put("lease", &Doc { id: id.clone(), rev: None, body }).await.unwrap();
+    app.until("it is named", || async { ada.get("/status").await.text.contains(&id).then_some(()) }).await;
+    assert!(!eve.get("/status").await.text.contains("i-odd"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stage_rises_one_step_at_a_time_and_falls_any_number() {
+    let app = TestApp::start(Setup::default().stage("observe")).await;
+    connected(&app).await;
+    let ada = app.sign_in("ada").await;
+    let path = format!("/aws-accounts/{DEV}");
+    let page = ada.get(&path).await.words();
+    assert!(page.contains("Raise to notify") && !page.contains("Raise to stop"), "{page}");
+    let skipped = ada.act(&format!("{path}/stage"), &[("to", "stop")]).await;
+    assert_eq!(skipped.status, StatusCode::FORBIDDEN);
+    assert!(skipped.words().contains("A stage rises one step at a time"), "{}", skipped.words());
+    for stage in ["notify", "stop", "terminate", "observe"] {
+        let page = ada.act(&format!("{path}/stage"), &[("to", stage)]).await;
+        assert!(page.words().contains(&format!("Stage {stage}:")), "{}", page.words());
+    }
+    let odd = ada.act(&format!("{path}/stage"), &[("to", "explode")]).await;
+    assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn regions_are_checked_and_an_account_is_disabled_and_enabled_again() {
+    let app = TestApp::start(Setup::default()).await;
+    connected(&app).await;
+    let ada = app.sign_in("ada").await;
+    let path = format!("/aws-accounts/{DEV}");
+    let page = ada.act(&format!("{path}/regions"), &[("regions", "us-east-1 Mars!")]).await;
+    assert!(page.words().contains("Mars! is no region"), "{}", page.words());
+    ada.act(&format!("{path}/regions"), &[("regions", "us-east-1, us-west-2")]).await;
+    let doc = app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap().unwrap();
+    assert_eq!(doc.body["regions"], json!(["us-east-1", "us-west-2"]));
+    let page = ada.get(&format!("{path}/enabled")).await.words();
+    assert!(page.contains("Disabled, it is neither polled nor acted on"), "{page}");
+    let page = ada.act(&format!("{path}/enabled"), &[("enabled", "no")]).await;
+    assert!(page.words().contains("Disabled: it is neither polled nor acted on."), "{}", page.words());
+    app.until("it shows", || async { ada.get(&path).await.words().contains("Enable it again").then_some(()) }).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_lifts_what_the_operator_paused_on_the_command_line() {
+    let app = TestApp::start(Setup::default()).await;
+    connected(&app).await;
+    let ada = app.sign_in("ada").await;
+    let body =
+        json!({ "account": "bigdb", "aws_id": DEV, "reason": "night", "by": "operator", "since": app.clock.now() });
+    let id = format!("pause::bigdb::{DEV}");
+    app.store.put("pause", &Doc { id: id.clone(), rev: None, body }).await.unwrap();
+    let path = format!("/aws-accounts/{DEV}");
+    app.until("it shows", || async { ada.get(&path).await.words().contains("by operator: night").then_some(()) }).await;
+    let page = ada.act("/resume", &[("aws_id", DEV)]).await;
+    assert!(page.words().contains("Resumed."), "{}", page.words());
+    let doc = app.store.get::<Value>(&id).await.unwrap().unwrap();
+    assert!(doc.body["resumed_at"].is_string(), "{}", doc.body);
+    let page = ada.act("/pause", &[("aws_id", DEV), ("reason", "")]).await;
+    assert!(page.words().contains("Say why"), "{}", page.words());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_audit_is_paged_newest_first_and_filtered() {
+    let app = TestApp::start(Setup::default()).await;
+    let ada = app.sign_in("ada").await;
+    let now = app.clock.now();
+    // Some of the last minutes, and some of months ago.
+    let docs: Vec<_> = (0..130)
+        .map(|number: i64| {
+            let at = now.plus(if number < 100 { -number * 60 - 60 } else { -number * 86_400 });
+            let lease = format!("lease::{DEV}::{EAST}::i-{number:03}");
+            let state = if number % 10 == 0 { "stopped" } else { "active" };
+            let body = json!({
+                "account": "bigdb", "lease": lease, "at": at, "cause": null, "reason": format!("reason {number:03}."),
+                "decision": { "state": state, "owner": "lin" }, "outcome": "saved", "purge_at": now.plus(1_000_000),
+            });
+            ("event", Doc { id: format!("event::bigdb::{at}::{DEV}::{EAST}::i-{number:03}::1"), rev: None, body })
+        })
+        .collect();
+    for put in app.store.put_many(docs).await.unwrap() {
+        put.unwrap();
+    }
+    let mut path = "/events".to_owned();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let page = ada.get(&path).await;
+        let found = page.text.split("reason ").skip(1).map(|rest| rest[..3].to_owned());
+        seen.extend(found.filter(|text| text.bytes().all(|b| b.is_ascii_digit())));
+        let next = page.text.split("href=\"/events?").nth(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        match next {
+            Some(next) => path = format!("/events?{}", next.replace("&amp;", "&").replace("&#x2f;", "/")),
+            None => break,
+        }
+    }
+    let wanted: Vec<String> = (0..130).map(|number| format!("{number:03}")).collect();
+    assert_eq!(seen, wanted);
+    let stopped = ada.get("/events?state=stopped").await.text;
+    assert_eq!(stopped.matches(">reason ").count(), 13, "{stopped}");
+    let one = ada.get("/events?q=I-129").await.text;
+    assert!(one.contains("reason 129.") && one.matches(">reason ").count() == 1);
+    assert!(ada.get(&format!("/events?aws={TEST}")).await.words().contains("No events that fit"));
+    app.stop().await;
+}

@@ -1,0 +1,53 @@
+// Every page, by who sees it. A page that a form leads to is reached by that form.
+import { DEV, TEST } from './world.mjs';
+
+/** For whoever is not signed in. */
+export const pagesOfNobody = (world) => [
+  ['login', `${world.url}/login`],
+];
+
+/** For a dev; `lease` is one of theirs, when there is any. */
+export const pagesOfDev = (world, lease) => [
+  ['leases', `${world.url}/leases`],
+  ['settings', `${world.url}/settings`],
+  ['not-found', `${world.url}/nowhere`],
+  ...(lease ? [['lease', `${world.url}/leases/${lease._id.slice('lease::'.length)}`]] : []),
+];
+
+/** For an admin. */
+export const pagesOfAdmin = (world, lease) => [
+  ['all', `${world.url}/all`],
+  ['unowned', `${world.url}/unowned`],
+  ['people', `${world.url}/people`],
+  ['policy', `${world.url}/policy`],
+  ['policy-preview', previewed(world)],
+  ['policy-aws', `${world.url}/policy/aws/${DEV}`],
+  ['policy-apply', `${world.url}/policy/apply`],
+  ['exemptions', `${world.url}/exemptions`],
+  ['exemption-preview', exempted(world)],
+  ['aws-accounts', `${world.url}/aws-accounts`],
+  ['aws-account', `${world.url}/aws-accounts/${DEV}`],
+  ['aws-stage', `${world.url}/aws-accounts/${TEST}/stage?to=stop`],
+  ['aws-disable', `${world.url}/aws-accounts/${DEV}/enabled`],
+  ['events', `${world.url}/events`],
+  ['status', `${world.url}/status`],
+  ...(lease ? [['lease-as-admin', `${world.url}/leases/${lease._id.slice('lease::'.length)}`]] : []),
+];
+
+const previewed = (world) => async (page) => {
+  await page.goto(`${world.url}/policy`);
+  await page.getByLabel('Longest renewal').fill('4d');
+  await page.getByLabel('Instances of one person').fill('50');
+  await Promise.all([page.waitForLoadState('load'), page.getByRole('button', { name: 'Show what it would change' }).click()]);
+  await page.getByRole('heading', { name: 'What it would do' }).waitFor();
+};
+
+const exempted = (world) => async (page) => {
+  await page.goto(`${world.url}/exemptions`);
+  await page.locator('input[name=key]').fill('keep');
+  await page.locator('input[name=value]').fill('*');
+  await page.locator('input[name=reason]').fill('They hold the data of the next release.');
+  await page.locator('input[name=until]').fill(new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10));
+  await page.getByRole('button', { name: 'Show what it would hold' }).click();
+  await page.getByRole('heading', { name: 'What it would do' }).waitFor();
+};

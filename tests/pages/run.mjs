@@ -1,0 +1,99 @@
+// The pages in Chromium: starts what they need, acts as people do, and takes a picture of every page at two widths, light and
+// dark, with nothing in AWS and with 500 leases. Fails on serious findings of axe, on what does not fit, and on what the browser
+// complains of. Pictures go to ZEROCLOUD_SHOTS, else to `shots` beside this file.
+//   node run.mjs [act …]     With names of acts only those, and no pictures. The programs are those in CARGO_TARGET_DIR.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const asked = spawnSync(join(here, 'prerequisites.sh'), { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
+if (asked.status !== 0) {
+  process.exit(asked.status ?? 2);
+}
+if (!existsSync(join(here, 'node_modules'))) {
+  const npm = ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  const { status } = spawnSync('npm', npm, { cwd: here, stdio: 'inherit' });
+  if (status !== 0) {
+    process.exit(status ?? 2);
+  }
+}
+const { chromium } = await import('playwright-core');
+const acts = await import('./acts.mjs');
+const { pagesOfAdmin, pagesOfDev, pagesOfNobody } = await import('./pages.mjs');
+const { shoot } = await import('./shots.mjs');
+const { World } = await import('./world.mjs');
+const { crowd } = await import('./crowd.mjs');
+
+const folder = process.env.ZEROCLOUD_SHOTS ?? join(here, 'shots');
+const names = process.argv.slice(2);
+const all = Object.keys(acts).filter((name) => name !== 'signIn');
+const unknown = names.filter((name) => !all.includes(name));
+if (unknown.length > 0) {
+  console.error(`no such act: ${unknown.join(', ')}; there are ${all.join(', ')}`);
+  process.exit(2);
+}
+const world = new World();
+let browser;
+
+async function end() {
+  await browser?.close().catch(() => {});
+  await world.end();
+}
+
+async function pictures(set, subject) {
+  mkdirSync(folder, { recursive: true });
+  const found = [];
+  const people = { nobody: pagesOfNobody, lin: pagesOfDev, ada: pagesOfAdmin };
+  for (const [who, pages] of Object.entries(people)) {
+    const context = await browser.newContext();
+    if (who !== 'nobody') {
+      await acts.signIn(context, world.url, who);
+    }
+    found.push(...(await shoot(context, pages(world, subject), { folder, set })));
+    await context.close();
+  }
+  return found;
+}
+
+async function act(name) {
+  try {
+    await acts[name]({ browser, world });
+    console.log(`ok  ${name}`);
+    return [];
+  } catch (error) {
+    return [`${name}: ${error.stack}`];
+  }
+}
+
+async function run() {
+  await world.begin();
+  // Chromium's own sandbox needs what root in a container has not.
+  const args = ['--host-resolver-rules=MAP zerocloud.test 127.0.0.1', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])];
+  browser = await chromium.launch({ executablePath: asked.stdout.trim(), args });
+  const found = names.length > 0 ? [] : await pictures('empty');
+  for (const name of names.length > 0 ? names : all) {
+    found.push(...(await act(name)));
+  }
+  if (names.length === 0) {
+    found.push(...(await pictures('full', await crowd(world))));
+    console.log(`pictures are in ${folder}`);
+  }
+  return found;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => end().finally(() => process.exit(1)));
+}
+let found = [];
+try {
+  found = await run();
+} catch (error) {
+  found.push(error.stack);
+}
+if (found.length > 0) {
+  console.error(`${found.join('\n')}\n\nzerocloud's log ends:\n${world.log()}`);
+}
+await end();
+process.exit(found.length > 0 ? 1 : 0);
