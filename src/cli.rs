@@ -197,7 +197,7 @@ pub struct Scope {
     /// One Account.
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
-    /// One AWS account, by its 12 digits.
+    /// One AWS account of that Account, by its 12 digits: --account bigdb --aws 111122223333.
     #[arg(long, value_name = "AWS_ID", requires = "account")]
     aws: Option<String>,
 }

@@ -240,7 +240,38 @@ impl Config {
             failpoint: environment("ZEROCLOUD_FAILPOINT"),
         };
         logged_mail(&config, &mut problems);
+        own_ports(&config, &mut problems);
+        sensible_lengths(&config, &mut problems);
         if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
+    }
+}
+
+/// Each listener needs a port of its own; 0 takes any free one.
+fn own_ports(config: &Config, problems: &mut Problems) {
+    let StoreChoice::Embedded { public, admin, .. } = &config.store else { return };
+    let mut ports = vec![("store.public", public.port()), ("store.admin", admin.port())];
+    ports.extend(config.web.iter().map(|web| ("web.listen", web.listen.port())));
+    for (at, (key, port)) in ports.iter().enumerate() {
+        if let Some((other, _)) = ports[..at].iter().find(|(_, taken)| *port != 0 && taken == port) {
+            problems.add(key, format!("has the port of {other}: give each its own"));
+        }
+    }
+}
+
+/// Lengths that contradict each other mean something else than was written.
+fn sensible_lengths(config: &Config, problems: &mut Problems) {
+    for (number, account) in config.accounts.iter().enumerate() {
+        let policy = crate::model::Policy::effective([&account.policy]);
+        let key = |name: &str| format!("accounts[{number}].policy.{name}");
+        if policy.max_lease < policy.default_lease {
+            problems.add(
+                &key("max_lease"),
+                "is less than default_lease: a renewal would reach less far than the first lease",
+            );
+        }
+        if policy.max_total.is_some_and(|total| total < policy.default_lease) {
+            problems.add(&key("max_total"), "is less than default_lease: no lease could be that long");
+        }
     }
 }
 
@@ -430,7 +461,10 @@ mod tests {
                 aws_accounts:
                   - {aws_id: 12, stage: destroy, role_arn: x}
                   - {aws_id: '111122223333', role_arn: 'arn:aws:iam::444455556666:role/zerocloud', external_id: e}
-                users: [{id: lin, email: nobody, time_zone: Mars/Base}]
+                users:
+                  - {id: lin, email: nobody, time_zone: Mars/Base}
+                  - {id: lin, email: lin@bigdb.com}
+              - {id: other, aws_accounts: [{aws_id: '111122223333', stage: terminate}]}
         "#;
         let problems = Config::parse(bad, |_| None).unwrap_err();
         for key in [
@@ -456,6 +490,9 @@ mod tests {
             "accounts[0].users[0].email:",
             "accounts[0].users[0].time_zone:",
             "accounts[0].users:",
+            "accounts[0].users[1].id: is the same as accounts[0].users[0].id",
+            "accounts[1].aws_accounts[0].aws_id: is the same as accounts[0].aws_accounts[1].aws_id",
+            "accounts[0].policy.default_lease: \"3\"",
         ] {
             assert!(problems.iter().any(|line| line.starts_with(key)), "{key} is not in {problems:#?}");
         }

@@ -3,8 +3,12 @@
 use super::{output, store};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{Lease, Time};
+use crate::model::{Action, Lease, State, StoppedBy, Time};
 use crate::reaper::PlanLine;
+use crate::words::{cut, short_utc};
+
+/// Characters of a name in a table.
+const NAME: usize = 28;
 
 /// Every lease that the store holds, soonest end first.
 pub(super) async fn list(config: &Config, clock: &Clock, json: bool, all: bool) -> anyhow::Result<()> {
@@ -26,23 +30,39 @@ pub(super) async fn list(config: &Config, clock: &Clock, json: bool, all: bool) 
         return Ok(());
     }
     let now = clock.now();
-    let header = ["INSTANCE", "NAME", "TYPE", "REGION", "OWNER", "STATE", "EXPIRES", "LEFT", "HELD BY"];
+    let header = ["INSTANCE", "NAME", "TYPE", "AWS ACCOUNT", "REGION", "OWNER", "STATE", "NEXT", "IN", "HELD BY"];
     output::table(&header, leases.iter().map(|lease| row(lease, now)));
     Ok(())
 }
 
 fn row(lease: &Lease, now: Time) -> Vec<String> {
+    let (what, at) = next(lease);
     vec![
         lease.key.resource_id.to_string(),
-        lease.summary.name.clone(),
+        cut(&lease.summary.name, NAME),
         lease.summary.instance_type.clone(),
+        lease.key.aws_id.to_string(),
         lease.key.region.to_string(),
         lease.owner.to_string(),
         lease.state.as_str().to_owned(),
-        lease.expires_at.to_string(),
-        left(lease.expires_at.seconds_since(now)),
+        at.map_or(String::new(), |at| format!("{what} {}", short_utc(at))),
+        at.map_or(String::new(), |at| left(at.seconds_since(now))),
         lease.hold.as_ref().map_or(String::new(), |hold| hold.kind.as_str().to_owned()),
     ]
+}
+
+/// What happens to a lease next by itself, and when. A stopped instance that somebody else stopped stays as it is.
+pub(super) fn next(lease: &Lease) -> (&'static str, Option<Time>) {
+    let end = match lease.end_action {
+        Action::Stop => "stops",
+        Action::Terminate => "terminates",
+    };
+    match lease.state {
+        State::Active => ("expires", Some(lease.expires_at)),
+        State::Expired | State::Reaping => (end, Some(lease.ends_at)),
+        State::Stopped if lease.stopped_by == Some(StoppedBy::Zerocloud) => ("terminates", Some(lease.ends_at)),
+        State::Stopped | State::Terminated | State::Gone => ("", None),
+    }
 }
 
 /// `2d 3h`, `5m`, `40s`; `-` when nothing is left.

@@ -1,14 +1,19 @@
 //! The only place that writes to the terminal.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "output of the command line")]
+#![expect(clippy::print_stderr, reason = "output of the command line")]
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use tracing_subscriber::EnvFilter;
+
+/// What is logged unless `RUST_LOG` says otherwise: libraries only where something is wrong. What the SDK says of missing keys is
+/// said better by whoever asked for them.
+const USUAL: &str = "info,tokio_cron_scheduler=warn,aws_config=error,aws_smithy_runtime=error,hyper=warn";
 
 /// Log lines go to standard error; `RUST_LOG` chooses more or less.
 pub(super) fn logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A second subscriber in one process (tests) is not a fault.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for terminals. A second subscriber in one process (tests) is not a fault.
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 /// An error with its causes, one a line.
@@ -104,18 +109,18 @@ pub(super) async fn spinning<T>(what: &'static str, work: impl Future<Output = T
     done
 }
 
-/// A line for the person who called.
+/// A line for the person who called. A reader that went away, such as `head`, has what it wanted.
 pub(super) fn say(text: impl std::fmt::Display) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// JSON, indented.
 pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say(serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
-/// A table without borders, as wide as the terminal.
+/// A table without borders, as wide as the terminal. What stands in the first column names the row, so it is never broken.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING).set_header(header.to_vec());
@@ -123,5 +128,8 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     for row in rows {
         table.add_row(row);
     }
-    println!("{table}");
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+    }
+    say(table.trim_fmt());
 }

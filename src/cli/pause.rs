@@ -17,6 +17,15 @@ fn document(scope: &Scope) -> anyhow::Result<(String, Option<AccountId>)> {
     Ok((id, Some(account)))
 }
 
+/// The scope as it is written on the command line.
+fn words(scope: &Scope) -> String {
+    match (&scope.account, &scope.aws) {
+        (Some(account), Some(aws)) => format!("--account {account} --aws {aws}"),
+        (Some(account), None) => format!("--account {account}"),
+        _ => "--all".to_owned(),
+    }
+}
+
 /// Writes the pause. A pause that is in force already keeps its time and gets the new reason.
 pub(super) async fn pause(config: &Config, clock: &Clock, scope: &Scope, reason: &str) -> anyhow::Result<()> {
     if reason.trim().is_empty() || reason.len() > 500 {
@@ -41,7 +50,7 @@ pub(super) async fn pause(config: &Config, clock: &Clock, scope: &Scope, reason:
     extra.extend(scope.aws.iter().map(|aws| ("aws_id".to_owned(), aws.as_str().into())));
     let body = Pause { reason: reason.to_owned(), by: "operator".to_owned(), since, resumed_at: None, extra };
     store.put("pause", &Doc { id: id.clone(), rev, body }).await?;
-    output::say(format!("{id}: no end starts until `zerocloud resume`; all else goes on"));
+    output::say(format!("{id}: no end starts until `zerocloud resume {}`; all else goes on", words(scope)));
     Ok(())
 }
 

@@ -39,6 +39,15 @@ impl Kind {
     }
 }
 
+/// The command that a token is for.
+fn word(action: TokenAction) -> &'static str {
+    match action {
+        TokenAction::Renew => "zerocloud renew",
+        TokenAction::End => "zerocloud end",
+        TokenAction::NotMine => "zerocloud not-mine",
+    }
+}
+
 /// More than any policy allows, in seconds: the service cuts it to what it allows now, which may be more than the limit that
 /// was stamped on the lease when that was written.
 const AS_LONG_AS_IT_MAY: i64 = 365 * 86_400;
@@ -48,7 +57,7 @@ pub(super) async fn send(config: &Config, clock: &Clock, token: &str, kind: Kind
     let store = store(config)?;
     let purpose = Tokens::load(&store).await?.verify(token, clock.now())?;
     if purpose.action != kind.token() {
-        bail!("this token is for another command; each button in the mail has its own");
+        bail!("this token is for `{}`: each act in the mail has a token of its own", word(purpose.action));
     }
     let lease = store.get::<crate::model::Lease>(&purpose.lease.lease_id()).await?;
     let lease = lease.context("this lease does not exist any more; nothing was done")?.body;
@@ -77,8 +86,7 @@ async fn answer(store: &crate::store::Store, id: &str) -> anyhow::Result<()> {
         let request = store.get::<Request>(id).await?.context("the request is gone")?.body;
         match request.answer {
             Some(answer) if answer.outcome == Outcome::Done => {
-                let until = answer.until.map_or(String::new(), |until| format!(" until {until}"));
-                output::say(format!("Done{until}. {}", answer.reason));
+                output::say(format!("Done: {}.", answer.reason.trim_end_matches('.')));
                 return Ok(());
             }
             Some(answer) => bail!("refused: {}", answer.reason),

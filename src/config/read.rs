@@ -77,6 +77,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// No two entries of a list may have the same name: one of them would be without effect.
+    pub(super) fn unique(entries: &[Section<'_>], name: &str, problems: &mut Problems) {
+        let mut seen: Vec<(&Value, String)> = Vec::new();
+        for entry in entries {
+            let Some(value) = entry.raw(name) else { continue };
+            match seen.iter().find(|(other, _)| *other == value) {
+                Some((_, first)) => problems.add(&entry.key(name), format!("is the same as {first}: write one entry")),
+                None => seen.push((value, entry.key(name))),
+            }
+        }
+    }
+
     /// Names what this version does not know: a misspelt setting must not be silently without effect.
     pub(super) fn only(&self, known: &[&str], problems: &mut Problems) {
         for (name, _) in self.value.and_then(Value::as_mapping).into_iter().flatten() {
@@ -133,7 +145,8 @@ impl<'a> Section<'a> {
     /// A duration such as `3d`, in seconds.
     pub(super) fn duration(&self, name: &str, problems: &mut Problems) -> Option<i64> {
         let value = self.raw(name)?;
-        match parse_duration(value.as_str().unwrap_or_default()) {
+        let said = value.as_str().map_or_else(|| serde_yaml_ng::to_string(value).unwrap_or_default(), str::to_owned);
+        match parse_duration(said.trim()) {
             Ok(seconds) => Some(seconds),
             Err(why) => {
                 problems.add(&self.key(name), why);

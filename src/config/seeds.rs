@@ -63,6 +63,11 @@ pub(super) fn email(text: &str) -> Result<String, String> {
 
 pub(super) fn accounts(root: &Section<'_>, problems: &mut Problems) -> Vec<AccountSeed> {
     let seeds = root.sections("accounts", problems);
+    Section::unique(&seeds, "id", problems);
+    // An AWS account belongs to one Account. Mistakes in these lists are told where each is read.
+    let quiet = &mut Problems::default();
+    let aws: Vec<Section<'_>> = seeds.iter().flat_map(|at| at.sections("aws_accounts", quiet)).collect();
+    Section::unique(&aws, "aws_id", problems);
     seeds.iter().filter_map(|at| account(at, problems)).collect()
 }
 
@@ -75,6 +80,7 @@ fn account(at: &Section<'_>, problems: &mut Problems) -> Option<AccountSeed> {
     let aws = at.sections("aws_accounts", problems);
     let aws_accounts = aws.iter().filter_map(|at| aws_account(at, problems)).collect();
     let people = at.sections("users", problems);
+    Section::unique(&people, "id", problems);
     let users: Vec<_> = people.iter().filter_map(|at| user(at, problems)).collect();
     if !users.iter().any(|user| user.role == Role::Admin) {
         problems.add(&at.key("users"), "needs at least one with role admin: instances without an owner go there");
@@ -102,8 +108,9 @@ fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSe
         let wanted = format!("{role:?} is not a role of this AWS account such as arn:aws:iam::{aws_id}:role/zerocloud");
         problems.add(&at.key("role_arn"), wanted);
     }
+    let said = at.text("external_id", problems).is_some();
     let external_id = at.parsed("external_id", external_id, problems);
-    if role_arn.is_some() && external_id.is_none() {
+    if role_arn.is_some() && !said {
         problems.add(&at.key("external_id"), "is missing: a role without one can be used by others (confused deputy)");
     }
     let name = at.text("name", problems);
