@@ -3,7 +3,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/zerocloud/target
 
 # Cargo judges by the age of files. When another checkout used this folder last, ours may be older than what it built.
 LAST := $(CARGO_TARGET_DIR)/checkout
-.PHONY: build test lint fresh demo demo-binary venv bench soak
+.PHONY: build test lint fresh demo demo-binary venv test-venv bench soak
 fresh:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(LAST) 2>/dev/null)" != "$(CURDIR)" ]; then git ls-files -z | xargs -0 touch -c; echo "$(CURDIR)" > $(LAST); fi
@@ -13,7 +13,7 @@ build: fresh
 
 # Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
 # itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients.
-test: fresh
+test: fresh test-venv
 	tests/clients/prerequisites.sh
 	cargo build --workspace --locked
 	cargo test --workspace --locked
@@ -21,6 +21,7 @@ test: fresh
 	cd docker/tests && ZEROCLOUD_BIN=$(CARGO_TARGET_DIR)/debug/zerocloud go test -count=1 ./...
 	cd docker/tests/proxy && go test ./...
 	$(PYTHON) -m unittest -q demo.test_checker
+	$(TEST_VENV)/bin/python -m unittest -q aws-setup/test_templates.py
 	node tests/clients/run.mjs
 
 lint: fresh
@@ -28,10 +29,10 @@ lint: fresh
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-# How fast: single steps of the gateway without HTTP, then the gateway under load from a process of its own, both in an
-# optimised build. Nothing here is a test.
+# How fast, in an optimised build: from a person's act to zerocloud's answer, single steps of the gateway without HTTP, and the
+# gateway under load from a process of its own. Nothing here is a test.
 bench: fresh
-	cargo bench --locked -p zerocloud-gateway --bench inside
+	cargo bench --workspace --locked --bench reaction --bench inside
 	cargo build --release --locked -p zerocloud-gateway -p gateway-load
 	$(CARGO_TARGET_DIR)/release/gateway-load bench --gateway $(CARGO_TARGET_DIR)/release/zerocloud-gateway --sync sync-gateway/sync.js
 
@@ -45,6 +46,7 @@ soak: fresh
 # as expected; BREAK=detector, notifier or reaper breaks that part and must fail. ZEROCLOUD_BIN=path skips the build.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= $(HOME)/.cache/zerocloud/venv
+TEST_VENV ?= $(HOME)/.cache/zerocloud/test-venv
 ZEROCLOUD_BIN ?=
 
 # exec: a signal to make reaches the demo, which ends what it started.
@@ -57,13 +59,20 @@ demo-binary: fresh
 		echo "Building zerocloud. The first build compiles aws-sdk-ec2: about 10 minutes on two cores."; fi
 	cargo build --locked --bin zerocloud
 
-# Outside the clone too, and made anew only when requirements.txt changes.
-venv:
+# Outside the clone too, and made anew only when the list of packages changes.
+define make_venv
 	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-		echo "The demo needs Python 3.11 or later: install it, or say where it is with PYTHON=path." >&2; exit 1; fi
+		echo "This needs Python 3.11 or later: install it, or say where it is with PYTHON=path." >&2; exit 1; fi
 	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)." >&2; exit 1; fi
-	@if ! cmp -s demo/requirements.txt $(VENV)/requirements.txt; then \
-		echo "Installing boto3 and moto into $(VENV): half a minute to two, by the network."; \
-		$(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r demo/requirements.txt \
-		&& cp demo/requirements.txt $(VENV)/requirements.txt; fi
+	@if ! cmp -s $(2) $(1)/requirements.txt; then \
+		echo "Installing what $(2) names into $(1): half a minute to two, by the network."; \
+		$(PYTHON) -m venv --clear $(1) && $(1)/bin/pip install -q --disable-pip-version-check -r $(2) \
+		&& cp $(2) $(1)/requirements.txt; fi
+endef
+
+venv:
+	$(call make_venv,$(VENV),demo/requirements.txt)
+
+test-venv:
+	$(call make_venv,$(TEST_VENV),tests/requirements.txt)

@@ -20,6 +20,8 @@ use std::time::Duration;
 pub struct Config {
     /// Where documents live.
     pub store: StoreChoice,
+    /// The database there.
+    pub database: String,
     /// How to reach AWS.
     pub aws: AwsSettings,
     /// How mail goes out.
@@ -114,7 +116,8 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 27] = [
+    "store.database",
     "store.data",
     "store.public",
     "store.admin",
@@ -206,8 +209,10 @@ impl Config {
         }
         let root = Section::root(&yaml);
         root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "public_url", "accounts"], &mut problems);
+        let section = root.section("store", &mut problems);
         let config = Config {
-            store: store(&root.section("store", &mut problems), &mut problems),
+            store: store(&section, &mut problems),
+            database: section.parsed("database", database, &mut problems).unwrap_or_else(|| "zerocloud".to_owned()),
             aws: aws(&root.section("aws", &mut problems), &mut problems),
             mail: mail(&root.section("mail", &mut problems), &mut problems),
             schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
@@ -247,8 +252,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:4984"))
 }
 
+/// A name that both gateways take, and that needs no escaping in an address.
+fn database(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    if text.len() <= 100 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not a database name: a small letter, then small letters, digits, _ or -"))
+}
+
 fn store(at: &Section<'_>, problems: &mut Problems) -> StoreChoice {
-    at.only(&["data", "public", "admin", "public_url", "admin_url", "admin_user", "admin_password"], problems);
+    let settings = ["database", "data", "public", "admin", "public_url", "admin_url", "admin_user", "admin_password"];
+    at.only(&settings, problems);
     let public_url = at.parsed("public_url", url, problems);
     let admin_url = at.parsed("admin_url", url, problems);
     if public_url.is_some() != admin_url.is_some() {
@@ -386,7 +401,7 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once_with_its_key() {
         let bad = r#"
-            store: {admin: "0.0.0.0:4985", public: nowhere}
+            store: {database: Zero Cloud, admin: "0.0.0.0:4985", public: nowhere}
             aws: {page_size: 4, access_key_id: AKIA, timeout: 0s}
             mail: {send: pigeon}
             schedule: {poll: often}
@@ -394,11 +409,14 @@ mod tests {
             accounts:
               - id: Big DB
                 policy: {grace: 0s, default_lease: 3, warnings: [1h, soon]}
-                aws_accounts: [{aws_id: 12, stage: destroy, role_arn: x}]
+                aws_accounts:
+                  - {aws_id: 12, stage: destroy, role_arn: x}
+                  - {aws_id: '111122223333', role_arn: 'arn:aws:iam::444455556666:role/zerocloud', external_id: e}
                 users: [{id: lin, email: nobody, time_zone: Mars/Base}]
         "#;
         let problems = Config::parse(bad, |_| None).unwrap_err();
         for key in [
+            "store.database:",
             "store.admin:",
             "store.public:",
             "aws.page_size:",
@@ -415,6 +433,8 @@ mod tests {
             "accounts[0].aws_accounts[0].aws_id:",
             "accounts[0].aws_accounts[0].stage:",
             "accounts[0].aws_accounts[0].external_id:",
+            "accounts[0].aws_accounts[1].role_arn:",
+            "accounts[0].aws_accounts[1].external_id:",
             "accounts[0].users[0].email:",
             "accounts[0].users[0].time_zone:",
             "accounts[0].users:",

@@ -5,6 +5,9 @@
 
 mod guard;
 mod region;
+mod unread;
+
+pub use unread::Unread;
 
 use crate::aws::Aws;
 use crate::clock::Clock;
@@ -64,6 +67,8 @@ pub struct Detector {
     pub changes: mpsc::Sender<ResourceChange>,
     /// The last poll's report.
     pub reports: watch::Sender<Report>,
+    /// Since when regions cannot be read; begins anew with the process.
+    pub unread: Unread,
 }
 
 impl Detector {
@@ -113,6 +118,7 @@ impl Detector {
         });
         regions.extend(polled.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
         log(&regions);
+        self.mark_unread(at, &regions).await;
         self.reports.send_modify(|report| *report = Report { at: Some(at), polls: report.polls + 1, regions });
     }
 

@@ -5,9 +5,15 @@ use crate::clock::Clock;
 use crate::model::{LeaseKey, Time};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio_cron_scheduler::{Job, JobScheduler};
 use tokio_util::sync::CancellationToken;
+
+/// How often the machine's clock is compared with the time that passed.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(20);
+/// Seconds by which it may be behind.
+const OUT_OF_STEP: i64 = 5;
 
 /// When to look at which lease again: one time for each, the latest that was set.
 #[derive(Debug, Clone, Default)]
@@ -108,31 +114,62 @@ impl Ticks {
     }
 }
 
-/// Runs the recurring jobs by the cron expressions of config.yml; each stage is woken once at the start.
+/// Runs the recurring jobs by the cron expressions of config.yml; each stage is woken once at the start. The jobs go by the
+/// machine's clock: where that is set back they would wait until it has caught up, so they are made anew.
 pub async fn jobs(schedule: crate::config::Schedule, ticks: Ticks, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut scheduler = JobScheduler::new().await?;
+    while !shutdown.is_cancelled() {
+        let mut scheduler = scheduled(&schedule, &ticks).await?;
+        ticks.all();
+        scheduler.start().await?;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = set_back() => tracing::warn!("the machine's clock was set back; the recurring jobs are planned anew"),
+        }
+        scheduler.shutdown().await?;
+    }
+    Ok(())
+}
+
+async fn scheduled(schedule: &crate::config::Schedule, ticks: &Ticks) -> anyhow::Result<JobScheduler> {
+    let scheduler = JobScheduler::new().await?;
     let plan = [
-        (schedule.poll, &ticks.poll),
-        (schedule.sweep, &ticks.sweep),
-        (schedule.outbox, &ticks.outbox),
-        (schedule.cleanup, &ticks.cleanup),
+        (&schedule.poll, &ticks.poll),
+        (&schedule.sweep, &ticks.sweep),
+        (&schedule.outbox, &ticks.outbox),
+        (&schedule.cleanup, &ticks.cleanup),
     ];
     for (cron, stage) in plan {
         let stage = Arc::clone(stage);
         scheduler.add(Job::new(cron.as_str(), move |_, _| stage.notify_one())?).await?;
     }
-    ticks.all();
-    scheduler.start().await?;
-    shutdown.cancelled().await;
-    scheduler.shutdown().await?;
-    Ok(())
+    Ok(scheduler)
+}
+
+/// Ends when the machine's clock was set back.
+async fn set_back() {
+    let clock = Clock::system();
+    loop {
+        let (before, begun) = (clock.now(), Instant::now());
+        tokio::time::sleep(LOOK_AT_CLOCK).await;
+        if went_back(before, begun.elapsed(), clock.now()) {
+            return;
+        }
+    }
+}
+
+/// Whether a clock that said `before` says less than it should after `passed`, beyond what is usual for one that is kept
+/// in step.
+fn went_back(before: Time, passed: Duration, now: Time) -> bool {
+    let passed = i64::try_from(passed.as_secs()).unwrap_or(i64::MAX);
+    now.seconds_since(before) < passed.saturating_sub(OUT_OF_STEP)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Deadlines, run};
+    use super::{Deadlines, run, went_back};
     use crate::clock::Clock;
     use crate::model::{LeaseKey, Time};
+    use std::time::Duration;
     use tokio::sync::mpsc;
     use tokio_util::sync::CancellationToken;
 
@@ -150,6 +187,13 @@ mod tests {
         assert_eq!(deadlines.take(at(20)), [key("i-2")]);
         deadlines.set(&key("i-1"), None);
         assert_eq!((deadlines.first(), deadlines.take(Time::MAX)), (None, vec![]));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_noticed_and_one_that_went_on_or_was_set_forward_is_not() {
+        let said = |now: i64| went_back(Time::from_unix(1_000), Duration::from_secs(20), Time::from_unix(now));
+        assert_eq!([1_020, 1_016, 5_000].map(said), [false, false, false]);
+        assert_eq!([1_014, 1_000, 400].map(said), [true, true, true]);
     }
 
     #[tokio::test]

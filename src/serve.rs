@@ -53,8 +53,6 @@ impl Ready {
 const DRAIN: Duration = Duration::from_secs(20);
 /// Limit for one call to the gateway.
 const STORE_TIMEOUT: Duration = Duration::from_secs(20);
-/// The database's name.
-const DATABASE: &str = "zerocloud";
 
 /// Runs everything until `shutdown`. `ready` is told the gateway's addresses once it answers; a second copy on the same
 /// store then waits until it leads.
@@ -174,7 +172,7 @@ pub fn store_config(config: &Config, at: &Ready) -> StoreConfig {
     StoreConfig {
         public_url: at.public_url.clone(),
         admin_url: at.admin_url.clone(),
-        database: DATABASE.to_owned(),
+        database: config.database.clone(),
         admin,
         timeout: STORE_TIMEOUT,
     }

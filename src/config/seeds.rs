@@ -96,7 +96,13 @@ fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSe
     }
     let stage = at.parsed("stage", stage, problems).unwrap_or(Stage::Observe);
     let role_arn = at.text("role_arn", problems);
-    let external_id = at.text("external_id", problems);
+    if let (Some(role), Some(aws_id)) = (&role_arn, &aws_id)
+        && !is_role_of(role, aws_id)
+    {
+        let wanted = format!("{role:?} is not a role of this AWS account such as arn:aws:iam::{aws_id}:role/zerocloud");
+        problems.add(&at.key("role_arn"), wanted);
+    }
+    let external_id = at.parsed("external_id", external_id, problems);
     if role_arn.is_some() && external_id.is_none() {
         problems.add(&at.key("external_id"), "is missing: a role without one can be used by others (confused deputy)");
     }
@@ -110,6 +116,23 @@ fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSe
         role_arn,
         external_id,
     })
+}
+
+/// As AWS writes a role's ARN, in any partition.
+fn is_role_of(role: &str, aws_id: &AwsId) -> bool {
+    let parts: Vec<&str> = role.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", partition, "iam", "", owner, path]
+        if partition.starts_with("aws") && owner == aws_id.as_str() && path.len() > 5 && path.starts_with("role/"))
+}
+
+/// What AWS takes as an external id: 2 to 1,224 of its characters.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+fn external_id(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    if (2..=1_224).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("is not an external id: 2 to 1,224 letters, digits or any of _+=,.@:/- (AWS refuses others)".to_owned())
 }
 
 fn stage(text: &str) -> Result<Stage, String> {

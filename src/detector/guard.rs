@@ -4,7 +4,7 @@
 
 use super::Detector;
 use crate::aws::AwsError;
-use crate::model::{AwsAccount, Doc, Extra, Region, RegionState, ResourceId};
+use crate::model::{AwsAccount, Doc, Extra, Region, RegionState, ResourceId, Time};
 use crate::reactor::Scan;
 use crate::store::StoreError;
 use sha2::{Digest as _, Sha256};
@@ -49,7 +49,19 @@ impl Detector {
         self.set_region(account, region, "denied", why, |_| ()).await
     }
 
-    /// A region that was read as usual is no longer paused or denied. Nothing is written for one that always was.
+    /// Its polls have failed since then.
+    pub(super) async fn mark_unreadable(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        since: Time,
+        why: &str,
+    ) -> anyhow::Result<()> {
+        let why = format!("no poll could read it since {since}: {why}");
+        self.set_region(account, region, "unreadable", &why, |_| ()).await
+    }
+
+    /// A region that was read as usual is no longer paused, denied or unreadable. Nothing is written for one that always was.
     pub(super) async fn mark_ok(&self, account: &AwsAccount, region: &Region) -> anyhow::Result<()> {
         let key = (account.aws_id.clone(), region.clone());
         let directory = self.index.directory();

@@ -165,7 +165,7 @@ pub struct Pause {
 pub struct RegionState {
     /// Whose.
     pub account: AccountId,
-    /// `ok`, `paused` or `denied`.
+    /// `ok`, `paused`, `denied` or `unreadable`.
     pub state: String,
     /// Why.
     #[serde(default)]

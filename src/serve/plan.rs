@@ -84,6 +84,7 @@ async fn unknown(store: &Store, index: &Index, aws: &Aws, clock: &Clock) -> Vec<
         clock: clock.clone(),
         changes,
         reports: watch::Sender::new(detector::Report::default()),
+        unread: detector::Unread::default(),
     };
     let (keys, failures) = detector.unknown().await;
     for (aws_id, why) in failures {

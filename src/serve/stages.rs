@@ -75,6 +75,7 @@ impl Stages {
             clock: self.clock.clone(),
             changes,
             reports: watch::Sender::new(detector::Report::default()),
+            unread: detector::Unread::default(),
         };
         tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));
         tasks.spawn(changed(changing, looks.clone()));

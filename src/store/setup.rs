@@ -51,9 +51,9 @@ impl Store {
                     self.create(sync).await?;
                 }
                 Ok(_) => {
-                    return Err(StoreError::unavailable(
-                        "the database is offline; `POST /zerocloud/_online` on the admin port",
-                    ));
+                    let name = &self.config.database;
+                    let why = format!("the database is offline; `POST /{name}/_online` on the admin port");
+                    return Err(StoreError::unavailable(why));
                 }
                 Err(why) => return Err(why),
             }

@@ -1,7 +1,7 @@
 //! zerocloud as a whole: `serve` with the embedded gateway against the AWS double, on ports of its own and a clock that a
 //! test moves. A test acts as people and AWS do, and waits for what they would see.
 
-use crate::gateway::Running;
+use crate::gateway::{Given, Running};
 use ec2_double::{Double, Handle, Mail, Role, Spec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -110,6 +110,38 @@ pub fn tagged(tags: &[(&str, &str)]) -> Spec {
     Spec { tags: tags.collect(), ..Spec::default() }
 }
 
+/// Where the documents are: with the embedded gateway, or in a database of a gateway that runs already.
+enum Place {
+    Folder(tempfile::TempDir),
+    Given(Given),
+}
+
+impl Place {
+    fn new() -> Place {
+        Given::by_environment().map_or_else(|| Place::Folder(tempfile::tempdir().unwrap()), Place::Given)
+    }
+
+    fn config(&self, setup: &Setup, aws: &str) -> Config {
+        let (data, given) = match self {
+            Place::Folder(folder) => (folder.path().join("data"), None),
+            Place::Given(given) => ("unused".into(), Some(given)),
+        };
+        let yaml = setup.yaml(aws, data.to_str().unwrap());
+        let set = |name: &str| {
+            let given = given?;
+            match name {
+                "ZEROCLOUD_STORE_PUBLIC_URL" => Some(given.public.clone()),
+                "ZEROCLOUD_STORE_ADMIN_URL" => Some(given.admin.clone()),
+                "ZEROCLOUD_STORE_ADMIN_USER" => given.signed.as_ref().map(|(name, _)| name.clone()),
+                "ZEROCLOUD_STORE_ADMIN_PASSWORD" => given.signed.as_ref().map(|(_, password)| password.clone()),
+                "ZEROCLOUD_STORE_DATABASE" => Some(given.database.clone()),
+                _ => None,
+            }
+        };
+        Config::parse(&yaml, set).unwrap()
+    }
+}
+
 /// A running zerocloud.
 pub struct TestApp {
     /// AWS.
@@ -119,7 +151,7 @@ pub struct TestApp {
     /// The documents, as the service sees them.
     pub store: Store,
     double: Option<Double>,
-    folder: tempfile::TempDir,
+    place: Place,
     setup: Setup,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
@@ -140,14 +172,12 @@ impl TestApp {
 
     /// Starts on an AWS that is there already.
     pub async fn on(setup: Setup, double: Double) -> TestApp {
-        let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Clock::system().now());
-        TestApp::run(setup, double, folder, clock).await
+        TestApp::run(setup, double, Place::new(), clock).await
     }
 
-    async fn run(setup: Setup, double: Double, folder: tempfile::TempDir, clock: Clock) -> TestApp {
-        let data = folder.path().join("data");
-        let config = Config::parse(&setup.yaml(&double.url(), data.to_str().unwrap()), |_| None).unwrap();
+    async fn run(setup: Setup, double: Double, place: Place, clock: Clock) -> TestApp {
+        let config = place.config(&setup, &double.url());
         let stop = CancellationToken::new();
         let (ready, answers) = tokio::sync::oneshot::channel();
         let running = serve::run(config.clone(), clock.clone(), ready, stop.clone());
@@ -155,7 +185,7 @@ impl TestApp {
         let task = tokio::spawn(running);
         let at = tokio::time::timeout(PATIENCE, answers).await.unwrap().expect("serve ended before it was ready");
         let store = Store::new(&serve::store_config(&config, &at)).unwrap();
-        TestApp { aws: double.handle(), clock, store, double: Some(double), folder, setup, stop, task }
+        TestApp { aws: double.handle(), clock, store, double: Some(double), place, setup, stop, task }
     }
 
     /// Stops it in good order.
@@ -165,6 +195,9 @@ impl TestApp {
         if let Some(double) = self.double.take() {
             double.stop().await;
         }
+        if let Place::Given(given) = &self.place {
+            given.clear().await;
+        }
     }
 
     /// Stops it and starts it again on the same documents, AWS and clock.
@@ -172,14 +205,12 @@ impl TestApp {
         self.stop.cancel();
         (&mut self.task).await.unwrap().unwrap();
         let double = self.double.take().unwrap();
-        TestApp::run(change(self.setup.clone()), double, self.folder, self.clock).await
+        TestApp::run(change(self.setup.clone()), double, self.place, self.clock).await
     }
 
     /// Its configuration, with the gateway where it is.
     pub fn config(&self) -> Config {
-        let data = self.folder.path().join("data");
-        let url = self.double.as_ref().unwrap().url();
-        Config::parse(&self.setup.yaml(&url, data.to_str().unwrap()), |_| None).unwrap()
+        self.place.config(&self.setup, &self.double.as_ref().unwrap().url())
     }
 
     /// Stops zerocloud and keeps everything around it.
@@ -187,7 +218,7 @@ impl TestApp {
         self.stop.cancel();
         (&mut self.task).await.unwrap().unwrap();
         let double = self.double.take().unwrap();
-        Paused { aws: double.handle(), double, folder: self.folder, setup: self.setup, clock: self.clock }
+        Paused { aws: double.handle(), double, place: self.place, setup: self.setup, clock: self.clock }
     }
 
     /// Moves the clock on.
@@ -319,7 +350,7 @@ pub struct Paused {
     /// AWS.
     pub aws: Handle,
     double: Double,
-    folder: tempfile::TempDir,
+    place: Place,
     setup: Setup,
     clock: Clock,
 }
@@ -327,15 +358,21 @@ pub struct Paused {
 impl Paused {
     /// Every document with its revision, read through a gateway of the test's own.
     pub async fn documents(&self) -> BTreeMap<String, Option<String>> {
-        let running = Running::start(&self.folder.path().join("data")).await;
-        let docs = running.client().prefix("").await.unwrap();
-        running.stop().await;
+        let docs = match &self.place {
+            Place::Given(given) => given.client().prefix("").await.unwrap(),
+            Place::Folder(folder) => {
+                let running = Running::start(&folder.path().join("data")).await;
+                let docs = running.client().prefix("").await.unwrap();
+                running.stop().await;
+                docs
+            }
+        };
         docs.into_iter().map(|doc| (doc.id, doc.rev)).collect()
     }
 
     /// Runs again.
     pub async fn go_on(self) -> TestApp {
-        TestApp::run(self.setup, self.double, self.folder, self.clock).await
+        TestApp::run(self.setup, self.double, self.place, self.clock).await
     }
 }
 

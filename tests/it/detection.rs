@@ -2,7 +2,8 @@
 
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by, tagged};
 use ec2_double::{Access, Fault, Rule, Spec, State as Ec2State};
-use zerocloud::model::State;
+use serde_json::Value;
+use zerocloud::model::{HoldKind, State};
 
 #[tokio::test]
 async fn every_instance_gets_a_lease_over_accounts_regions_and_pages() {
@@ -68,6 +69,35 @@ async fn a_failure_on_page_two_changes_nothing() {
     app.state(&new, State::Active).await;
     let new = app.aws.at(DEV, EAST).launch(&owned_by("max"));
     app.state(&new, State::Active).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_due_in_a_region_that_cannot_be_read_for_long_is_held_until_it_is_read_again() {
+    let app = TestApp::start(Setup::default()).await;
+    let instance = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
+    app.settled(&instance, "lin").await;
+    let rule = app.aws.inject(Rule::new(Fault::Server(500)).account(DEV).region(EAST).action("DescribeInstances"));
+    app.until("struck", || async { (app.aws.struck(rule) >= 2).then_some(()) }).await;
+    let end = app.lease(&instance).await.unwrap().expires_at;
+    app.advance(end.seconds_since(app.clock.now()) + 30 * 86_400);
+    let reason = app
+        .until("held", || async {
+            // The owner is still told, and given time, before the end is due.
+            app.advance(60);
+            let hold = app.lease(&instance).await.unwrap().hold.filter(|hold| hold.kind == HoldKind::Region);
+            hold.map(|hold| hold.reason)
+        })
+        .await;
+    assert!(reason.contains("unreadable") && reason.contains("no poll could read it since"), "{reason}");
+    let region = async || app.store.get::<Value>(&format!("region::{DEV}::{EAST}")).await.unwrap().unwrap();
+    let marked = region().await.rev;
+    let before = app.aws.struck(rule);
+    app.until("polled again", || async { (app.aws.struck(rule) > before + 1).then_some(()) }).await;
+    assert_eq!(region().await.rev, marked, "each failing poll writes");
+    app.aws.heal(rule);
+    app.lease_where(&instance, "let go", |lease| lease.hold.is_none()).await;
+    assert_eq!(region().await.body["state"], "ok");
     app.stop().await;
 }
 

@@ -10,6 +10,47 @@ use zerocloud::store::{Store, StoreConfig};
 /// The access rules, as `serve` puts them in place.
 pub const SYNC: &str = include_str!("../../sync-gateway/sync.js");
 
+/// A gateway that runs already and that the environment names: the same tests then judge that one. Each test has a database
+/// of its own there. A real Sync Gateway needs a bucket of each name, or a Couchbase Server that makes it (`README.md`).
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub public: String,
+    pub admin: String,
+    /// Name and password, when its admin port asks for them.
+    pub signed: Option<(String, String)>,
+    pub database: String,
+}
+
+impl Given {
+    /// What `GATEWAY_PUBLIC_URL`, `GATEWAY_ADMIN_URL`, `GATEWAY_ADMIN_USER` and `GATEWAY_ADMIN_PASSWORD` say.
+    pub fn by_environment() -> Option<Given> {
+        #[expect(clippy::disallowed_methods, reason = "the tests' one setting: which gateway they judge")]
+        let read = |name: &str| std::env::var(name).ok().map(|text| text.trim_end_matches('/').to_owned());
+        let (public, admin) = read("GATEWAY_PUBLIC_URL").zip(read("GATEWAY_ADMIN_URL"))?;
+        let signed = read("GATEWAY_ADMIN_USER").zip(read("GATEWAY_ADMIN_PASSWORD"));
+        let database = format!("it_{:016x}", rand::random::<u64>());
+        Some(Given { public, admin, signed, database })
+    }
+
+    /// A client of the database.
+    pub fn client(&self) -> Store {
+        let admin = self.signed.clone().map(|(name, password)| (name, password.into()));
+        let (public_url, admin_url) = (self.public.clone(), self.admin.clone());
+        let (database, timeout) = (self.database.clone(), Duration::from_secs(20));
+        Store::new(&StoreConfig { public_url, admin_url, database, admin, timeout }).unwrap()
+    }
+
+    /// Removes the database.
+    pub async fn clear(&self) {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let mut request = client.delete(format!("{}/{}/", self.admin, self.database));
+        if let Some((name, password)) = &self.signed {
+            request = request.basic_auth(name, Some(password));
+        }
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+}
+
 /// A running gateway; it stops when told to.
 pub struct Running {
     pub public: String,

@@ -24,6 +24,10 @@ pub(super) fn checks(all: &[Doc<Value>], now: Time) -> Vec<Check> {
         match region.state.as_str() {
             "ok" => {}
             "paused" => checks.push(Check::new(id, Found::Mend(format!("{said}; {mend}")))),
+            "unreadable" => {
+                let mend = "what is due there is held; it goes on with the first poll that reads it";
+                checks.push(Check::new(id, Found::Mend(format!("{said}; {mend}"))));
+            }
             _ => checks.push(Check::new(id, Found::Note(said))),
         }
     }
@@ -82,8 +86,8 @@ mod tests {
         let region = |state: &str| json!({ "account": "bigdb", "state": state, "since": "2026-11-23T08:00:00Z" });
         let id = "region::111122223333::us-east-1";
         assert_eq!(
-            ["ok", "paused", "denied"].map(|state| told(id, region(state))),
-            [vec![], vec!["mend"], vec!["note"]]
+            ["ok", "paused", "denied", "unreadable"].map(|state| told(id, region(state))),
+            [vec![], vec!["mend"], vec!["note"], vec!["mend"]]
         );
         let lease = |state: &str, ends: &str, hold: Value| {
             json!({

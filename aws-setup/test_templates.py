@@ -1,0 +1,115 @@
+"""The role's templates: parsed, linted, and granting exactly what the page lists and the program calls."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+import hcl2
+import yaml
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent
+POLICIES = ["see", "stop", "terminate"]
+
+
+class CloudFormation(yaml.SafeLoader):
+    """Reads !Ref, !Sub and the like as what they are applied to."""
+
+
+def tagged(loader, _suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True)
+
+
+CloudFormation.add_multi_constructor("!", tagged)
+
+
+def texts(value):
+    return [value] if isinstance(value, str) else value
+
+
+def cloudformation():
+    """Actions with their resources, by policy."""
+    template = yaml.load((HERE / "role.yaml").read_text(), CloudFormation)
+    granted = {}
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::IAM::RolePolicy":
+            continue
+        properties = resource["Properties"]
+        statements = properties["PolicyDocument"]["Statement"]
+        granted[properties["PolicyName"]] = {
+            action: one["Resource"] for one in statements for action in texts(one["Action"])
+        }
+        assert all(one["Effect"] == "Allow" for one in statements)
+    return template, granted
+
+
+def terraform():
+    """Actions by policy; the parser checks the syntax, and keeps expressions as text."""
+    with (HERE / "role.tf").open() as file:
+        parsed = hcl2.load(file)
+    granted = {}
+    for resource in parsed["resource"]:
+        for kind, named in resource.items():
+            if kind.strip('"') != "aws_iam_role_policy":
+                continue
+            for name, body in named.items():
+                granted[name.strip('"')] = set(re.findall(r"ec2:[A-Za-z]+", str(body["policy"])))
+    return granted
+
+
+class Templates(unittest.TestCase):
+    def test_cloudformations_linter_finds_nothing(self):
+        lint = pathlib.Path(sys.executable).parent / "cfn-lint"
+        done = subprocess.run([lint, HERE / "role.yaml"], capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_only_the_named_principal_with_the_external_id_may_assume_the_role(self):
+        template, _ = cloudformation()
+        role = template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        self.assertEqual(len(role), 1)
+        self.assertEqual(role[0]["Principal"], {"AWS": "Principal"})
+        self.assertEqual(role[0]["Condition"], {"StringEquals": {"sts:ExternalId": "ExternalId"}})
+        self.assertEqual(template["Parameters"]["Ends"]["Default"], "none")
+        text = re.sub(r"\s+", " ", (HERE / "role.tf").read_text())
+        self.assertIn('Condition = { StringEquals = { "sts:ExternalId" = var.external_id } }', text)
+
+    def test_both_templates_grant_the_same(self):
+        _, granted = cloudformation()
+        self.assertEqual(sorted(granted), POLICIES)
+        self.assertEqual({name: set(actions) for name, actions in granted.items()}, terraform())
+
+    def test_what_ends_instances_is_granted_on_instances_alone(self):
+        _, granted = cloudformation()
+        for action, resource in {**granted["stop"], **granted["terminate"]}.items():
+            if action != "ec2:CancelSpotInstanceRequests":
+                self.assertTrue(resource.endswith(":instance/*"), action)
+
+    def test_the_page_lists_what_is_granted(self):
+        page = (ROOT / "docs" / "aws-setup.md").read_text()
+        table = page.split("| Ends | adds | why |")[1].split("\n\n")[0]
+        listed, current = {}, None
+        for line in table.splitlines()[2:]:
+            cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+            current = cells[0] or current
+            listed.setdefault(current, set()).add(cells[1])
+        _, granted = cloudformation()
+        self.assertEqual(list(listed.values()), [set(granted[name]) for name in POLICIES])
+
+    def test_everything_the_program_calls_is_granted_and_nothing_else(self):
+        calls = set()
+        for path in (ROOT / "src" / "aws").rglob("*.rs"):
+            if "tests" not in path.parts:
+                calls |= set(re.findall(r"\.((?:describe|start|stop|terminate|cancel|modify|create|delete)_[a-z_]+)\(\)", path.read_text()))
+        called = {"ec2:" + "".join(word.capitalize() for word in call.split("_")) for call in calls}
+        _, granted = cloudformation()
+        self.assertEqual(called, set().union(*granted.values()))
+
+
+if __name__ == "__main__":
+    unittest.main()
