@@ -3,6 +3,7 @@
 mod decide;
 mod dice;
 mod ledger;
+mod forecast;
 mod life;
 mod owner;
 mod people;
