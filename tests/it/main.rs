@@ -19,5 +19,6 @@ mod store;
 mod tidy;
 mod views;
 mod web;
+mod web_admin;
 mod web_leases;
 mod web_signin;
