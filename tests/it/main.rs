@@ -20,6 +20,7 @@ mod tidy;
 mod views;
 mod web;
 mod web_access;
+mod web_admin;
 mod web_leases;
 mod web_previews;
 mod web_signin;

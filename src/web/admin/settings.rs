@@ -55,7 +55,7 @@ pub(super) const SETTINGS: [Setting; 18] = [
     setting("max_reaps_per_hour", "Ends in an hour", "At most, in one AWS account.", Kind::Count, ENDING, false),
     setting("owner_tag", "Owner tag", "The tag that names the owner.", Kind::Text, OWNING, false),
     setting("lease_tag", "Lease tag", "The tag that asks for a length, such as 2d.", Kind::Text, OWNING, false),
-    setting("email_pattern", "Addresses of owners", "Such as *@example.com; none: any.", Kind::TextOrNone, OWNING, false),
+    setting("email_pattern", "Who may come in", "Such as *@example.com; none: only who is invited.", Kind::TextOrNone, OWNING, false),
     setting("settle", "Tags settle for", "Before the owner is judged by them.", Kind::Span, OWNING, false),
     setting("retention", "Ended leases are kept for", "Then they and their audit go.", Kind::Span, OWNING, false),
 ];
