@@ -35,7 +35,7 @@ pub use admin::{Place, Polls};
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
 pub use person::Person;
-pub use site::Site;
+pub use site::{Site, is_loopback};
 
 use crate::clock::Clock;
 use crate::config::WebSettings;

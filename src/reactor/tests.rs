@@ -2,6 +2,7 @@
 
 mod decide;
 mod dice;
+mod forecast;
 mod ledger;
 mod life;
 mod owner;

@@ -3,7 +3,7 @@
 use crate::model::{
     Action, AwsAccount, Directory, EvidenceSource, Facts, Lease, Policy, Stage, State, StoppedBy, Time, UserId,
 };
-use crate::reactor::renewal_limit;
+use crate::reactor::{exempting, renewal_limit};
 use crate::words::{Zone, clean, cut, span, utc};
 use serde::Serialize;
 
@@ -100,6 +100,15 @@ pub(super) fn user_name(directory: &Directory, lease: &Lease, user: &UserId) -> 
     known.filter(|name| !name.is_empty()).unwrap_or_else(|| user.to_string())
 }
 
+/// What keeps it from its end: an admin's word about it, or a rule that picks it out.
+fn exemption(lease: &Lease, around: Around<'_>) -> Option<String> {
+    let own = lease.exemption.as_ref().filter(|it| it.until > around.now).map(|it| (it.until, it.reason.clone()));
+    let rules = around.directory.rules(&lease.account);
+    let rule = || exempting(&rules, around.facts?, around.now).map(|rule| (rule.until, rule.reason.clone()));
+    let (until, reason) = own.or_else(rule).filter(|_| !lease.state.is_over())?;
+    Some(format!("Exempt until {}: {}", utc(until), clean(&reason)))
+}
+
 impl Card {
     pub(super) fn of(lease: &Lease, around: Around<'_>) -> Card {
         let Around { directory, facts, zone, now } = around;
@@ -142,11 +151,7 @@ impl Card {
                     utc(hold.review_at)
                 )
             }),
-            exemption: lease
-                .exemption
-                .as_ref()
-                .filter(|it| it.until > now)
-                .map(|it| format!("Exempt until {}: {}", utc(it.until), clean(&it.reason))),
+            exemption: exemption(lease, around),
             renew: choices(lease, &policy, now),
             can: can(lease, action, stage, facts),
             verb: past(action),

@@ -22,6 +22,7 @@ mod tidy;
 mod views;
 mod web;
 mod web_access;
+mod web_admin;
 mod web_leases;
 mod web_previews;
 mod web_signin;

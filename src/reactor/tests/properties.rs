@@ -25,8 +25,16 @@ const RESOURCE: [ResourceState; 6] = [
 ];
 const STAGES: [Stage; 4] = [Stage::Observe, Stage::Notify, Stage::Stop, Stage::Terminate];
 const PEOPLE: [&str; 5] = ["ada", "lin", "max", "ghost", "pending"];
-const WISHES: [Wish; 7] =
-    [Wish::Renew, Wish::End, Wish::Terminate, Wish::NotMine, Wish::HandOver, Wish::Accept, Wish::Revive];
+const WISHES: [Wish; 8] = [
+    Wish::Renew,
+    Wish::End,
+    Wish::Terminate,
+    Wish::NotMine,
+    Wish::HandOver,
+    Wish::Accept,
+    Wish::Revive,
+    Wish::ApplyPolicy,
+];
 const HOLDS: [&str; 8] =
     ["stage", "pause", "exemption", "pace", "region", "protection", "no_notice", "managed_elsewhere"];
 const KINDS: [&str; 6] = ["first", "warning-3600", "expired", "stopped", "ended", "admin-no_notice"];

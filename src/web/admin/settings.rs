@@ -71,8 +71,8 @@ pub(super) const SETTINGS: [Setting; 18] = [
     setting("lease_tag", "Lease tag", "The tag that asks for a length, such as 2d.", Kind::Text, OWNING, false),
     setting(
         "email_pattern",
-        "Addresses of owners",
-        "Such as *@example.com; none: any.",
+        "Who may come in",
+        "Such as *@example.com; none: only who is invited.",
         Kind::TextOrNone,
         OWNING,
         false,
