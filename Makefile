@@ -3,13 +3,17 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/zerocloud/target
 
 # Cargo judges by the age of files. When another checkout used this folder last, ours may be older than what it built.
 LAST := $(CARGO_TARGET_DIR)/checkout
-.PHONY: build test lint fresh demo demo-binary venv test-venv bench soak
+.PHONY: build install test lint fresh demo demo-binary venv test-venv bench soak
 fresh:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(LAST) 2>/dev/null)" != "$(CURDIR)" ]; then git ls-files -z | xargs -0 touch -c; echo "$(CURDIR)" > $(LAST); fi
 
 build: fresh
 	cargo build --workspace
+
+# zerocloud into cargo's own folder of programs (~/.cargo/bin), optimised.
+install: fresh
+	cargo install --locked --path . --bin zerocloud
 
 # Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
 # itself; the containers' files; the demo's checker; the templates for AWS; PouchDB and Couchbase Lite as real clients; the pages in

@@ -57,6 +57,7 @@ pub(super) async fn run(config: &Config, clock: &Clock, json: bool) -> anyhow::R
             let fault = format!("{:#}; {}", anyhow::Error::new(why), mend_gateway(config));
             checks.push(Check::new("gateway", Found::Mend(fault)));
             checks.push(cloud::identity(&aws).await);
+            checks.extend(cloud::roles(config, &aws, &[]).await);
         }
     }
     progress.step("roles");

@@ -1,7 +1,7 @@
 //! Documents that config.yml makes when they do not exist yet: Accounts, their AWS accounts, people and policy.
 
 use super::read::{Problems, Section};
-use crate::model::{AccountId, Action, AwsId, PolicyLayer, Region, Role, Stage, UserId};
+use crate::model::{AccountId, Action, AwsAccount, AwsId, Extra, PolicyLayer, Region, Role, Stage, Time, UserId};
 
 /// An Account with all that belongs to it.
 #[derive(Debug, Clone)]
@@ -33,6 +33,25 @@ pub struct AwsAccountSeed {
     pub role_arn: Option<String>,
     /// What the role asks for.
     pub external_id: Option<String>,
+}
+
+impl AwsAccountSeed {
+    /// The document that it becomes once AWS has answered as this AWS account, at `connected_at`.
+    pub fn document(&self, account: &AccountId, connected_at: Option<Time>) -> AwsAccount {
+        AwsAccount {
+            account: account.clone(),
+            aws_id: self.aws_id.clone(),
+            name: self.name.clone(),
+            regions: self.regions.clone(),
+            stage: self.stage,
+            stage_accepted: None,
+            disabled: false,
+            role_arn: self.role_arn.clone(),
+            external_id: self.external_id.clone(),
+            connected_at,
+            extra: Extra::new(),
+        }
+    }
 }
 
 /// A person.

@@ -128,19 +128,7 @@ async fn connect_one(
     if store.get::<Value>(&id).await?.is_some() {
         return Ok(());
     }
-    let body = AwsAccount {
-        account: account.clone(),
-        aws_id: seed.aws_id.clone(),
-        name: seed.name.clone(),
-        regions: seed.regions.clone(),
-        stage: seed.stage,
-        stage_accepted: None,
-        disabled: false,
-        role_arn: seed.role_arn.clone(),
-        external_id: seed.external_id.clone(),
-        connected_at: Some(now),
-        extra: Extra::new(),
-    };
+    let body = seed.document(account, Some(now));
     let identity = aws.caller_identity(Some(&body)).await.context("asking AWS who we are there")?;
     anyhow::ensure!(identity.account == seed.aws_id.as_str(), "AWS answers as {} instead", identity.account);
     if check_external_id && aws.answers_without_external_id(&body).await? {

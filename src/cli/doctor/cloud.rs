@@ -15,11 +15,19 @@ pub(super) async fn identity(aws: &Aws) -> Check {
     Check::new("AWS identity", found)
 }
 
-/// Each AWS account's role: whether it answers, as whom, and whether it asks for the external id.
+/// Each AWS account's role: whether it answers, as whom, and whether it asks for the external id. Those of config.yml that have no
+/// document yet are asked, too: what keeps them from being connected is what an operator wants to know.
 pub(super) async fn roles(config: &Config, aws: &Aws, all: &[Doc<Value>]) -> Vec<Check> {
     let mut checks = Vec::new();
-    for doc in all.iter().filter(|doc| doc.id.starts_with("aws_account::")) {
-        let Ok(account) = serde_json::from_value::<AwsAccount>(doc.body.clone()) else { continue };
+    let documents = all.iter().filter(|doc| doc.id.starts_with("aws_account::"));
+    let mut accounts: Vec<AwsAccount> =
+        documents.filter_map(|doc| serde_json::from_value(doc.body.clone()).ok()).collect();
+    for seed in &config.accounts {
+        let wanted = seed.aws_accounts.iter().map(|one| one.document(&seed.id, None));
+        let new: Vec<AwsAccount> = wanted.filter(|one| accounts.iter().all(|old| old.aws_id != one.aws_id)).collect();
+        accounts.extend(new);
+    }
+    for account in accounts {
         let what = format!("AWS account {} ({})", account.aws_id, account.name);
         if account.disabled {
             checks.push(Check::new(what, Found::Note("disabled: neither watched nor acted on".to_owned())));
