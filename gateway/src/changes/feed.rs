@@ -22,7 +22,7 @@ const CHUNK: usize = 500;
 /// Rest for each follower of a database. Telling one takes about 13 µs, so that all followers together leave two thirds of a
 /// processor to others, however fast changes come.
 const TELLING: Duration = Duration::from_micros(40);
-const LONGEST_REST: Duration = Duration::from_millis(200);
+const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

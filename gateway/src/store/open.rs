@@ -79,7 +79,7 @@ pub enum OpenError {
 
 impl Store {
     /// Opens or creates the file in `dir`.
-    pub fn open(dir: &Path, readers: usize) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, readers: usize, log_pages: u32) -> Result<Self, OpenError> {
         let lock = claim(dir)?;
         let path = dir.join(FILE);
         writable(&path)?;
@@ -94,7 +94,7 @@ impl Store {
         } else if !new {
             recognise(&connection, &path)?;
         }
-        prepare(&connection).map_err(explain)?;
+        prepare(&connection, log_pages).map_err(explain)?;
         if new {
             create(&connection).map_err(explain)?;
         }
@@ -182,14 +182,12 @@ fn explain(path: &Path, cause: rusqlite::Error) -> OpenError {
     }
 }
 
-/// Settings every connection needs.
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+/// Settings of the connection that writes.
+fn prepare(connection: &Connection, log_pages: u32) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // Pages. Of half as many, fewer were the same ones, and a document in a large file cost a tenth more; twice as many
-    // saved nothing.
-    connection.pragma_update(None, "wal_autocheckpoint", 8000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", log_pages)?;
     // KiB. Measured: more costs memory and is not faster, as the system's page cache is near.
     connection.pragma_update(None, "cache_size", -4_000)?;
     connection.pragma_update(None, "temp_store", "MEMORY")

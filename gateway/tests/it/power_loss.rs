@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use zerocloud_gateway::check;
+use zerocloud_gateway::{Config, check};
 
 use crate::app::{Served, client, send};
 
@@ -21,6 +21,8 @@ const SEED: u64 = 20_261_125;
 const MOMENTS: usize = 10;
 const LONGEST_LOAD: Duration = Duration::from_secs(30);
 const CHECKPOINTS: usize = 4;
+/// Few, so that the log is carried over often enough also on a busy machine.
+const LOG_PAGES: u32 = 1000;
 
 fn address(url: &str) -> std::net::SocketAddr {
     url.trim_start_matches("http://").parse().expect("an address")
@@ -41,7 +43,7 @@ fn moments(disk: &Disk, claims: &Claims, random: &mut StdRng) -> Vec<usize> {
 async fn an_acknowledged_write_survives_a_loss_of_power() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = watch(dir.path()).expect("watched");
-    let served = Served::start(dir.path()).await;
+    let served = Served::with(Config { log_pages: LOG_PAGES, ..Config::new(dir.path()) }).await;
     let admin = address(&served.admin);
     writers::create(admin, "db").await.expect("created");
     let clock = Arc::clone(&disk);
