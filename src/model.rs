@@ -4,6 +4,7 @@
 
 mod account;
 mod event;
+mod hook;
 mod id;
 mod lease;
 mod notice;
@@ -14,6 +15,7 @@ mod time;
 
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
+pub use hook::{Hook, HookShape};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
 pub use lease::{
     Answered, Evidence, EvidenceSource, Exemption, Hold, HoldKind, Lease, LogLine, Notified, Reap, Refusal, State,

@@ -4,6 +4,7 @@
 
 mod api;
 mod assets;
+mod card;
 pub mod chart;
 pub mod cost;
 mod error;
@@ -11,15 +12,19 @@ mod form;
 mod headers;
 mod hooks;
 mod html;
+mod lease;
 mod leases;
 mod limits;
+mod link;
 mod person;
 pub mod prices;
 pub mod session;
-mod signin;
+pub mod setup;
+pub mod signin;
 mod site;
 mod sync;
 pub mod token;
+pub mod wishes;
 
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
@@ -150,9 +155,14 @@ fn pages(state: &State) -> Router<State> {
     Router::new()
         .route("/", get(async || Redirect::to("/leases")))
         .route("/static/{file}", get(assets::get))
-        .route("/login", get(signin::page))
+        .route("/login", get(signin::page).post(signin::start))
+        .route("/login/callback", get(signin::callback_page))
+        .route("/setup/{token}", get(setup::page).post(setup::start))
         .route("/logout", post(signin::out))
+        .route("/l/{token}", get(link::page).post(link::act))
         .route("/leases", get(leases::mine))
+        .route("/leases/{key}", get(lease::page))
+        .route("/leases/{key}/{act}", post(lease::act))
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))

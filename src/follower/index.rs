@@ -26,6 +26,7 @@ pub struct LeaseRow {
     pub expires_at: Time,
     pub ends_at: Time,
     pub held: bool,
+    pub offered_to: Option<UserId>,
     /// Its owner holds too many, so it is short until the rank falls.
     pub over_quota: bool,
 }
@@ -42,6 +43,7 @@ impl LeaseRow {
             expires_at: lease.expires_at,
             ends_at: lease.ends_at,
             held: lease.hold.is_some(),
+            offered_to: lease.offered_to.clone(),
             over_quota: over_quota.is_some_and(|mark| !mark.is_null()),
         }
     }
@@ -120,6 +122,13 @@ impl Index {
     /// Where all leases stand.
     pub fn lease_rows(&self) -> Vec<LeaseRow> {
         self.read().leases.values().cloned().collect()
+    }
+
+    /// The leases that somebody was offered and has not accepted.
+    pub fn offered_to(&self, account: &AccountId, user: &UserId) -> Vec<LeaseKey> {
+        let tables = self.read();
+        let offered = |row: &&LeaseRow| row.offered_to.as_ref() == Some(user) && row.account == *account;
+        tables.leases.values().filter(offered).map(|row| row.key.clone()).collect()
     }
 
     /// What the detector wrote last.

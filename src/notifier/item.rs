@@ -382,7 +382,7 @@ impl<'a> Facets<'a> {
             let token = sign(action);
             Choice {
                 label,
-                link: context.public_url.map(|base| format!("{}/t/{token}", base.trim_end_matches('/'))),
+                link: context.public_url.map(|base| format!("{}/l/{token}", base.trim_end_matches('/'))),
                 command: format!("zerocloud {command} {token}"),
             }
         });

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Pages {
     listener: TcpListener,
     settings: WebSettings,
+    /// config.yml makes an Account.
+    seeded: bool,
 }
 
 /// Binds the port of the pages, when there are any.
@@ -22,13 +24,17 @@ pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<Pages>> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     let bound = TcpListener::bind(settings.listen).await;
     let listener = bound.with_context(|| format!("port {} of the pages (web.listen)", settings.listen))?;
-    Ok(Some(Pages { listener, settings }))
+    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty() }))
 }
 
 impl Pages {
     /// Where they are, as seen from this machine.
     pub(super) fn url(&self) -> anyhow::Result<String> {
         Ok(format!("http://{}", self.listener.local_addr()?))
+    }
+
+    fn base(&self) -> anyhow::Result<String> {
+        self.settings.public_url.clone().map_or_else(|| self.url(), Ok)
     }
 
     /// Serves them until shutdown.
@@ -41,13 +47,25 @@ impl Pages {
     ) -> anyhow::Result<()> {
         let index = Index::default();
         let mut following = follow(store, &index, shutdown);
+        let (base, accounts) = (self.base()?, self.seeded);
         let state = State::new(store.clone(), index, clock.clone(), self.settings, shutdown.clone())?;
         let stop = shutdown.clone();
         tasks.spawn(async move {
+            if !accounts {
+                offer_setup(&state, &base).await?;
+            }
             let served = web::run(self.listener, state, stop).await;
             while following.join_next().await.is_some() {}
             served
         });
         Ok(())
     }
+}
+
+/// The one secret that is meant for the log: whoever starts zerocloud reads it there.
+async fn offer_setup(state: &State, base: &str) -> anyhow::Result<()> {
+    if let Some(path) = web::setup::offer(&state.store, state.clock.now()).await? {
+        tracing::info!("nobody is here yet: open {base}{path} to set zerocloud up; the link works once");
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod events;
+mod hooks;
 mod leases;
 mod people;
 mod policies;
@@ -22,6 +23,8 @@ use utoipa::{OpenApi, ToSchema};
 pub(super) fn router() -> Router<State> {
     Router::new()
         .route("/api/v1/me", get(people::me))
+        .route("/api/v1/device", post(people::device))
+        .route("/api/v1/device/token", post(people::device_token))
         .route("/api/v1/tokens", get(people::tokens).post(people::create_token))
         .route("/api/v1/tokens/{id}", delete(people::revoke_token))
         .route("/api/v1/leases", get(leases::list))
@@ -41,7 +44,10 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
         .route("/api/v1/status", get(standing::status))
         .route("/api/v1/costs", get(standing::costs))
+        .route("/api/v1/costs/{picture}", get(standing::picture))
         .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/hooks", get(hooks::list).post(hooks::create))
+        .route("/api/v1/hooks/{id}", delete(hooks::remove))
         .route("/api/v1/history", get(standing::history))
         .route("/api/v1/sync-session", post(standing::sync_session))
         .route("/api/openapi.json", get(reference::json))
@@ -82,6 +88,8 @@ struct Problem {
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
+        people::device,
+        people::device_token,
         people::me,
         people::tokens,
         people::create_token,
@@ -109,7 +117,11 @@ struct Problem {
         accounts::resume,
         standing::status,
         standing::costs,
+        standing::picture,
         events::stream,
+        hooks::list,
+        hooks::create,
+        hooks::remove,
         standing::history,
         standing::sync_session
     ),

@@ -22,7 +22,13 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.add_template("base.html", include_str!("templates/base.html"))?;
     all.add_template("failure.html", include_str!("templates/failure.html"))?;
     all.add_template("leases.html", include_str!("templates/leases.html"))?;
+    all.add_template("parts.html", include_str!("templates/parts.html"))?;
+    all.add_template("lease.html", include_str!("templates/lease.html"))?;
+    all.add_template("link.html", include_str!("templates/link.html"))?;
+    all.add_template("farewell.html", include_str!("templates/farewell.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
+    all.add_template("setup.html", include_str!("templates/setup.html"))?;
+    all.add_template("which.html", include_str!("templates/which.html"))?;
     Ok(all)
 });
 

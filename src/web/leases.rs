@@ -1,14 +1,65 @@
-//! My leases.
+//! My leases: what is mine, how long, and what was offered to me.
 
-use super::WebError;
+use super::card::{Around, Card};
 use super::html::Desk;
+use super::{Person, State, WebError};
+use crate::model::{Lease, State as Stands, Time};
 use axum::response::Response;
 use minijinja::context;
 
 /// `GET /leases`.
 pub(super) async fn mine(desk: Desk) -> Result<Response, WebError> {
-    let session = desk.person.session(&desk.state).await?;
-    let docs = desk.state.store.prefix_as(&session, "lease::").await?;
-    let leases: Vec<&str> = docs.iter().map(|doc| doc.id.as_str()).collect();
-    desk.show("leases", "My leases", "leases.html", context! { leases })
+    let (state, person) = (&desk.state, &desk.person);
+    let mut mine = visible(state, person).await?;
+    mine.retain(|lease| lease.owner == person.user);
+    mine.sort_by_key(|lease| (order(lease.state), lease.expires_at, lease.key()));
+    let (live, rest): (Vec<_>, Vec<_>) = mine.into_iter().partition(|lease| order(lease.state) < 3);
+    let over = cards(&desk, rest.iter().filter(|lease| lease.state.is_over()).take(20));
+    let stopped = cards(&desk, rest.iter().filter(|lease| lease.state == Stands::Stopped));
+    let offered = offered(&desk).await?;
+    let live = cards(&desk, live.iter());
+    desk.show("leases", "My leases", "leases.html", context! { live, stopped, over, offered })
+}
+
+/// Every lease that this person may read.
+pub(super) async fn visible(state: &State, person: &Person) -> Result<Vec<Lease>, WebError> {
+    let session = person.session(state).await?;
+    let docs = state.store.prefix_as(&session, "lease::").await?;
+    Ok(docs.into_iter().filter_map(|doc| serde_json::from_value(doc.body).ok()).collect())
+}
+
+/// As a template shows them.
+pub(super) fn cards<'a>(desk: &Desk, leases: impl Iterator<Item = &'a Lease>) -> Vec<Card> {
+    let now = desk.state.clock.now();
+    leases.map(|lease| card(desk, lease, now)).collect()
+}
+
+pub(super) fn card(desk: &Desk, lease: &Lease, now: Time) -> Card {
+    let resource = desk.state.index.resource(&lease.key());
+    let facts = resource.as_ref().map(|resource| &resource.facts);
+    Card::of(lease, Around { directory: &desk.state.index.directory(), facts, zone: &desk.zone(), now })
+}
+
+/// What others offered to this person. The channels do not show it to them yet, so each is read by the service, after the
+/// index said that it is theirs to accept.
+async fn offered(desk: &Desk) -> Result<Vec<Card>, WebError> {
+    let mut found = Vec::new();
+    for key in desk.state.index.offered_to(&desk.person.account, &desk.person.user) {
+        let doc = desk.state.store.get::<Lease>(&key.lease_id()).await?;
+        let theirs = |lease: &Lease| {
+            lease.account == desk.person.account && lease.offered_to.as_ref() == Some(&desk.person.user)
+        };
+        found.extend(doc.map(|doc| doc.body).filter(theirs));
+    }
+    Ok(cards(desk, found.iter()))
+}
+
+/// What needs its owner first.
+fn order(state: Stands) -> u8 {
+    match state {
+        Stands::Expired | Stands::Reaping => 0,
+        Stands::Active => 1,
+        Stands::Stopped => 3,
+        Stands::Terminated | Stands::Gone => 4,
+    }
 }

@@ -3,8 +3,9 @@
 use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
 use crate::model::{Doc, Extra, User};
 use crate::store::StoreError;
+use crate::web::signin::device;
 use crate::web::token::{self, Caller, Scope, Token};
-use crate::web::{State, WebError};
+use crate::web::{Site, State, WebError};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::{HeaderMap, StatusCode};
@@ -261,4 +262,73 @@ pub(super) async fn revoke_token(
     caller.browser()?;
     token::revoke(&state.store, &caller.person.account, &caller.person.user, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A sign-in that began.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeviceView {
+    /// To be sent back; secret.
+    device_code: String,
+    /// To be shown to the person.
+    user_code: String,
+    /// Where the person types it in.
+    verification_uri: String,
+    /// Seconds until it is worth nothing.
+    expires_in: u64,
+}
+
+/// Which sign-in goes on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceCode {
+    device_code: String,
+    /// In which Account, for who is in several.
+    account: Option<String>,
+    /// What the token is for.
+    name: Option<String>,
+}
+
+/// What came of it so far.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeviceAnswer {
+    /// `pending`: ask again; `done`.
+    status: String,
+    /// What to send as `Authorization: Bearer`. It cannot be shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+}
+
+/// Begins to sign in on a device: show the code, and let the person type it in at GitHub.
+#[utoipa::path(post, path = "/api/v1/device", tag = "people", security(()), responses((status = 200, body = DeviceView)))]
+pub(super) async fn device(At(state): At<State>, site: Site) -> Result<Json<DeviceView>, WebError> {
+    let begun = device::begin(&state, &site).await?;
+    Ok(Json(DeviceView {
+        device_code: begun.device_code,
+        user_code: begun.user_code,
+        verification_uri: begun.verification_uri,
+        expires_in: begun.expires_in,
+    }))
+}
+
+/// Waits a moment for the person's answer at GitHub. Ask again while it is pending.
+#[utoipa::path(post, path = "/api/v1/device/token", tag = "people", security(()), request_body = DeviceCode,
+    responses((status = 200, body = DeviceAnswer)))]
+pub(super) async fn device_token(At(state): At<State>, site: Site, Body(code): Body<DeviceCode>) -> Result<Json<DeviceAnswer>, WebError> {
+    let account = code.account.as_deref().map(crate::model::AccountId::parse).transpose();
+    let account = account.map_err(|why| WebError::Invalid(why.to_string()))?;
+    let name = code.name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("a device");
+    let answer = match device::go_on(&state, &site, &code.device_code, account.as_ref(), name).await? {
+        device::Outcome::Pending => DeviceAnswer { status: "pending".to_owned(), token: None, account: None, user: None },
+        device::Outcome::Token(token, user) => DeviceAnswer {
+            status: "done".to_owned(),
+            token: Some(token),
+            account: Some(user.account.to_string()),
+            user: Some(user.user.to_string()),
+        },
+    };
+    Ok(Json(answer))
 }

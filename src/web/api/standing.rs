@@ -3,12 +3,15 @@
 
 use super::wire::{Page, Part, Query, page};
 use crate::model::{Lease, Resource, State as LeaseState, StoppedBy, Time};
+use crate::web::chart::{self, Theme};
 use crate::web::cost::{Daily, Life, Rate, Step};
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
 use crate::web::{Site, State, WebError, sync};
 use axum::Json;
-use axum::extract::State as At;
+use axum::extract::{Path, State as At};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -176,6 +179,47 @@ pub(super) async fn costs(
         owners: daily.owners().into_iter().map(|(owner, sum)| row(owner, sum)).collect(),
         prices: told.collect(),
     }))
+}
+
+/// Of how many days, and for which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Picture {
+    /// 1 to 90; 30 when left out.
+    #[param(minimum = 1, maximum = 90)]
+    days: Option<u32>,
+    /// `light` (usual) or `dark`
+    theme: Option<String>,
+}
+
+/// The same as a picture: `days.svg` or `owners.svg`. For admins.
+#[utoipa::path(get, path = "/api/v1/costs/{picture}", tag = "status", params(("picture" = String, Path), Picture),
+    responses((status = 200, content_type = "image/svg+xml", body = String)))]
+pub(super) async fn picture(
+    At(state): At<State>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(wanted): Query<Picture>,
+) -> Result<Response, WebError> {
+    caller.admin(Scope::Read)?;
+    let days = wanted.days.unwrap_or(30);
+    if !(1..=90).contains(&days) {
+        return Err(WebError::Invalid("days must be from 1 to 90".to_owned()));
+    }
+    let theme = match wanted.theme.as_deref() {
+        None | Some("light") => Theme::Light,
+        Some("dark") => Theme::Dark,
+        Some(_) => return Err(WebError::Invalid("theme must be light or dark".to_owned())),
+    };
+    let prices = state.prices().await?;
+    let (daily, _) = daily(&state, &caller, &prices, days).await?;
+    let drawn = match name.as_str() {
+        "days.svg" => chart::per_day(&daily, theme),
+        "owners.svg" => chart::per_owner(&daily.owners(), theme),
+        _ => return Err(WebError::NotFound("the pictures are days.svg and owners.svg".to_owned())),
+    };
+    let svg = drawn.map_err(|why| WebError::Internal(anyhow::anyhow!("{why}")))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"))], svg).into_response())
 }
 
 /// The lives of the Account's machines, from the leases and the audit that this admin may read, added up.

@@ -1,0 +1,294 @@
+//! A lease as pages show it: how long it still is, what happens next, and what its reader can do about it. Pure.
+
+use crate::model::{
+    Action, AwsAccount, Directory, EvidenceSource, Facts, Lease, Policy, Stage, State, StoppedBy, Time, UserId,
+};
+use crate::reactor::renewal_limit;
+use crate::words::{Zone, clean, cut, span, utc};
+use serde::Serialize;
+
+/// What it is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) facts: Option<&'a Facts>,
+    pub(super) zone: &'a Zone,
+    pub(super) now: Time,
+}
+
+/// A lease, ready for a template.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Card {
+    pub(super) key: String,
+    pub(super) title: String,
+    id: String,
+    kind: String,
+    region: String,
+    aws: String,
+    pub(super) owner: String,
+    evidence: String,
+    state: &'static str,
+    word: &'static str,
+    /// `good`, `warn`, `bad` or `calm`.
+    tone: &'static str,
+    /// `Ends in`, `Terminated in` …; empty when no end runs.
+    leads: &'static str,
+    left: String,
+    left_seconds: i64,
+    used: i64,
+    pub(super) ends: String,
+    ends_local: Option<String>,
+    next: String,
+    then: Option<String>,
+    hold: Option<String>,
+    exemption: Option<String>,
+    renew: Vec<Choice>,
+    pub(super) can: Can,
+    verb: &'static str,
+    offered_to: Option<String>,
+}
+
+/// A length that can be chosen.
+#[derive(Debug, Clone, Serialize)]
+struct Choice {
+    seconds: i64,
+    label: String,
+    usual: bool,
+}
+
+/// What may be asked for now.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Can {
+    pub(super) renew: bool,
+    pub(super) end: bool,
+    pub(super) terminate: bool,
+    pub(super) revive: bool,
+    pub(super) pass_on: bool,
+}
+
+/// Lengths that people think in, seconds.
+const LENGTHS: [i64; 12] = [
+    3_600, 4 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 3 * 86_400, 5 * 86_400, 7 * 86_400, 14 * 86_400, 30 * 86_400,
+    60 * 86_400, 90 * 86_400,
+];
+
+/// What ends a lease of this instance: some instances cannot be stopped.
+pub(super) fn end_of(lease: &Lease, facts: Option<&Facts>) -> Action {
+    let cannot_stop = facts.is_some_and(|facts| !facts.can_stop());
+    if cannot_stop { Action::Terminate } else { lease.end_action }
+}
+
+pub(super) fn stage(directory: &Directory, lease: &Lease) -> Stage {
+    directory.aws_accounts.get(&lease.key.aws_id).map_or(Stage::Observe, AwsAccount::effective_stage)
+}
+
+pub(super) fn user_name(directory: &Directory, lease: &Lease, user: &UserId) -> String {
+    if user.is_pending() {
+        return "not known yet".to_owned();
+    }
+    let known = directory.user(&lease.account, user).map(|user| clean(&user.name));
+    known.filter(|name| !name.is_empty()).unwrap_or_else(|| user.to_string())
+}
+
+impl Card {
+    pub(super) fn of(lease: &Lease, around: Around<'_>) -> Card {
+        let Around { directory, facts, zone, now } = around;
+        let policy = directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner));
+        let id = lease.key.resource_id.to_string();
+        let name = clean(&lease.summary.name);
+        let aws = directory.aws_accounts.get(&lease.key.aws_id).map(|aws| clean(&aws.name));
+        let action = end_of(lease, facts);
+        let stage = stage(directory, lease);
+        let (leads, at) = clock(lease, stage, now);
+        let left = at.map_or(0, |at| at.seconds_since(now));
+        let whole = at.map_or(1, |at| at.seconds_since(since(lease)).max(1));
+        let (word, tone) = look(lease, stage, left, &policy);
+        let (next, then) = next(lease, action, stage, &policy, now);
+        Card {
+            key: lease.key().to_string(),
+            title: if name.is_empty() { id.clone() } else { cut(&name, 80) },
+            id,
+            kind: clean(&lease.summary.instance_type),
+            region: lease.key.region.to_string(),
+            aws: aws.filter(|name| !name.is_empty()).unwrap_or_else(|| lease.key.aws_id.to_string()),
+            owner: user_name(directory, lease, &lease.owner),
+            evidence: evidence(lease, &policy),
+            state: lease.state.as_str(),
+            word,
+            tone,
+            leads,
+            left: rough(left),
+            left_seconds: left.max(0),
+            used: (100 - left.max(0).saturating_mul(100) / whole).clamp(0, 100),
+            ends: at.map(utc).unwrap_or_default(),
+            ends_local: at.and_then(|at| zone.local(at)),
+            next,
+            then,
+            hold: lease.hold.as_ref().map(|hold| {
+                let word = hold.kind.as_str().replace('_', " ");
+                format!("Held ({word}): {}. Looked at again {}.", clean(&hold.reason).trim_end_matches('.'), utc(hold.review_at))
+            }),
+            exemption: lease.exemption.as_ref().filter(|it| it.until > now).map(|it| {
+                format!("Exempt until {}: {}", utc(it.until), clean(&it.reason))
+            }),
+            renew: choices(lease, &policy, now),
+            can: can(lease, action, stage, facts),
+            verb: past(action),
+            offered_to: lease.offered_to.as_ref().map(|to| user_name(directory, lease, to)),
+        }
+    }
+}
+
+fn since(lease: &Lease) -> Time {
+    let renewed = lease.answered.iter().rev().find(|said| said.until == Some(lease.granted_until)).map(|said| said.at);
+    match lease.state {
+        State::Stopped => lease.stopped_at.unwrap_or(lease.first_seen),
+        State::Expired => lease.expires_at,
+        _ => renewed.unwrap_or(lease.first_seen),
+    }
+}
+
+/// Which clock runs, and until when.
+fn clock(lease: &Lease, stage: Stage, now: Time) -> (&'static str, Option<Time>) {
+    match lease.state {
+        State::Active => ("Ends in", Some(lease.expires_at)),
+        State::Expired if lease.ends_at > now => ("Still renewable for", Some(lease.ends_at)),
+        State::Stopped if stage >= Stage::Terminate && lease.stopped_by == Some(StoppedBy::Zerocloud) => {
+            ("Terminated in", Some(lease.ends_at))
+        }
+        _ => ("", None),
+    }
+}
+
+fn look(lease: &Lease, stage: Stage, left: i64, policy: &Policy) -> (&'static str, &'static str) {
+    let soon = policy.warnings.iter().copied().max().unwrap_or(86_400);
+    match lease.state {
+        State::Active if left <= soon && stage >= Stage::Notify => ("Ends soon", "warn"),
+        State::Active => ("Running", "good"),
+        State::Expired => ("Over", "bad"),
+        State::Reaping => ("Ending now", "bad"),
+        State::Stopped => ("Stopped", "calm"),
+        State::Terminated => ("Terminated", "calm"),
+        State::Gone => ("Gone", "calm"),
+    }
+}
+
+/// What happens when nobody does anything, and what after that.
+fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time) -> (String, Option<String>) {
+    let needed = if action == Action::Stop { Stage::Stop } else { Stage::Terminate };
+    match lease.state {
+        State::Terminated => return ("It is terminated; nothing more happens.".to_owned(), None),
+        State::Gone => return ("AWS no longer has it; nothing more happens.".to_owned(), None),
+        State::Reaping => return (format!("It is being {} now.", past(action)), None),
+        State::Stopped => {
+            let ours = lease.stopped_by == Some(StoppedBy::Zerocloud);
+            let text = if ours && stage >= Stage::Terminate {
+                format!("If nobody starts it, it is terminated at {}, not before.", utc(lease.ends_at))
+            } else if ours {
+                "It stays stopped until somebody starts it.".to_owned()
+            } else {
+                "It was stopped by somebody, so no end runs. Its volumes cost on.".to_owned()
+            };
+            return (text, None);
+        }
+        State::Active | State::Expired => {}
+    }
+    if stage < needed {
+        let text = format!("Nothing is {} yet: zerocloud may not do that in this AWS account.", past(action));
+        return (text, None);
+    }
+    let at = if lease.ends_at > now { format!("at {}, not before", utc(lease.ends_at)) } else { "soon".to_owned() };
+    let text = format!("If nobody renews it, it is {} {at}.", past(action));
+    let then = match action {
+        Action::Terminate => Some("It does not come back.".to_owned()),
+        Action::Stop if stage >= Stage::Terminate => {
+            Some(format!("Its volumes stay; after {} stopped it is terminated, with a mail before.", span(policy.terminate_after)))
+        }
+        Action::Stop => Some("Its volumes stay, and it can be started again.".to_owned()),
+    };
+    (text, then)
+}
+
+fn choices(lease: &Lease, policy: &Policy, now: Time) -> Vec<Choice> {
+    let limit = renewal_limit(lease, policy, now);
+    let most = limit.seconds_since(now);
+    if most <= 0 || limit <= lease.granted_until {
+        return Vec::new();
+    }
+    let later = |seconds: &i64| *seconds < most && now.plus(*seconds) > lease.granted_until;
+    let mut all: Vec<Choice> = LENGTHS
+        .iter()
+        .copied()
+        .filter(later)
+        .map(|seconds| Choice { seconds, label: span(seconds), usual: seconds == policy.default_lease })
+        .collect();
+    let usual = !all.iter().any(|choice| choice.usual);
+    all.push(Choice { seconds: most, label: format!("{} (the most)", span_about(most)), usual });
+    all
+}
+
+fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>) -> Can {
+    let live = lease.state.is_renewable();
+    let managed = facts.is_some_and(|facts| facts.managed_by.is_some());
+    let needed = if action == Action::Stop { Stage::Stop } else { Stage::Terminate };
+    let there = live || lease.state == State::Stopped;
+    Can {
+        renew: live,
+        end: live && !managed && stage >= needed,
+        terminate: there && !managed && stage >= Stage::Terminate,
+        revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop,
+        pass_on: there,
+    }
+}
+
+fn evidence(lease: &Lease, policy: &Policy) -> String {
+    let value = clean(&lease.owner_evidence.value);
+    match lease.owner_evidence.source {
+        EvidenceSource::Request => "taken over, or given by an admin".to_owned(),
+        EvidenceSource::Tag => format!("its tag {} says {value}", clean(&policy.owner_tag)),
+        EvidenceSource::Launcher => format!("CloudTrail says that {value} launched it"),
+        EvidenceSource::KeyName => format!("launched with the SSH key {value}"),
+        EvidenceSource::Admin => "nothing names an owner, so it went to an admin".to_owned(),
+        EvidenceSource::None => "not judged yet".to_owned(),
+    }
+}
+
+pub(super) fn past(action: Action) -> &'static str {
+    match action {
+        Action::Stop => "stopped",
+        Action::Terminate => "terminated",
+    }
+}
+
+/// The two largest units: `2 d 4 h`.
+pub(super) fn rough(seconds: i64) -> String {
+    let mut rest = seconds.max(0);
+    let mut parts: Vec<String> = Vec::new();
+    for (size, unit) in [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")] {
+        let count = rest / size;
+        rest -= count * size;
+        if count > 0 && parts.len() < 2 {
+            parts.push(format!("{count} {unit}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+    }
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}
+
+/// A length in words; one that is no round number is told by its two largest units.
+fn span_about(seconds: i64) -> String {
+    if seconds % 3_600 == 0 { span(seconds) } else { rough(seconds) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rough;
+
+    #[test]
+    fn time_left_is_told_by_its_two_largest_units() {
+        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_600, "1 h"), (3_601, "1 h"), (187_200, "2 d 4 h"), (-5, "0 s")] {
+            assert_eq!(rough(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One lease: its whole story, and what its reader can ask for. Notices are read on the admin port only after the lease itself
+//! was read as the person.
+
+use super::card::end_of;
+use super::form::Act;
+use super::html::Desk;
+use super::leases::card;
+use super::wishes::{Asked, ask};
+use super::{Person, State, WebError};
+use crate::model::{Lease, LeaseKey, Notice, NoticeKind, NoticeStatus, Time, UserId, Wish};
+use crate::words::{clean, span, utc};
+use axum::extract::Path;
+use axum::response::Response;
+use minijinja::context;
+use serde::Serialize;
+
+/// `GET /leases/{key}`.
+pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response, WebError> {
+    let (state, person) = (&desk.state, &desk.person);
+    let lease = read(state, person, &parse(&key)?).await?;
+    let card = card(&desk, &lease, state.clock.now());
+    let directory = state.index.directory();
+    let others: Vec<_> = directory
+        .of(&person.account)
+        .filter(|user| user.user != lease.owner)
+        .map(|user| context! { id => user.user.as_str(), name => clean(&user.name) })
+        .collect();
+    let resource = state.index.resource(&lease.key());
+    let facts = resource.as_ref().map(|resource| &resource.facts);
+    let tags: Vec<_> = facts.iter().flat_map(|facts| &facts.tags).map(|(key, value)| (clean(key), clean(value))).collect();
+    let trigger = serde_json::to_string_pretty(&lease.trigger).unwrap_or_default();
+    let values = context! {
+        lease => card,
+        story => story(state, &lease).await?,
+        trigger => if lease.trigger.is_null() { String::new() } else { trigger },
+        tags,
+        facts => facts.map(|facts| context! {
+            state => facts.state.as_str(),
+            launched => facts.launch_time.map(utc),
+            image => facts.image_id.as_deref().map(clean),
+            vpc => facts.vpc_id.as_deref().map(clean),
+            key => facts.key_name.as_deref().map(clean),
+            managed => facts.managed_by.as_ref().map(|by| format!("{} {}", by.kind.replace('_', " "), clean(&by.name))),
+        }),
+        others,
+        mine => lease.owner == person.user,
+        offered => lease.offered_to.as_ref() == Some(&person.user),
+        admin => person.is_admin(),
+        first_seen => utc(lease.first_seen),
+        terminates => end_of(&lease, facts) == crate::model::Action::Terminate,
+    };
+    desk.show("leases", &clean(&lease.summary.name), "lease.html", values)
+}
+
+/// `POST /leases/{key}/{act}`: the person's own request.
+pub(super) async fn act(
+    axum::extract::State(state): axum::extract::State<State>,
+    Path((key, word)): Path<(String, String)>,
+    act: Act,
+) -> Result<Response, WebError> {
+    let key = parse(&key)?;
+    read(&state, &act.person, &key).await?;
+    let now = state.clock.now();
+    let action = match word.as_str() {
+        "renew" => Wish::Renew,
+        "end" => Wish::End,
+        "terminate" => Wish::Terminate,
+        "not-mine" => Wish::NotMine,
+        "hand-over" => Wish::HandOver,
+        "accept" => Wish::Accept,
+        "revive" => Wish::Revive,
+        _ => return Err(WebError::NotFound("there is no such thing to ask for".to_owned())),
+    };
+    let until = until(&act, action, now)?;
+    let to = match action {
+        Wish::HandOver => Some(UserId::parse(act.fields.get("to")).map_err(|_| invalid("choose who gets it"))?),
+        _ => None,
+    };
+    let (account, user) = (act.person.account.clone(), act.person.user.clone());
+    let session = act.person.session(&state).await?;
+    let asked = Asked { account, user, lease: key.clone(), action, until, to, at: now };
+    let told = ask(&state.store, &session, &asked).await?;
+    let (good, text) = told.sentence();
+    let gone = good && (action == Wish::NotMine && !act.person.is_admin());
+    let back = if gone || act.fields.get("back") == "leases" { "/leases".to_owned() } else { format!("/leases/{key}") };
+    Ok(if good { act.done(&back, &text) } else { act.failed(&back, &text) })
+}
+
+fn until(act: &Act, action: Wish, now: Time) -> Result<Option<Time>, WebError> {
+    if !matches!(action, Wish::Renew | Wish::Revive) || act.fields.get("for").is_empty() {
+        return Ok(None);
+    }
+    let seconds = act.fields.get("for").parse::<i64>().ok().filter(|seconds| *seconds > 0);
+    let seconds = seconds.ok_or_else(|| invalid("choose for how long"))?;
+    Ok(Some(now.plus(seconds)))
+}
+
+pub(super) fn parse(key: &str) -> Result<LeaseKey, WebError> {
+    LeaseKey::parse(key).map_err(|_| unknown())
+}
+
+/// The lease as that person sees it, or as it was offered to them.
+pub(super) async fn read(state: &State, person: &Person, key: &LeaseKey) -> Result<Lease, WebError> {
+    let session = person.session(state).await?;
+    if let Some(doc) = state.store.get_as(&session, &key.lease_id()).await? {
+        return serde_json::from_value(doc.body).map_err(|why| WebError::Internal(why.into()));
+    }
+    let offered = state.store.get::<Lease>(&key.lease_id()).await?.map(|doc| doc.body);
+    let theirs = |lease: &Lease| lease.account == person.account && lease.offered_to.as_ref() == Some(&person.user);
+    offered.filter(theirs).ok_or_else(unknown)
+}
+
+fn unknown() -> WebError {
+    WebError::NotFound("there is no such lease, or it is not yours".to_owned())
+}
+
+fn invalid(what: &str) -> WebError {
+    WebError::Invalid(what.to_owned())
+}
+
+/// One line of the story.
+#[derive(Debug, Serialize)]
+struct Line {
+    at: Time,
+    when: String,
+    what: String,
+    mail: bool,
+}
+
+/// What happened, the latest first.
+async fn story(state: &State, lease: &Lease) -> Result<Vec<Line>, WebError> {
+    let directory = state.index.directory();
+    let mut all: Vec<Line> = lease
+        .events
+        .iter()
+        .map(|line| Line { at: line.at, when: utc(line.at), what: super::error::sentence(&clean(&line.what)), mail: false })
+        .collect();
+    for doc in state.store.prefix(&format!("notice::{}::", lease.key())).await? {
+        let Ok(notice) = serde_json::from_value::<Notice>(doc.body) else { continue };
+        let who = super::card::user_name(&directory, lease, &notice.user);
+        let (word, at) = match notice.status {
+            NoticeStatus::Queued => ("waits to be mailed", notice.due_at),
+            NoticeStatus::Accepted => ("mailed", notice.accepted_at.unwrap_or(notice.due_at)),
+            NoticeStatus::Refused => ("refused by the mail service", notice.due_at),
+            NoticeStatus::Bounced => ("came back", notice.due_at),
+            NoticeStatus::Obsolete => continue,
+        };
+        let what = format!("{} to {who}: {word}.", notice_word(&notice.kind));
+        all.push(Line { at, when: utc(at), what, mail: true });
+    }
+    all.sort_by_key(|line| std::cmp::Reverse(line.at));
+    Ok(all)
+}
+
+fn notice_word(kind: &NoticeKind) -> String {
+    match kind {
+        NoticeKind::First => "First notice".to_owned(),
+        NoticeKind::Warning(seconds) => format!("Warning {} before", span(*seconds)),
+        NoticeKind::Expired => "Notice that it is over".to_owned(),
+        NoticeKind::Stopped => "Notice that it was stopped".to_owned(),
+        NoticeKind::Ended => "Notice that it ended".to_owned(),
+        NoticeKind::Offered => "Offer".to_owned(),
+        NoticeKind::Admin(what) => format!("Word for admins ({})", clean(&what.replace(['_', '-'], " "))),
+    }
+}

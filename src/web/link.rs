@@ -1,0 +1,121 @@
+//! Links of mails, `/l/{token}`: GET shows the lease and the choice, only the button of the page changes anything, so that what
+//! scanners of mail fetch is harmless. A token stands for one act on one lease by its owner; terminating needs signing in.
+
+use super::card::{Around, Card, end_of};
+use super::form::OpenForm;
+use super::html::{OpenDesk, go};
+use super::limits::Try;
+use super::wishes::{Asked, ask};
+use super::{State, WebError};
+use crate::model::{Action, Facts, Lease, Time, User, Wish};
+use crate::tokens::{Purpose, TokenAction, TokenError, Tokens};
+use crate::words::{Zone, clean, utc};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
+use minijinja::context;
+
+/// How long the owner's session at the gateway lasts for one act, seconds.
+const SESSION: u32 = 120;
+
+/// A token that is good, with what it is about.
+struct Found {
+    purpose: Purpose,
+    lease: Lease,
+    facts: Option<Facts>,
+}
+
+/// `GET /l/{token}`.
+pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Response, WebError> {
+    let state = &desk.state;
+    state.limits.check(Try::Link, desk.site.client)?;
+    let found = find(state, &token).await?;
+    let directory = state.index.directory();
+    let owner = directory.user(&found.lease.account, &found.lease.owner);
+    let zone = Zone::named(owner.and_then(|user| user.time_zone.as_deref()));
+    let around = Around { directory: &directory, facts: found.facts.as_ref(), zone: &zone, now: state.clock.now() };
+    let card = Card::of(&found.lease, around);
+    let action = found.purpose.action;
+    let able = match action {
+        TokenAction::Renew => card.can.renew,
+        TokenAction::End => card.can.end,
+        TokenAction::NotMine => card.can.pass_on,
+    };
+    let values = context! {
+        lease => card,
+        token,
+        action => action.as_str(),
+        able,
+        terminates => needs_sign_in(&found),
+        owner => owner.map(|user| clean(&user.name)),
+    };
+    let title = match action {
+        TokenAction::Renew => "Renew it",
+        TokenAction::End => "End it now",
+        TokenAction::NotMine => "It is not mine",
+    };
+    desk.show(title, "link.html", values)
+}
+
+/// `POST /l/{token}`: the owner's request.
+pub(super) async fn act(
+    desk: OpenDesk,
+    Path(token): Path<String>,
+    OpenForm(fields): OpenForm,
+) -> Result<Response, WebError> {
+    let state = &desk.state;
+    state.limits.check(Try::Link, desk.site.client)?;
+    let found = find(state, &token).await?;
+    if needs_sign_in(&found) {
+        let what = "This instance cannot be stopped, so ending it means terminating it: sign in to do that";
+        return Err(WebError::Forbidden(what.to_owned()));
+    }
+    let now = state.clock.now();
+    let (action, until) = match found.purpose.action {
+        TokenAction::Renew => (Wish::Renew, Some(chosen(fields.get("for"), now)?)),
+        TokenAction::End => (Wish::End, None),
+        TokenAction::NotMine => (Wish::NotMine, None),
+    };
+    let lease = &found.lease;
+    let name = User::gateway_name(&lease.account, &lease.owner);
+    let session = state.store.session(&name, SESSION).await?;
+    let (account, user) = (lease.account.clone(), lease.owner.clone());
+    let asked = Asked { account, user, lease: lease.key(), action, until, to: None, at: now };
+    let (good, text) = ask(&state.store, &session, &asked).await?.sentence();
+    if good && action == Wish::NotMine {
+        return desk.show("Noted", "farewell.html", context! { text });
+    }
+    Ok(go(&desk.site, &format!("/l/{token}"), good, &text))
+}
+
+fn chosen(text: &str, now: Time) -> Result<Time, WebError> {
+    let seconds = text.parse::<i64>().ok().filter(|seconds| *seconds > 0);
+    seconds.map(|seconds| now.plus(seconds)).ok_or_else(|| WebError::Invalid("choose for how long".to_owned()))
+}
+
+fn needs_sign_in(found: &Found) -> bool {
+    found.purpose.action == TokenAction::End && end_of(&found.lease, found.facts.as_ref()) == Action::Terminate
+}
+
+/// The keys are read each time, so that a rotation needs no restart.
+async fn find(state: &State, token: &str) -> Result<Found, WebError> {
+    let tokens = Tokens::load(&state.store).await.map_err(|why| WebError::Unavailable(why.into()))?;
+    let purpose = tokens.verify(token, state.clock.now()).map_err(|why| match why {
+        TokenError::Malformed => stale("This link is not whole", "Some mail programs cut long links: copy all of it from the mail, to the end of the line."),
+        TokenError::Expired { at } => stale("This link is over", &format!("It was good until {}. A later mail has a newer one; or sign in and look at your leases.", utc(at))),
+        TokenError::Forged => stale("This link is not ours", "It was not made by this zerocloud, or it was changed since. Sign in and look at your leases."),
+    })?;
+    let lease = state.store.get::<Lease>(&purpose.lease.lease_id()).await?.map(|doc| doc.body);
+    let Some(lease) = lease else {
+        return Err(stale("This lease is over", "It ended so long ago that nothing is kept of it. There is nothing left to do."));
+    };
+    if lease.owner != purpose.owner {
+        return Err(stale("It has another owner now", "This lease passed to somebody else since the mail was sent, so its links do nothing any more. There is nothing left for you to do."));
+    }
+    let facts = state.index.resource(&lease.key()).map(|resource| resource.facts);
+    Ok(Found { purpose, lease, facts })
+}
+
+fn stale(heading: &str, what: &str) -> WebError {
+    WebError::Refused { status: StatusCode::GONE, heading: heading.to_owned(), what: what.to_owned() }
+}

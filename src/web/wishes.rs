@@ -1,0 +1,81 @@
+//! What a person asks for: a request document, written with that person's own session, and the answer that the service gives.
+//! Used by pages, mail links and the API alike.
+
+use super::WebError;
+use super::session::random;
+use crate::model::{AccountId, LeaseKey, Outcome, Request, Time, User, UserId, Wish};
+use crate::store::{Session, Store};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long a page waits for the answer, in steps.
+const STEPS: u32 = 40;
+const STEP: Duration = Duration::from_millis(150);
+
+/// A wish.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Whose Account.
+    pub account: AccountId,
+    /// Who asks.
+    pub user: UserId,
+    /// About which lease.
+    pub lease: LeaseKey,
+    /// What.
+    pub action: Wish,
+    /// The end, for a renewal.
+    pub until: Option<Time>,
+    /// The other, for handing over.
+    pub to: Option<UserId>,
+    /// When.
+    pub at: Time,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Done, or refused, with words for people.
+    Answered(Outcome, String),
+    /// Not answered yet; the wish stands.
+    Noted,
+}
+
+impl Told {
+    /// Whether it is good news, and the sentence for it.
+    pub fn sentence(&self) -> (bool, String) {
+        match self {
+            Told::Answered(outcome, reason) => (*outcome == Outcome::Done, super::error::sentence(reason)),
+            Told::Noted => (true, "Noted. It is answered in a moment: load this page again.".to_owned()),
+        }
+    }
+}
+
+/// Writes the request, and waits a little for the answer.
+pub async fn ask(store: &Store, session: &Session, asked: &Asked) -> Result<Told, WebError> {
+    let id = put(store, session, asked, &random()).await?;
+    for _ in 0..STEPS {
+        tokio::time::sleep(STEP).await;
+        let Some(doc) = store.get_as(session, &id).await? else { break };
+        let answer = serde_json::from_value::<Request>(doc.body).ok().and_then(|request| request.answer);
+        if let Some(answer) = answer {
+            return Ok(Told::Answered(answer.outcome, answer.reason));
+        }
+    }
+    Ok(Told::Noted)
+}
+
+/// Writes the request; gives its id. The same `name` twice is one wish: the second is a conflict.
+pub async fn put(store: &Store, session: &Session, asked: &Asked, name: &str) -> Result<String, WebError> {
+    let name: String = name.chars().map(|c| if c == '_' { '-' } else { c }).collect();
+    let id = format!("request::{}::{}::{name}", asked.account, asked.user);
+    let mut body = json!({
+        "type": "request", "schema": crate::model::SCHEMA, "account": asked.account, "user": asked.user,
+        "updated_by": User::gateway_name(&asked.account, &asked.user), "lease": asked.lease.lease_id(),
+        "action": asked.action, "at": asked.at,
+    });
+    let mut add = |name: &str, value: Option<Value>| body.as_object_mut().zip(value).map(|(body, value)| body.insert(name.to_owned(), value));
+    add("until", asked.until.map(|until| json!(until)));
+    add("to", asked.to.as_ref().map(|to| json!(to)));
+    store.put_as(session, &id, &body, None).await?;
+    Ok(id)
+}
