@@ -157,7 +157,9 @@ async fn one_lease_has_an_etag_and_an_edit_needs_it_and_is_judged() {
     assert_eq!(max.send(Method::GET, &path, &[], None).await.status, 404, "what is not theirs does not exist for them");
     let later = json!({ "expires_at": read.body["max_expires_at"] });
     assert_eq!(lin.send(Method::PATCH, &path, &[], Some(later.clone())).await.status, 428);
-    assert_eq!(lin.send(Method::PATCH, &path, &[("if-match", "\"1-a\"")], Some(later.clone())).await.status, 412);
+    for stale in ["\"1-a\"", "\"W|\"", "W/\"1-a\"", "*", "\"0-\""] {
+        assert_eq!(lin.send(Method::PATCH, &path, &[("if-match", stale)], Some(later.clone())).await.status, 412, "{stale}");
+    }
     let match_it = [("if-match", read.etag.as_str())];
     let taken = lin.send(Method::PATCH, &path, &match_it, Some(json!({ "owner": "max" }))).await;
     assert_eq!((taken.status, &taken.body["detail"]), (403, &json!("owner and exemption are for admins")));
