@@ -152,7 +152,12 @@ fn body(hook: &Hook, id: &str, event: &Value) -> Value {
         HookShape::Slack => {
             // Slack reads these three as markup (Slack API docs, "Escaping text").
             let safe = |text: String| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let line = format!("{lease} ({}) is {}: {}", text(&decision, "owner"), text(&decision, "state"), text(event, "reason"));
+            let line = format!(
+                "{lease} ({}) is {}: {}",
+                text(&decision, "owner"),
+                text(&decision, "state"),
+                text(event, "reason")
+            );
             json!({ "text": safe(line) })
         }
     }

@@ -2,12 +2,16 @@
 //! in, through the gateway's public port, and nothing else: what follows from an edit is decided elsewhere. Answers on a
 //! copy that waits to lead, too. Knows nothing of AWS and of the stages.
 
+mod all;
 mod api;
 mod assets;
+mod aws;
 mod card;
 pub mod chart;
 pub mod cost;
+mod edit;
 mod error;
+mod events;
 mod form;
 mod headers;
 mod hooks;
@@ -16,12 +20,18 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod people;
 mod person;
+pub mod planner;
+mod policy;
 pub mod prices;
+mod services;
 pub mod session;
+mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
+mod status;
 mod sync;
 pub mod token;
 pub mod wishes;
@@ -39,7 +49,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +82,8 @@ pub struct Shared {
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
+    /// What would be ended now.
+    pub planner: planner::Planner,
     /// With when they were read.
     prices: Mutex<Option<(crate::model::Time, Arc<prices::Prices>)>>,
     /// People's sessions at the gateway, by the hash of what they signed in with.
@@ -88,8 +100,6 @@ impl std::ops::Deref for State {
 /// Limits for every request: forms are small, and nobody waits longer.
 const MOST_BYTES: usize = 256 * 1024;
 const LONGEST: Duration = Duration::from_secs(30);
-/// What a phone may send at once: the gateway takes documents of 20 MiB.
-const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
 
 impl State {
     /// Over these documents; no call is made yet.
@@ -118,6 +128,7 @@ impl State {
             limits,
             feeds,
             certificates,
+            planner: planner::Planner::default(),
             prices: Mutex::default(),
             gateway_sessions,
         })))
@@ -147,7 +158,7 @@ impl State {
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).merge(services()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(services::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.
@@ -163,6 +174,8 @@ fn pages(state: &State) -> Router<State> {
         .route("/leases", get(leases::mine))
         .route("/leases/{key}", get(lease::page))
         .route("/leases/{key}/{act}", post(lease::act))
+        .route("/settings", get(settings::page).post(settings::save))
+        .merge(admin())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
@@ -170,21 +183,23 @@ fn pages(state: &State) -> Router<State> {
         .layer(from_fn(headers::private))
 }
 
-/// What answers programs.
-fn services() -> Router<State> {
-    let calls = api::router()
-        .route("/hooks/ses", post(hooks::post))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
-        .layer(RequestBodyLimitLayer::new(MOST_BYTES))
-        .layer(axum::extract::DefaultBodyLimit::disable());
-    // Feeds have no end; the gateway has its own limits.
-    let sync = Router::new()
-        .route("/sync", any(sync::pass))
-        .route("/sync/", any(sync::pass))
-        .route("/sync/{*path}", any(sync::pass))
-        .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
-        .layer(axum::extract::DefaultBodyLimit::disable());
-    calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
+/// The pages of admins; each handler asks for one.
+fn admin() -> Router<State> {
+    Router::new()
+        .route("/all", get(all::page).post(all::act))
+        .route("/all.csv", get(all::csv))
+        .route("/unowned", get(all::unowned))
+        .route("/aws-accounts", get(aws::page))
+        .route("/aws-accounts/{id}/stage/{stage}", get(aws::ask_stage).post(aws::stage))
+        .route("/aws-accounts/{id}/watch", post(aws::watch))
+        .route("/pause", post(aws::pause))
+        .route("/events", get(events::page))
+        .route("/status", get(status::page))
+        .route("/people", get(people::page).post(people::invite))
+        .route("/people/{user}/role", post(people::role))
+        .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))
+        .route("/policy", get(policy::account_page).post(policy::account_save))
+        .route("/policy/{kind}/{id}", get(policy::page).post(policy::one_save))
 }
 
 /// Serves until `shutdown`; requests under way are finished.

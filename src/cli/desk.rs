@@ -103,6 +103,17 @@ pub(super) async fn renew(remote: &Remote, clock: &Clock, lease: &str, duration:
     wish(remote, lease, body).await
 }
 
+/// What would be done now.
+pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let plan = output::spinning("reading documents and AWS", remote.get("plan")).await?;
+    let lines = plan.as_array().cloned().unwrap_or_default();
+    if lines.is_empty() && !json {
+        output::say("Nothing would be done now.");
+        return Ok(());
+    }
+    list(lines, json, &["lease", "what", "why"])
+}
+
 /// The people of the Account.
 pub(super) async fn users(remote: &Remote, json: bool) -> anyhow::Result<()> {
     list(

@@ -18,7 +18,14 @@ pub struct Target {
     #[arg(id = "api_url", long = "url", global = true, env = "ZEROCLOUD_URL", value_name = "URL")]
     url: Option<String>,
     /// A personal access token; better in the environment than here.
-    #[arg(id = "api_token", long = "token", global = true, env = "ZEROCLOUD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        id = "api_token",
+        long = "token",
+        global = true,
+        env = "ZEROCLOUD_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     token: Option<SecretString>,
 }
 

@@ -42,6 +42,7 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit))
         .route("/api/v1/pauses", get(accounts::pauses))
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
+        .route("/api/v1/plan", get(standing::plan))
         .route("/api/v1/status", get(standing::status))
         .route("/api/v1/costs", get(standing::costs))
         .route("/api/v1/costs/{picture}", get(standing::picture))
@@ -115,6 +116,7 @@ struct Problem {
         accounts::pauses,
         accounts::pause,
         accounts::resume,
+        standing::plan,
         standing::status,
         standing::costs,
         standing::picture,

@@ -68,8 +68,18 @@ pub(super) struct Can {
 
 /// Lengths that people think in, seconds.
 const LENGTHS: [i64; 12] = [
-    3_600, 4 * 3_600, 12 * 3_600, 86_400, 2 * 86_400, 3 * 86_400, 5 * 86_400, 7 * 86_400, 14 * 86_400, 30 * 86_400,
-    60 * 86_400, 90 * 86_400,
+    3_600,
+    4 * 3_600,
+    12 * 3_600,
+    86_400,
+    2 * 86_400,
+    3 * 86_400,
+    5 * 86_400,
+    7 * 86_400,
+    14 * 86_400,
+    30 * 86_400,
+    60 * 86_400,
+    90 * 86_400,
 ];
 
 /// What ends a lease of this instance: some instances cannot be stopped.
@@ -126,11 +136,17 @@ impl Card {
             then,
             hold: lease.hold.as_ref().map(|hold| {
                 let word = hold.kind.as_str().replace('_', " ");
-                format!("Held ({word}): {}. Looked at again {}.", clean(&hold.reason).trim_end_matches('.'), utc(hold.review_at))
+                format!(
+                    "Held ({word}): {}. Looked at again {}.",
+                    clean(&hold.reason).trim_end_matches('.'),
+                    utc(hold.review_at)
+                )
             }),
-            exemption: lease.exemption.as_ref().filter(|it| it.until > now).map(|it| {
-                format!("Exempt until {}: {}", utc(it.until), clean(&it.reason))
-            }),
+            exemption: lease
+                .exemption
+                .as_ref()
+                .filter(|it| it.until > now)
+                .map(|it| format!("Exempt until {}: {}", utc(it.until), clean(&it.reason))),
             renew: choices(lease, &policy, now),
             can: can(lease, action, stage, facts),
             verb: past(action),
@@ -201,9 +217,10 @@ fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time)
     let text = format!("If nobody renews it, it is {} {at}.", past(action));
     let then = match action {
         Action::Terminate => Some("It does not come back.".to_owned()),
-        Action::Stop if stage >= Stage::Terminate => {
-            Some(format!("Its volumes stay; after {} stopped it is terminated, with a mail before.", span(policy.terminate_after)))
-        }
+        Action::Stop if stage >= Stage::Terminate => Some(format!(
+            "Its volumes stay; after {} stopped it is terminated, with a mail before.",
+            span(policy.terminate_after)
+        )),
         Action::Stop => Some("Its volumes stay, and it can be started again.".to_owned()),
     };
     (text, then)
@@ -287,7 +304,15 @@ mod tests {
 
     #[test]
     fn time_left_is_told_by_its_two_largest_units() {
-        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_600, "1 h"), (3_601, "1 h"), (187_200, "2 d 4 h"), (-5, "0 s")] {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (3_600, "1 h"),
+            (3_601, "1 h"),
+            (187_200, "2 d 4 h"),
+            (-5, "0 s"),
+        ] {
             assert_eq!(rough(seconds), text);
         }
     }

@@ -167,6 +167,9 @@ pub async fn as_page(
         Err(_) => failure.detail.clone().into_response(),
     };
     *page.status_mut() = failure.status;
+    for cookie in response.headers().get_all(header::SET_COOKIE) {
+        page.headers_mut().append(header::SET_COOKIE, cookie.clone());
+    }
     wait(&mut page, &failure);
     page
 }

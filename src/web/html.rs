@@ -26,6 +26,16 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.add_template("lease.html", include_str!("templates/lease.html"))?;
     all.add_template("link.html", include_str!("templates/link.html"))?;
     all.add_template("farewell.html", include_str!("templates/farewell.html"))?;
+    all.add_template("people.html", include_str!("templates/people.html"))?;
+    all.add_template("leave.html", include_str!("templates/leave.html"))?;
+    all.add_template("policy.html", include_str!("templates/policy.html"))?;
+    all.add_template("policy_preview.html", include_str!("templates/policy_preview.html"))?;
+    all.add_template("settings.html", include_str!("templates/settings.html"))?;
+    all.add_template("all.html", include_str!("templates/all.html"))?;
+    all.add_template("aws.html", include_str!("templates/aws.html"))?;
+    all.add_template("stage.html", include_str!("templates/stage.html"))?;
+    all.add_template("events.html", include_str!("templates/events.html"))?;
+    all.add_template("status.html", include_str!("templates/status.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
     all.add_template("setup.html", include_str!("templates/setup.html"))?;
     all.add_template("which.html", include_str!("templates/which.html"))?;

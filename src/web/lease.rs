@@ -27,7 +27,8 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
         .collect();
     let resource = state.index.resource(&lease.key());
     let facts = resource.as_ref().map(|resource| &resource.facts);
-    let tags: Vec<_> = facts.iter().flat_map(|facts| &facts.tags).map(|(key, value)| (clean(key), clean(value))).collect();
+    let tags: Vec<_> =
+        facts.iter().flat_map(|facts| &facts.tags).map(|(key, value)| (clean(key), clean(value))).collect();
     let trigger = serde_json::to_string_pretty(&lease.trigger).unwrap_or_default();
     let values = context! {
         lease => card,
@@ -101,8 +102,7 @@ pub(super) fn parse(key: &str) -> Result<LeaseKey, WebError> {
 
 /// The lease as that person sees it, or as it was offered to them.
 pub(super) async fn read(state: &State, person: &Person, key: &LeaseKey) -> Result<Lease, WebError> {
-    let session = person.session(state).await?;
-    if let Some(doc) = state.store.get_as(&session, &key.lease_id()).await? {
+    if let Some(doc) = super::edit::read(state, person, &key.lease_id()).await? {
         return serde_json::from_value(doc.body).map_err(|why| WebError::Internal(why.into()));
     }
     let offered = state.store.get::<Lease>(&key.lease_id()).await?.map(|doc| doc.body);
@@ -133,7 +133,12 @@ async fn story(state: &State, lease: &Lease) -> Result<Vec<Line>, WebError> {
     let mut all: Vec<Line> = lease
         .events
         .iter()
-        .map(|line| Line { at: line.at, when: utc(line.at), what: super::error::sentence(&clean(&line.what)), mail: false })
+        .map(|line| Line {
+            at: line.at,
+            when: utc(line.at),
+            what: super::error::sentence(&clean(&line.what)),
+            mail: false,
+        })
         .collect();
     for doc in state.store.prefix(&format!("notice::{}::", lease.key())).await? {
         let Ok(notice) = serde_json::from_value::<Notice>(doc.body) else { continue };

@@ -101,16 +101,34 @@ fn needs_sign_in(found: &Found) -> bool {
 async fn find(state: &State, token: &str) -> Result<Found, WebError> {
     let tokens = Tokens::load(&state.store).await.map_err(|why| WebError::Unavailable(why.into()))?;
     let purpose = tokens.verify(token, state.clock.now()).map_err(|why| match why {
-        TokenError::Malformed => stale("This link is not whole", "Some mail programs cut long links: copy all of it from the mail, to the end of the line."),
-        TokenError::Expired { at } => stale("This link is over", &format!("It was good until {}. A later mail has a newer one; or sign in and look at your leases.", utc(at))),
-        TokenError::Forged => stale("This link is not ours", "It was not made by this zerocloud, or it was changed since. Sign in and look at your leases."),
+        TokenError::Malformed => stale(
+            "This link is not whole",
+            "Some mail programs cut long links: copy all of it from the mail, to the end of the line.",
+        ),
+        TokenError::Expired { at } => stale(
+            "This link is over",
+            &format!(
+                "It was good until {}. A later mail has a newer one; or sign in and look at your leases.",
+                utc(at)
+            ),
+        ),
+        TokenError::Forged => stale(
+            "This link is not ours",
+            "It was not made by this zerocloud, or it was changed since. Sign in and look at your leases.",
+        ),
     })?;
     let lease = state.store.get::<Lease>(&purpose.lease.lease_id()).await?.map(|doc| doc.body);
     let Some(lease) = lease else {
-        return Err(stale("This lease is over", "It ended so long ago that nothing is kept of it. There is nothing left to do."));
+        return Err(stale(
+            "This lease is over",
+            "It ended so long ago that nothing is kept of it. There is nothing left to do.",
+        ));
     };
     if lease.owner != purpose.owner {
-        return Err(stale("It has another owner now", "This lease passed to somebody else since the mail was sent, so its links do nothing any more. There is nothing left for you to do."));
+        return Err(stale(
+            "It has another owner now",
+            "This lease passed to somebody else since the mail was sent, so its links do nothing any more. There is nothing left for you to do.",
+        ));
     }
     let facts = state.index.resource(&lease.key()).map(|resource| resource.facts);
     Ok(Found { purpose, lease, facts })

@@ -85,7 +85,10 @@ pub(super) async fn finish(state: &State, wanted: &Wanted, identity: &Identity) 
     let id = format!("account::{}", wanted.account);
     state.store.put("account", &Doc { id, rev: None, body: account }).await?;
     let policy = json!({ "account": wanted.account, "policy": {} });
-    state.store.put("account_policy", &Doc { id: format!("policy::{}", wanted.account), rev: None, body: policy }).await?;
+    state
+        .store
+        .put("account_policy", &Doc { id: format!("policy::{}", wanted.account), rev: None, body: policy })
+        .await?;
     let id = enrol::new_id(&identity.login);
     let id = UserId::parse(&id).map_err(|why| WebError::Internal(why.into()))?;
     let mut admin = enrol::blank(wanted.account.clone(), id, Role::Admin, email.clone());

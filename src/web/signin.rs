@@ -68,7 +68,10 @@ pub(super) async fn callback_page(
     state.limits.check(Try::SignIn, site.client)?;
     let query = Fields::read(query.unwrap_or_default().as_bytes());
     let answered = match site.read_cookie(&headers, begun::COOKIE).and_then(Begun::read) {
-        Some(begun) => answer(&desk, &begun, &query).await,
+        Some(begun) => {
+            let before = site.read_cookie(&headers, COOKIE);
+            answer(&desk, &begun, &query, before).await
+        }
         None => Err(again("This sign-in was not begun in this browser, or it took longer than ten minutes.")),
     };
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
@@ -76,7 +79,7 @@ pub(super) async fn callback_page(
     Ok(response)
 }
 
-async fn answer(desk: &OpenDesk, begun: &Begun, query: &Fields) -> Result<Response, WebError> {
+async fn answer(desk: &OpenDesk, begun: &Begun, query: &Fields, before: Option<&str>) -> Result<Response, WebError> {
     let (state, site) = (&desk.state, &desk.site);
     let ours = bool::from(query.get("state").as_bytes().ct_eq(begun.state().as_bytes()));
     if !ours || !begun.is_good(state.clock.now()) {
@@ -99,6 +102,9 @@ async fn answer(desk: &OpenDesk, begun: &Begun, query: &Fields) -> Result<Respon
             Err(page) => return Ok(page),
         },
     };
+    if let Some(before) = before {
+        session::end(&state.store, before).await?;
+    }
     welcome(state, site, begun, &user).await
 }
 
@@ -126,17 +132,25 @@ async fn admitted(desk: &OpenDesk, begun: &Begun, identity: &Identity) -> Result
             return Err(refused("No verified address", what));
         }
         Verdict::Taken(address) => {
-            let what = format!("{address} belongs to somebody who signs in with another GitHub account. Sign in with that \
-                one, or ask an admin of yours to remove the old user.");
+            let what = format!(
+                "{address} belongs to somebody who signs in with another GitHub account. Sign in with that \
+                one, or ask an admin of yours to remove the old user."
+            );
             return Err(refused("Another GitHub account", &what));
         }
         Verdict::Stranger => {
-            let what = format!("None of the verified addresses of {} at GitHub may come in here. Add your work address at \
-                GitHub (Settings, Emails) and verify it, or ask an admin of yours to invite you.", identity.login);
+            let what = format!(
+                "None of the verified addresses of {} at GitHub may come in here. Add your work address at \
+                GitHub (Settings, Emails) and verify it, or ask an admin of yours to invite you.",
+                identity.login
+            );
             return Err(refused("Not invited yet", &what));
         }
         Verdict::Closed => {
-            return Err(refused("Account closed", "Your Account is closed; ask whoever runs zerocloud to open it again."));
+            return Err(refused(
+                "Account closed",
+                "Your Account is closed; ask whoever runs zerocloud to open it again.",
+            ));
         }
     };
     enrol::enter(&state.store, entry, identity).await.map(Ok)
@@ -156,7 +170,7 @@ fn doors(state: &State) -> Vec<Door> {
     directory.accounts.iter().map(|(id, account)| door(id, account)).collect()
 }
 
-/// A session of its own for this browser; the one that it had before ends.
+/// A new session for this browser.
 async fn welcome(state: &State, site: &Site, begun: &Begun, user: &User) -> Result<Response, WebError> {
     let now = state.clock.now();
     let lasts = state.settings.session;
@@ -217,9 +231,10 @@ fn failed(why: GitHubError) -> WebError {
             WebError::Refused {
                 status: StatusCode::BAD_GATEWAY,
                 heading: "GitHub does not answer".to_owned(),
-                what: "Signing in needs GitHub, which does not answer just now. Try again in a minute; the links in your \
+                what:
+                    "Signing in needs GitHub, which does not answer just now. Try again in a minute; the links in your \
                        mails work meanwhile."
-                    .to_owned(),
+                        .to_owned(),
             }
         }
         GitHubError::Settings(why) => WebError::Internal(why.into()),

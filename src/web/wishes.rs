@@ -73,7 +73,9 @@ pub async fn put(store: &Store, session: &Session, asked: &Asked, name: &str) ->
         "updated_by": User::gateway_name(&asked.account, &asked.user), "lease": asked.lease.lease_id(),
         "action": asked.action, "at": asked.at,
     });
-    let mut add = |name: &str, value: Option<Value>| body.as_object_mut().zip(value).map(|(body, value)| body.insert(name.to_owned(), value));
+    let mut add = |name: &str, value: Option<Value>| {
+        body.as_object_mut().zip(value).map(|(body, value)| body.insert(name.to_owned(), value))
+    };
     add("until", asked.until.map(|until| json!(until)));
     add("to", asked.to.as_ref().map(|to| json!(to)));
     store.put_as(session, &id, &body, None).await?;

@@ -58,7 +58,8 @@ impl Program {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        let header = |name: &str| answer.headers().get(name).map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
+        let header =
+            |name: &str| answer.headers().get(name).map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
         let (status, etag, kind) = (answer.status().as_u16(), header("etag"), header("content-type"));
         let body = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
         Answer { status, etag, kind, body }
@@ -93,8 +94,15 @@ async fn a_token_does_what_its_scopes_say_is_stored_as_a_hash_and_ends_when_revo
     let browser = app.sign_in("ada").await;
     let csrf = browser.get("/leases").await.field("csrf");
     let path = format!("/api/v1/tokens/{}", tokens[0]["id"].as_str().unwrap());
-    assert_eq!(browser.send(Method::DELETE, &path, &[], None).await.status, StatusCode::FORBIDDEN, "without its page's secret");
-    assert_eq!(browser.send(Method::DELETE, &path, &[("x-csrf-token", &csrf)], None).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        browser.send(Method::DELETE, &path, &[], None).await.status,
+        StatusCode::FORBIDDEN,
+        "without its page's secret"
+    );
+    assert_eq!(
+        browser.send(Method::DELETE, &path, &[("x-csrf-token", &csrf)], None).await.status,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(reader.send(Method::GET, "me", &[], None).await.status, 401);
     app.stop().await;
 }
@@ -109,10 +117,8 @@ async fn leases_are_listed_by_whose_they_are_filtered_and_page_by_page() {
     app.until("leases", || async { (app.leases().await.len() == 4).then_some(()) }).await;
     app.advance(130);
     app.owned(&maxs, "max").await;
-    app.until("owners", || async {
-        app.leases().await.iter().all(|lease| !lease.owner.is_pending()).then_some(())
-    })
-    .await;
+    app.until("owners", || async { app.leases().await.iter().all(|lease| !lease.owner.is_pending()).then_some(()) })
+        .await;
     let (ada, lin) = (Program::all(&app, "ada").await, Program::all(&app, "lin").await);
     let ids = |page: &Value| -> Vec<String> {
         page["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
@@ -158,7 +164,11 @@ async fn one_lease_has_an_etag_and_an_edit_needs_it_and_is_judged() {
     let later = json!({ "expires_at": read.body["max_expires_at"] });
     assert_eq!(lin.send(Method::PATCH, &path, &[], Some(later.clone())).await.status, 428);
     for stale in ["\"1-a\"", "\"W|\"", "W/\"1-a\"", "*", "\"0-\""] {
-        assert_eq!(lin.send(Method::PATCH, &path, &[("if-match", stale)], Some(later.clone())).await.status, 412, "{stale}");
+        assert_eq!(
+            lin.send(Method::PATCH, &path, &[("if-match", stale)], Some(later.clone())).await.status,
+            412,
+            "{stale}"
+        );
     }
     let match_it = [("if-match", read.etag.as_str())];
     let taken = lin.send(Method::PATCH, &path, &match_it, Some(json!({ "owner": "max" }))).await;
@@ -210,17 +220,25 @@ async fn policies_people_aws_accounts_and_pauses_are_changed_by_admins_as_docume
     let layer = json!({ "policy": { "default_lease": 3_600, "warnings": [600] } });
     let made = ada.send(Method::PUT, "policies/user:lin", &[("if-none-match", "*")], Some(layer.clone())).await;
     assert_eq!((made.status, &made.body["policy"]["default_lease"]), (200, &json!(3_600)), "{}", made.body);
-    assert_eq!(ada.send(Method::PUT, "policies/user:lin", &[("if-none-match", "*")], Some(layer.clone())).await.status, 412);
+    assert_eq!(
+        ada.send(Method::PUT, "policies/user:lin", &[("if-none-match", "*")], Some(layer.clone())).await.status,
+        412
+    );
     assert_eq!(lin.get("policies/effective").await["default_lease"], 3_600);
     assert_eq!(lin.send(Method::PUT, "policies/user:lin", &[("if-match", &made.etag)], Some(layer)).await.status, 403);
     for bad in [json!({ "grace": 0 }), json!({ "grase": 10 }), json!({ "expiry_action": "explode" })] {
-        let answer = ada.send(Method::PUT, "policies/user:lin", &[("if-match", &made.etag)], Some(json!({ "policy": bad }))).await;
+        let answer = ada
+            .send(Method::PUT, "policies/user:lin", &[("if-match", &made.etag)], Some(json!({ "policy": bad })))
+            .await;
         assert_eq!(answer.status, 422, "{bad}");
     }
     assert_eq!(ada.send(Method::DELETE, "policies/user:lin", &[("if-match", &made.etag)], None).await.status, 204);
     assert_eq!(lin.get("policies/effective").await["default_lease"], 7_200);
     // People.
-    assert_eq!((ada.get("users").await["total"].as_u64(), lin.get("users").await["total"].as_u64()), (Some(3), Some(1)));
+    assert_eq!(
+        (ada.get("users").await["total"].as_u64(), lin.get("users").await["total"].as_u64()),
+        (Some(3), Some(1))
+    );
     let read = lin.send(Method::GET, "users/lin", &[], None).await;
     let own = [("if-match", read.etag.as_str())];
     assert_eq!(lin.send(Method::PATCH, "users/lin", &own, Some(json!({ "role": "admin" }))).await.status, 403);
@@ -258,7 +276,10 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
             (status["places"][0]["leased"] == 1).then_some(status)
         })
         .await;
-    assert_eq!((&status["complete"], &status["places"][0]["running"], &status["places"][0]["region"]), (&json!(true), &json!(1), &json!(EAST)));
+    assert_eq!(
+        (&status["complete"], &status["places"][0]["running"], &status["places"][0]["region"]),
+        (&json!(true), &json!(1), &json!(EAST))
+    );
     assert!(status["leader_beat"].is_string() && status["unreadable"] == json!([]), "{status}");
     app.advance(3_600);
     let costs = ada.get("costs?days=2").await;
@@ -271,7 +292,15 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
     }
     let history = ada.get(&format!("history?lease={DEV}::{EAST}::{id}")).await;
     assert!(history["total"].as_u64().unwrap() >= 2 && history["items"][0]["reason"].is_string(), "{history}");
-    for path in ["status", "costs", "history", "aws-accounts", "pauses", "costs/days.svg"] {
+    app.advance(3 * 3_600);
+    let planned = app
+        .until("the plan", || async {
+            let answer = ada.send(Method::GET, "plan", &[], None).await;
+            answer.body.as_array().is_some_and(|lines| !lines.is_empty()).then_some(answer.body)
+        })
+        .await;
+    assert!(planned[0]["lease"].as_str().unwrap().ends_with(&id) && planned[0]["why"].is_string(), "{planned}");
+    for path in ["status", "plan", "costs", "history", "aws-accounts", "pauses", "costs/days.svg"] {
         assert_eq!(lin.send(Method::GET, path, &[], None).await.status, 403, "{path}");
     }
     app.stop().await;
@@ -281,7 +310,8 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
 async fn nobody_gets_anywhere_without_signing_in_and_failures_are_problems() {
     let app = TestApp::start(hour()).await;
     let nobody = Program { base: app.web.clone(), token: String::new(), http: http() };
-    let described: Value = http().get(format!("{}/api/openapi.json", app.web)).send().await.unwrap().json().await.unwrap();
+    let described: Value =
+        http().get(format!("{}/api/openapi.json", app.web)).send().await.unwrap().json().await.unwrap();
     assert_eq!(described["openapi"], "3.1.0");
     let mut tried = 0;
     for (path, methods) in described["paths"].as_object().unwrap() {
@@ -303,18 +333,26 @@ async fn nobody_gets_anywhere_without_signing_in_and_failures_are_problems() {
     assert_eq!((wrong.status, wrong.kind.as_str()), (405, "application/problem+json"));
     assert_eq!(lin.send(Method::GET, "nowhere", &[], None).await.status, 404);
     let page = app.browser().get("/api").await;
-    assert!(page.status == StatusCode::OK && page.words().contains("/api/v1/leases/{lease}/requests"), "{}", page.words());
+    assert!(
+        page.status == StatusCode::OK && page.words().contains("/api/v1/leases/{lease}/requests"),
+        "{}",
+        page.words()
+    );
     app.stop().await;
 }
 
 /// Events until one fits: its id and data.
-async fn event(stream: &mut (impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin), fits: impl Fn(&str, &Value) -> bool) -> (String, Value) {
+async fn event(
+    stream: &mut (impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin),
+    fits: impl Fn(&str, &Value) -> bool,
+) -> (String, Value) {
     let mut text = String::new();
     loop {
         let part = tokio::time::timeout(Duration::from_secs(40), stream.next()).await.expect("an event comes");
         text.push_str(&String::from_utf8_lossy(&part.expect("the stream goes on").unwrap()));
         while let Some((one, rest)) = text.split_once("\n\n") {
-            let field = |name: &str| one.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+            let field =
+                |name: &str| one.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
             let data: Value = serde_json::from_str(&field("data:")).unwrap_or_default();
             if fits(&field("event:"), &data) {
                 return (field("id:"), data);
@@ -347,7 +385,8 @@ async fn events_come_live_by_channel_and_go_on_after_the_last_one_that_was_seen(
     app.ask("lin", &lease, "renew", json!({ "until": app.clock.now().plus(20_000) })).await;
     app.lease_where(&id, "renewed", |it| it.expires_at > lease.expires_at).await;
     let mut again = Box::pin(open(&lin, "?types=lease,request", &last).await);
-    let (_, answered) = event(&mut again, |kind, data| kind == "request" && data["doc"]["answer"]["outcome"] == "done").await;
+    let (_, answered) =
+        event(&mut again, |kind, data| kind == "request" && data["doc"]["answer"]["outcome"] == "done").await;
     assert_eq!(answered["doc"]["action"], "renew");
     // Max hears of what is his and of nothing else.
     let own = app.aws.at(DEV, EAST).launch(&owned_by("max@bigdb.example"));
@@ -389,9 +428,17 @@ async fn a_device_gets_a_token_once_its_person_typed_the_code_in_at_github() {
         answer
     };
     let done = answer("7").await;
-    assert_eq!((done.status, &done.body["status"], &done.body["user"]), (200, &json!("done"), &json!("lin")), "{}", done.body);
+    assert_eq!(
+        (done.status, &done.body["status"], &done.body["user"]),
+        (200, &json!("done"), &json!("lin")),
+        "{}",
+        done.body
+    );
     let lin = Program { base: app.web.clone(), token: done.body["token"].as_str().unwrap().to_owned(), http: http() };
-    assert_eq!((lin.get("me").await["id"].as_str(), lin.get("tokens").await[0]["name"].as_str()), (Some("lin"), Some("a laptop")));
+    assert_eq!(
+        (lin.get("me").await["id"].as_str(), lin.get("tokens").await[0]["name"].as_str()),
+        (Some("lin"), Some("a laptop"))
+    );
     let stranger = answer("8").await;
     assert_eq!(stranger.status, 403, "{}", stranger.body);
     let denied = answer("deny").await;

@@ -14,6 +14,8 @@ use zerocloud::web::session;
 pub struct Browser {
     /// Where the pages are.
     pub base: String,
+    /// What it calls itself at, when that is another address.
+    origin: String,
     http: Client,
     cookies: Mutex<BTreeMap<String, String>>,
 }
@@ -27,8 +29,6 @@ pub struct Page {
     pub headers: HeaderMap,
     /// The body.
     pub text: String,
-    /// Where it was.
-    pub url: String,
 }
 
 impl Page {
@@ -72,7 +72,7 @@ impl Browser {
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
-        Browser { base: base.to_owned(), http, cookies: Mutex::default() }
+        Browser { base: base.to_owned(), origin: base.to_owned(), http, cookies: Mutex::default() }
     }
 
     /// Keeps a cookie.
@@ -107,7 +107,7 @@ impl Browser {
         if url.starts_with(&self.base) {
             self.take_cookies(&headers);
         }
-        Page { status, headers, url, text: response.text().await.unwrap() }
+        Page { status, headers, text: response.text().await.unwrap() }
     }
 
     fn take_cookies(&self, headers: &HeaderMap) {
@@ -142,7 +142,7 @@ impl Browser {
 
     /// A form with these fields, as they are.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        let origin = self.base.clone();
+        let origin = self.origin.clone();
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(fields);
         let headers = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
@@ -157,6 +157,25 @@ impl Browser {
         let page = self.post(path, &all).await;
         if page.status.is_redirection() { self.follow(&page.location()).await } else { page }
     }
+
+    /// From the sign-in page through GitHub, as that person (their number there, or `deny`), to where that leads.
+    pub async fn through_github(&self, person: &str, form: &str, fields: &[(&str, &str)]) -> Page {
+        let back = self.at_github(person, form, fields).await;
+        let page = self.get(&back).await;
+        if page.status.is_redirection() { self.follow(&page.location()).await } else { page }
+    }
+
+    /// The same up to GitHub's answer: the address that it sends the browser to.
+    pub async fn at_github(&self, person: &str, form: &str, fields: &[(&str, &str)]) -> String {
+        let page = self.post(form, fields).await;
+        assert!(page.status.is_redirection(), "{} {}", page.status, page.words());
+        let github = page.location();
+        let (at, query) = github.split_once('?').unwrap();
+        let asked = self.get(&github).await;
+        assert_eq!(asked.status, StatusCode::OK, "{github}");
+        let body = format!("{query}&person={person}");
+        self.send(Method::POST, at, &[], Some(body)).await.location()
+    }
 }
 
 impl TestApp {
@@ -168,6 +187,11 @@ impl TestApp {
     /// A browser of a person of `bigdb`.
     pub async fn sign_in(&self, user: &str) -> Browser {
         self.sign_in_to("bigdb", user).await
+    }
+
+    /// A browser of a person of `bigdb`, that reaches the pages under this name.
+    pub async fn sign_in_at(&self, origin: &str, user: &str) -> Browser {
+        Browser { origin: origin.to_owned(), ..self.sign_in(user).await }
     }
 
     /// A browser of a person of that Account.

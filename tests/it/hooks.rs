@@ -37,8 +37,18 @@ async fn hear(path: &str, heard: Heard, headers: HeaderMap, body: String) -> Sta
 async fn listener() -> (String, Heard, tokio::task::JoinSet<()>) {
     let heard = Heard::default();
     let routes = Router::new()
-        .route("/signed", post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move { hear("signed", heard, headers, body).await }))
-        .route("/slack", post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move { hear("slack", heard, headers, body).await }))
+        .route(
+            "/signed",
+            post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
+                hear("signed", heard, headers, body).await
+            }),
+        )
+        .route(
+            "/slack",
+            post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
+                hear("slack", heard, headers, body).await
+            }),
+        )
         .with_state(heard.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -24,3 +24,5 @@ mod sync;
 mod tidy;
 mod views;
 mod web;
+mod web_leases;
+mod web_signin;

@@ -63,7 +63,8 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     assert!(!before.status.success() && String::from_utf8_lossy(&before.stderr).contains("sign in first"));
     assert!(login(&app, lin, "7").await.contains("Signed in as lin@bigdb.example (dev)"));
     assert!(login(&app, ada, "1").await.contains("Signed in as ada@bigdb.example (admin)"));
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(lin.join("noted.json")).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(lin.join("noted.json")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 
     let table = said(&app, lin, &["leases"]).await;
@@ -81,14 +82,22 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     assert!(said(&app, ada, &["users"]).await.contains("max@bigdb.example"));
     assert!(said(&app, ada, &["accounts"]).await.contains(DEV));
     let set = said(&app, ada, &["policy", "set", "user:lin", "default_lease=3h", "warnings=30m,5m"]).await;
-    assert_eq!(serde_json::from_str::<Value>(&set).unwrap(), json!({ "default_lease": 10_800, "warnings": [1_800, 300] }));
+    assert_eq!(
+        serde_json::from_str::<Value>(&set).unwrap(),
+        json!({ "default_lease": 10_800, "warnings": [1_800, 300] })
+    );
     assert!(said(&app, ada, &["policy", "get", "user:lin"]).await.contains("10800"));
     assert!(said(&app, lin, &["policy", "get"]).await.contains("\"default_lease\": 10800"));
     assert!(said(&app, ada, &["status"]).await.contains("every running instance has a lease"));
     assert!(said(&app, ada, &["pause", "--account", "bigdb", "--reason", "a demo"]).await.contains("paused"));
     assert!(said(&app, ada, &["resume", "--account", "bigdb"]).await.contains("resumed"));
 
-    let mut watching = command(&app, ada).args(["watch", "--types", "lease", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watching = command(&app, ada)
+        .args(["watch", "--types", "lease", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut notes = BufReader::new(watching.stderr.take().unwrap()).lines();
     while !notes.next_line().await.unwrap().expect("it watches").contains("watching") {}
     assert!(said(&app, ada, &["end", &id]).await.starts_with("Done"));
@@ -116,7 +125,10 @@ fn price_list() -> Router {
     Router::new()
         .route("/offers/v1.0/aws/index.json", get(move || async move { axum::Json(offers) }))
         .route("/offers/v1.0/aws/AmazonEC2/current/region_index.json", get(move || async move { axum::Json(regions) }))
-        .route("/offers/v1.0/aws/AmazonEC2/{version}/{region}/index.csv", get(move |Path(_): Path<(String, String)>| async move { file }))
+        .route(
+            "/offers/v1.0/aws/AmazonEC2/{version}/{region}/index.csv",
+            get(move |Path(_): Path<(String, String)>| async move { file }),
+        )
 }
 
 #[tokio::test]

@@ -68,19 +68,28 @@ fn prefix(caller: &Caller) -> String {
 pub(super) async fn list(At(state): At<State>, caller: Caller) -> Result<Json<Vec<HookView>>, WebError> {
     caller.admin(Scope::Read)?;
     let docs = state.store.prefix(&prefix(&caller)).await?;
-    let read = docs.into_iter().filter_map(|doc| Some(HookView::of(&doc.id, serde_json::from_value(doc.body).ok()?, false)));
+    let read =
+        docs.into_iter().filter_map(|doc| Some(HookView::of(&doc.id, serde_json::from_value(doc.body).ok()?, false)));
     Ok(Json(read.collect()))
 }
 
 /// Tells another system of everything that happens in the Account from now on.
 #[utoipa::path(post, path = "/api/v1/hooks", tag = "events", request_body = NewHook, responses((status = 201, body = HookView)))]
-pub(super) async fn create(At(state): At<State>, caller: Caller, Body(new): Body<NewHook>) -> Result<(StatusCode, Json<HookView>), WebError> {
+pub(super) async fn create(
+    At(state): At<State>,
+    caller: Caller,
+    Body(new): Body<NewHook>,
+) -> Result<(StatusCode, Json<HookView>), WebError> {
     caller.admin(Scope::Admin)?;
     let name = new.name.trim().to_owned();
-    let url = reqwest::Url::parse(&new.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+    let url = reqwest::Url::parse(&new.url)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
     let fine = (1..=100).contains(&name.chars().count()) && new.url.len() <= 1_000;
     let (Some(_), true) = (url, fine) else {
-        return Err(WebError::Invalid("a hook needs a name of at most 100 characters and an http or https address".to_owned()));
+        return Err(WebError::Invalid(
+            "a hook needs a name of at most 100 characters and an http or https address".to_owned(),
+        ));
     };
     if state.store.ids(&prefix(&caller)).await?.len() >= MOST {
         return Err(WebError::Invalid(format!("{MOST} hooks are enough; remove one that is not used")));
@@ -104,7 +113,11 @@ pub(super) async fn create(At(state): At<State>, caller: Caller, Body(new): Body
 
 /// Ends a hook.
 #[utoipa::path(delete, path = "/api/v1/hooks/{id}", tag = "events", params(("id" = String, Path)), responses((status = 204, description = "Gone")))]
-pub(super) async fn remove(At(state): At<State>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, WebError> {
+pub(super) async fn remove(
+    At(state): At<State>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, WebError> {
     caller.admin(Scope::Admin)?;
     let gone = || WebError::NotFound("there is no such hook".to_owned());
     if !id.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -317,12 +317,18 @@ pub(super) async fn device(At(state): At<State>, site: Site) -> Result<Json<Devi
 /// Waits a moment for the person's answer at GitHub. Ask again while it is pending.
 #[utoipa::path(post, path = "/api/v1/device/token", tag = "people", security(()), request_body = DeviceCode,
     responses((status = 200, body = DeviceAnswer)))]
-pub(super) async fn device_token(At(state): At<State>, site: Site, Body(code): Body<DeviceCode>) -> Result<Json<DeviceAnswer>, WebError> {
+pub(super) async fn device_token(
+    At(state): At<State>,
+    site: Site,
+    Body(code): Body<DeviceCode>,
+) -> Result<Json<DeviceAnswer>, WebError> {
     let account = code.account.as_deref().map(crate::model::AccountId::parse).transpose();
     let account = account.map_err(|why| WebError::Invalid(why.to_string()))?;
     let name = code.name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("a device");
     let answer = match device::go_on(&state, &site, &code.device_code, account.as_ref(), name).await? {
-        device::Outcome::Pending => DeviceAnswer { status: "pending".to_owned(), token: None, account: None, user: None },
+        device::Outcome::Pending => {
+            DeviceAnswer { status: "pending".to_owned(), token: None, account: None, user: None }
+        }
         device::Outcome::Token(token, user) => DeviceAnswer {
             status: "done".to_owned(),
             token: Some(token),

@@ -362,3 +362,28 @@ pub(super) async fn sync_session(
     };
     Ok((axum::http::StatusCode::CREATED, Json(answer)))
 }
+
+/// What would be done to one lease.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlanView {
+    /// `{aws_id}::{region}::{resource_id}`
+    lease: String,
+    what: String,
+    why: String,
+}
+
+/// What would be done now and why, by the same decisions and checks as when it is done; touches nothing. For admins; one at a
+/// time, as it asks AWS for everything.
+#[utoipa::path(get, path = "/api/v1/plan", tag = "status", responses((status = 200, body = [PlanView])))]
+pub(super) async fn plan(At(state): At<State>, caller: Caller) -> Result<Json<Vec<PlanView>>, WebError> {
+    caller.admin(Scope::Read)?;
+    let lines = state.planner.plan().await.ok_or(WebError::TooMany { after: 5 })?;
+    let lines = lines.map_err(WebError::Unavailable)?;
+    let directory = state.index.directory();
+    let ours = |line: &crate::web::planner::Line| {
+        directory.aws_accounts.get(&line.lease.aws_id).is_some_and(|aws| aws.account == caller.person.account)
+    };
+    let view =
+        |line: crate::web::planner::Line| PlanView { lease: line.lease.to_string(), what: line.what, why: line.why };
+    Ok(Json(lines.into_iter().filter(ours).map(view).collect()))
+}

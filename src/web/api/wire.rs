@@ -141,7 +141,8 @@ pub(super) fn based_on(headers: &HeaderMap) -> Result<String, WebError> {
 
 /// A generation and a digest.
 fn is_revision(text: &str) -> bool {
-    let plain = |part: &str, fits: fn(&u8) -> bool| !part.is_empty() && part.len() <= 64 && part.as_bytes().iter().all(fits);
+    let plain =
+        |part: &str, fits: fn(&u8) -> bool| !part.is_empty() && part.len() <= 64 && part.as_bytes().iter().all(fits);
     text.split_once('-').is_some_and(|(generation, digest)| {
         generation.len() <= 15 && plain(generation, u8::is_ascii_digit) && plain(digest, u8::is_ascii_alphanumeric)
     })

@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn who_is_in_several_accounts_says_which_and_a_closed_one_lets_nobody_in() {
-        let users = [user("bigdb", "ada", "ada@bigdb.example", Some(7)), user("other", "ada", "ada@bigdb.example", None)];
+        let users =
+            [user("bigdb", "ada", "ada@bigdb.example", Some(7)), user("other", "ada", "ada@bigdb.example", None)];
         let doors = [door("bigdb", None), door("other", None)];
         let ada = identity(7, &["ada@bigdb.example"]);
         let both = doors.iter().map(|door| door.account.clone()).collect();

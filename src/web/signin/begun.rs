@@ -2,8 +2,8 @@
 
 use crate::model::{AccountId, Time};
 use crate::web::WebError;
-use crate::web::setup::Wanted;
 use crate::web::session::random;
+use crate::web::setup::Wanted;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -82,9 +82,15 @@ pub async fn go_on(
             let names: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
             return refused(&format!("you are in several Accounts: begin again and say which, {}", names.join(" or ")));
         }
-        Verdict::NoAddress => return refused("GitHub knows no verified address of yours that reaches you; verify one there"),
-        Verdict::Taken(address) => return refused(&format!("{address} belongs to somebody with another GitHub account")),
-        Verdict::Stranger => return refused("none of your verified addresses may come in here; ask an admin to invite you"),
+        Verdict::NoAddress => {
+            return refused("GitHub knows no verified address of yours that reaches you; verify one there");
+        }
+        Verdict::Taken(address) => {
+            return refused(&format!("{address} belongs to somebody with another GitHub account"));
+        }
+        Verdict::Stranger => {
+            return refused("none of your verified addresses may come in here; ask an admin to invite you");
+        }
         Verdict::Closed => return refused("your Account is closed"),
     };
     let user = enrol::enter(&state.store, entry, &identity).await?;

@@ -3,8 +3,9 @@
 use crate::config::GitHubSettings;
 use oauth2::basic::BasicClient;
 use oauth2::{
-    AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
+    AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse as _,
+    TokenUrl,
 };
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -139,11 +140,7 @@ struct Address {
 }
 
 /// Who this token belongs to.
-pub async fn identity(
-    http: &reqwest::Client,
-    settings: &GitHubSettings,
-    token: &str,
-) -> Result<Identity, GitHubError> {
+pub async fn identity(http: &reqwest::Client, settings: &GitHubSettings, token: &str) -> Result<Identity, GitHubError> {
     let account: Account = read(http, settings, "user", token).await?;
     let addresses: Vec<Address> = read(http, settings, "user/emails?per_page=100", token).await?;
     let name = account.name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| account.login.clone());

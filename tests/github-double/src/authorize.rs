@@ -41,13 +41,20 @@ pub(crate) async fn ask(State(handle): State<Handle>, Query(wanted): Query<Wante
     ] {
         fields.push_str(&hidden(name, value));
     }
-    let people: String = handle.world().people.values().map(|person| {
-        let address = person.emails.first().map(|email| escape(&email.email)).unwrap_or_default();
-        format!(
-            "<button name=\"person\" value=\"{}\">{} <small>@{} · {address}</small></button>",
-            person.id, escape(&person.name), escape(&person.login)
-        )
-    }).collect();
+    let people: String = handle
+        .world()
+        .people
+        .values()
+        .map(|person| {
+            let address = person.emails.first().map(|email| escape(&email.email)).unwrap_or_default();
+            format!(
+                "<button name=\"person\" value=\"{}\">{} <small>@{} · {address}</small></button>",
+                person.id,
+                escape(&person.name),
+                escape(&person.login)
+            )
+        })
+        .collect();
     let form = format!(
         "<h1>Who are you?</h1><form method=\"post\" action=\"/login/oauth/authorize\">{fields}{people}\
          <button name=\"person\" value=\"deny\">Cancel</button></form>"

@@ -33,10 +33,13 @@ pub(crate) async fn begin(State(handle): State<Handle>, headers: HeaderMap, Form
     let user_code = format!("{:04X}-{:04X}", number >> 16, number & 0xffff);
     let device = Device { user_code: user_code.clone(), scope: wanted.scope, answer: None, asked: None };
     handle.world().devices.insert(device_code.clone(), device);
-    reply(&headers, &json!({
-        "device_code": device_code, "user_code": user_code, "verification_uri": format!("{}/login/device", handle.url),
-        "expires_in": 899, "interval": INTERVAL,
-    }))
+    reply(
+        &headers,
+        &json!({
+            "device_code": device_code, "user_code": user_code, "verification_uri": format!("{}/login/device", handle.url),
+            "expires_in": 899, "interval": INTERVAL,
+        }),
+    )
 }
 
 /// What a device that asks gets.
@@ -82,14 +85,20 @@ pub(crate) async fn ask(State(handle): State<Handle>, Query(said): Query<Said>) 
         let form = "<h1>Which code does your device show?</h1><form><input name=\"user_code\" required><button>Continue</button></form>";
         return page("Your device", form);
     }
-    let people: String = handle.world().people.values().map(|person| {
-        format!("<button name=\"person\" value=\"{}\">{}</button>", person.id, escape(&person.name))
-    }).collect();
+    let people: String = handle
+        .world()
+        .people
+        .values()
+        .map(|person| format!("<button name=\"person\" value=\"{}\">{}</button>", person.id, escape(&person.name)))
+        .collect();
     let code = hidden("user_code", &said.user_code);
-    page("Your device", &format!(
-        "<h1>Who are you?</h1><form method=\"post\" action=\"/login/device\">{code}{people}\
+    page(
+        "Your device",
+        &format!(
+            "<h1>Who are you?</h1><form method=\"post\" action=\"/login/device\">{code}{people}\
          <button name=\"person\" value=\"deny\">Cancel</button></form>"
-    ))
+        ),
+    )
 }
 
 /// `POST /login/device`.

@@ -110,7 +110,8 @@ fn router(handle: Handle) -> Router {
 /// What GitHub's edge says when what is behind it is down.
 async fn up(axum::extract::State(handle): axum::extract::State<Handle>, request: Request, next: Next) -> Response {
     if handle.is_down() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "No server is currently available to service your request.\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "No server is currently available to service your request.\n")
+            .into_response();
     }
     next.run(request).await
 }

@@ -96,7 +96,9 @@ fn basic(headers: &HeaderMap, wanted: &mut Wanted) {
         String::from_utf8(bytes).ok()
     });
     if let Some((id, secret)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
-        let plain = |text: &str| form_urlencoded::parse(format!("v={text}").as_bytes()).next().map(|(_, value)| value.into_owned());
+        let plain = |text: &str| {
+            form_urlencoded::parse(format!("v={text}").as_bytes()).next().map(|(_, value)| value.into_owned())
+        };
         wanted.client_id = plain(id).unwrap_or_default();
         wanted.client_secret = plain(secret).unwrap_or_default();
     }

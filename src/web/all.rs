@@ -1,0 +1,337 @@
+//! Every lease of the Account, for admins: filtered, sorted, page by page or as CSV, and what is done to many at once. Each act is
+//! the admin's own request or edit, lease by lease, so one that is refused stops no other.
+
+use super::card::Card;
+use super::edit::edit;
+use super::form::{Act, Fields};
+use super::html::Desk;
+use super::leases::{cards, visible};
+use super::wishes::{Asked, put};
+use super::{State, WebError, lease, session};
+use crate::config::parse_duration;
+use crate::model::{EvidenceSource, Lease, LeaseKey, Time, UserId, Wish};
+use crate::words::clean;
+use axum::extract::RawQuery;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+use serde_json::json;
+use std::fmt::Write as _;
+
+type Is<T> = axum::extract::State<T>;
+
+/// Leases on one page.
+const PAGE: usize = 100;
+/// Leases that one act may name.
+const MOST: usize = 500;
+
+/// What is asked for in the address.
+#[derive(Debug)]
+struct Wanted {
+    text: String,
+    state: String,
+    owner: String,
+    aws: String,
+    region: String,
+    sort: String,
+    page: usize,
+    unowned: bool,
+}
+
+impl Wanted {
+    fn read(query: Option<String>, unowned: bool) -> Wanted {
+        let fields = Fields::read(query.unwrap_or_default().as_bytes());
+        let text = |name: &str| fields.get(name).chars().take(100).collect::<String>();
+        Wanted {
+            text: text("q").to_lowercase(),
+            state: text("state"),
+            owner: text("owner"),
+            aws: text("aws"),
+            region: text("region"),
+            sort: text("sort"),
+            page: fields.get("page").parse().unwrap_or(1).max(1),
+            unowned,
+        }
+    }
+
+    fn fits(&self, lease: &Lease) -> bool {
+        let is = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
+        let state = match self.state.as_str() {
+            "" => !lease.state.is_over(),
+            "any" => true,
+            "held" => lease.hold.is_some(),
+            state => lease.state.as_str() == state,
+        };
+        let words = || {
+            let all = [
+                &lease.summary.name,
+                lease.key.resource_id.as_str(),
+                &lease.summary.instance_type,
+                lease.owner.as_str(),
+            ];
+            all.iter().any(|word| word.to_lowercase().contains(&self.text))
+        };
+        let ownerless = || lease.owner.is_pending() || lease.owner_evidence.source == EvidenceSource::Admin;
+        state
+            && is(&self.owner, lease.owner.as_str())
+            && is(&self.aws, lease.key.aws_id.as_str())
+            && is(&self.region, lease.key.region.as_str())
+            && (self.text.is_empty() || words())
+            && (!self.unowned || ownerless())
+    }
+
+    fn order(&self, leases: &mut [Lease]) {
+        leases.sort_by_key(|lease| lease.key());
+        match self.sort.trim_start_matches('-') {
+            "name" => leases.sort_by_key(|lease| lease.summary.name.to_lowercase()),
+            "owner" => leases.sort_by_key(|lease| lease.owner.clone()),
+            "type" => leases.sort_by_key(|lease| lease.summary.instance_type.clone()),
+            "region" => leases.sort_by_key(|lease| (lease.key.aws_id.clone(), lease.key.region.clone())),
+            "seen" => leases.sort_by_key(|lease| lease.first_seen),
+            "state" => leases.sort_by_key(|lease| lease.state),
+            _ => leases.sort_by_key(|lease| lease.ends_at),
+        }
+        if self.sort.starts_with('-') {
+            leases.reverse();
+        }
+    }
+
+    /// The address of the same list, with one thing changed.
+    fn with(&self, name: &str, value: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let page = self.page.to_string();
+        let all = [
+            ("q", self.text.as_str()),
+            ("state", &self.state),
+            ("owner", &self.owner),
+            ("aws", &self.aws),
+            ("region", &self.region),
+            ("sort", &self.sort),
+            ("page", if self.page > 1 { &page } else { "" }),
+        ];
+        for (key, was) in all {
+            let now = if key == name { value } else { was };
+            if !now.is_empty() {
+                query.append_pair(key, now);
+            }
+        }
+        format!("{}?{}", self.path(), query.finish())
+    }
+
+    fn path(&self) -> &'static str {
+        if self.unowned { "/unowned" } else { "/all" }
+    }
+}
+
+/// `GET /all`.
+pub(super) async fn page(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
+    list(&desk, &Wanted::read(query, false)).await
+}
+
+/// `GET /unowned`.
+pub(super) async fn unowned(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
+    list(&desk, &Wanted::read(query, true)).await
+}
+
+async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
+    desk.person.admin()?;
+    let all = visible(&desk.state, &desk.person).await?;
+    let mut choices = [Vec::new(), Vec::new()];
+    for lease in &all {
+        choices[0].push(lease.key.aws_id.to_string());
+        choices[1].push(lease.key.region.to_string());
+    }
+    choices.iter_mut().for_each(|all| {
+        all.sort();
+        all.dedup();
+    });
+    let [aws, regions] = choices;
+    let mut found: Vec<Lease> = all.into_iter().filter(|lease| wanted.fits(lease)).collect();
+    wanted.order(&mut found);
+    let total = found.len();
+    let pages = total.div_ceil(PAGE).max(1);
+    let page = wanted.page.min(pages);
+    let shown: Vec<Card> = cards(desk, found.iter().skip((page - 1) * PAGE).take(PAGE));
+    let sorts: Vec<_> = [
+        ("name", "Instance"),
+        ("owner", "Owner"),
+        ("region", "Where"),
+        ("type", "Type"),
+        ("state", "State"),
+        ("ends", "Ends"),
+    ]
+    .map(|(name, label)| {
+        let up = wanted.sort == name || (name == "ends" && wanted.sort.is_empty());
+        let down = wanted.sort == format!("-{name}");
+        let to = wanted.with("sort", &if up { format!("-{name}") } else { name.to_owned() });
+        context! { label, to, now => if up { "ascending" } else if down { "descending" } else { "none" } }
+    })
+    .into();
+    let directory = desk.state.index.directory();
+    let people: Vec<_> = directory
+        .of(&desk.person.account)
+        .map(|user| context! { id => user.user.as_str(), name => clean(&user.name) })
+        .collect();
+    let csv = wanted.with("page", "").replacen(wanted.path(), "/all.csv", 1);
+    let values = context! {
+        leases => shown, total, page, pages, sorts, people, aws, regions, csv,
+        q => wanted.text, state => wanted.state, owner => wanted.owner, aws_id => wanted.aws, region => wanted.region,
+        sort => wanted.sort, path => wanted.path(), unowned => wanted.unowned, here => wanted.with("", ""),
+        before => (page > 1).then(|| wanted.with("page", &(page - 1).to_string())),
+        after => (page < pages).then(|| wanted.with("page", &(page + 1).to_string())),
+    };
+    let (here, title) = if wanted.unowned { ("unowned", "Without an owner") } else { ("all", "All leases") };
+    desk.show(here, title, "all.html", values)
+}
+
+/// `GET /all.csv`: the same list, whole.
+pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
+    desk.person.admin()?;
+    let wanted = Wanted::read(query, false);
+    let mut found = visible(&desk.state, &desk.person).await?;
+    found.retain(|lease| wanted.fits(lease));
+    wanted.order(&mut found);
+    let mut text =
+        "aws_account,region,instance,name,type,owner,state,first_seen,expires_at,ends_at,end_action,hold\r\n"
+            .to_owned();
+    for lease in &found {
+        let hold = lease.hold.as_ref().map(|hold| hold.kind.as_str()).unwrap_or_default();
+        let (first, expires, ends) =
+            (lease.first_seen.to_string(), lease.expires_at.to_string(), lease.ends_at.to_string());
+        let cells = [
+            lease.key.aws_id.as_str(),
+            lease.key.region.as_str(),
+            lease.key.resource_id.as_str(),
+            &lease.summary.name,
+            &lease.summary.instance_type,
+            lease.owner.as_str(),
+            lease.state.as_str(),
+            &first,
+            &expires,
+            &ends,
+            lease.end_action.as_str(),
+            hold,
+        ];
+        let line: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
+        let _ = write!(text, "{}\r\n", line.join(","));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"leases.csv\""),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// A cell (RFC 4180); one that a spreadsheet would take for a formula is made a text.
+fn quoted(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
+/// `POST /all`: renews, exempts or reassigns what is ticked.
+pub(super) async fn act(axum::extract::State(state): Is<State>, act: Act) -> Result<Response, WebError> {
+    act.person.admin()?;
+    let back = super::html::local(act.fields.get("back")).to_owned();
+    let keys: Vec<LeaseKey> =
+        act.fields.all("key").filter_map(|key| LeaseKey::parse(key).ok()).take(MOST + 1).collect();
+    if keys.is_empty() || keys.len() > MOST {
+        return Ok(act.failed(&back, &format!("Tick the leases that you mean, at most {MOST}.")));
+    }
+    let order = match Order::read(&state, &act) {
+        Ok(order) => order,
+        Err(why) => return Ok(act.failed(&back, &why)),
+    };
+    let (mut done, mut failed) = (0_usize, Vec::new());
+    for key in &keys {
+        match order.carry_out(&state, &act, key).await {
+            Ok(()) => done += 1,
+            Err(why @ (WebError::Unavailable(_) | WebError::Internal(_))) => return Err(why),
+            Err(why) => failed.push(format!("{}: {why}", key.resource_id)),
+        }
+    }
+    let text = format!(
+        "{} {done} of {}.{}",
+        order.word(),
+        keys.len(),
+        if failed.is_empty() { String::new() } else { format!(" Not: {}", failed.join("; ")) }
+    );
+    Ok(if failed.is_empty() { act.done(&back, &text) } else { act.failed(&back, &text) })
+}
+
+/// What is to be done to each.
+#[derive(Debug)]
+enum Order {
+    Renew(Time),
+    Exempt(String, Time),
+    LiftExemption,
+    Reassign(UserId),
+}
+
+impl Order {
+    fn read(state: &State, act: &Act) -> Result<Order, String> {
+        let now = state.clock.now();
+        let length = |name: &str| parse_duration(act.fields.get(name)).map(|seconds| now.plus(seconds));
+        match act.fields.get("act") {
+            "renew" => length("for").map(Order::Renew),
+            "exempt" => {
+                let reason: String = act.fields.get("reason").chars().take(400).collect();
+                if reason.is_empty() {
+                    return Err("An exemption needs a reason: everybody who sees the lease reads it.".to_owned());
+                }
+                length("until").map(|until| Order::Exempt(reason, until))
+            }
+            "unexempt" => Ok(Order::LiftExemption),
+            "reassign" => {
+                let to = UserId::parse(act.fields.get("to")).map_err(|_| "Choose who gets them.".to_owned())?;
+                let known = state.index.directory().user(&act.person.account, &to).is_some();
+                if known { Ok(Order::Reassign(to)) } else { Err("There is nobody here by that name.".to_owned()) }
+            }
+            _ => Err("Choose what to do with them.".to_owned()),
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Order::Renew(_) => "Asked to renew",
+            Order::Exempt(..) => "Exempted",
+            Order::LiftExemption => "Lifted the exemption of",
+            Order::Reassign(_) => "Reassigned",
+        }
+    }
+
+    async fn carry_out(&self, state: &State, act: &Act, key: &LeaseKey) -> Result<(), WebError> {
+        let (person, id) = (&act.person, key.lease_id());
+        match self {
+            Order::Renew(until) => {
+                lease::read(state, person, key).await?;
+                let (account, user, at) = (person.account.clone(), person.user.clone(), state.clock.now());
+                let (action, until) = (Wish::Renew, Some(*until));
+                let asked = Asked { account, user, lease: key.clone(), action, until, to: None, at };
+                let session = person.session(state).await?;
+                put(&state.store, &session, &asked, &session::random()).await.map(|_| ())
+            }
+            Order::Exempt(reason, until) => {
+                let exemption = json!({ "reason": reason, "until": until });
+                edit(state, person, &id, None, |body| drop(body.insert("exemption".to_owned(), exemption.clone())))
+                    .await
+            }
+            Order::LiftExemption => edit(state, person, &id, None, |body| drop(body.shift_remove("exemption"))).await,
+            Order::Reassign(to) => {
+                edit(state, person, &id, None, |body| drop(body.insert("owner".to_owned(), json!(to)))).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_cell_is_quoted_and_never_a_formula() {
+        assert_eq!(quoted("web-1"), "web-1");
+        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(quoted("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
+    }
+}

@@ -1,0 +1,140 @@
+//! People of the Account, for admins: who is here, inviting, roles, and leavers. A leaver's user document goes first, so that
+//! nothing they own ends meanwhile without an owner; then their Sync Gateway user and every session.
+
+use super::edit::{self, edit};
+use super::form::Act;
+use super::html::Desk;
+use super::signin::{admission, enrol};
+use super::{State, WebError, session};
+use crate::model::{AccountId, Policy, Role, User, UserId};
+use crate::words::clean;
+use axum::extract::Path;
+use axum::response::Response;
+use minijinja::context;
+use serde_json::json;
+
+type Is<T> = axum::extract::State<T>;
+
+/// `GET /people`.
+pub(super) async fn page(desk: Desk) -> Result<Response, WebError> {
+    desk.person.admin()?;
+    let (state, account) = (&desk.state, &desk.person.account);
+    let session = desk.person.session(state).await?;
+    let docs = state.store.prefix_as(&session, &format!("user::{account}::")).await?;
+    let mut users: Vec<User> = docs.into_iter().filter_map(|doc| serde_json::from_value(doc.body).ok()).collect();
+    users.sort_by_key(|user| (user.name.to_lowercase(), user.user.clone()));
+    let rows = state.index.lease_rows();
+    let directory = state.index.directory();
+    let held = |user: &User| {
+        rows.iter().filter(|row| row.account == *account && row.owner == user.user && !row.state.is_over()).count()
+    };
+    let limits = |user: &User| directory.policies.contains_key(&format!("policy::{account}::user::{}", user.user));
+    let people: Vec<_> = users
+        .iter()
+        .map(|user| {
+            context! {
+                id => user.user.as_str(), name => clean(&user.name), email => clean(&user.email),
+                admin => user.role == Role::Admin, login => user.github_login.as_deref().map(clean),
+                known => admission::github_id(user).is_some(), leases => held(user), limits => limits(user),
+                own => user.user == desk.person.user,
+            }
+        })
+        .collect();
+    let pattern = pattern(state, account);
+    desk.show("people", "People", "people.html", context! { people, pattern, origin => desk.site.origin })
+}
+
+fn pattern(state: &State, account: &AccountId) -> Option<String> {
+    let directory = state.index.directory();
+    Policy::effective(directory.policies.get(&format!("policy::{account}"))).email_pattern
+}
+
+/// `POST /people`: somebody new. They sign in with GitHub by this address.
+pub(super) async fn invite(axum::extract::State(state): Is<State>, act: Act) -> Result<Response, WebError> {
+    act.person.admin()?;
+    let account = &act.person.account;
+    let email = act.fields.get("email").to_lowercase();
+    let sound = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    if !sound || email.len() > 254 || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Ok(act.failed("/people", "That is not a mail address; write one such as ada@example.com."));
+    }
+    if let Some(pattern) = pattern(&state, account).filter(|pattern| !admission::matches(pattern, &email)) {
+        let text = format!("The policy lets only {pattern} in. Change it there first, or invite another address.");
+        return Ok(act.failed("/people", &text));
+    }
+    let known = state.store.prefix(&format!("user::{account}::")).await?;
+    let same = |doc: &crate::model::Doc<serde_json::Value>| {
+        doc.body.get("email").and_then(|it| it.as_str()).is_some_and(|it| it.eq_ignore_ascii_case(&email))
+    };
+    if known.iter().any(same) {
+        return Ok(act.failed("/people", &format!("{email} is here already.")));
+    }
+    let name: String = act.fields.get("name").chars().take(80).collect();
+    let stem = if name.is_empty() { email.split('@').next().unwrap_or_default() } else { &name };
+    let id = UserId::parse(&enrol::new_id(stem)).map_err(|why| WebError::Internal(why.into()))?;
+    let role = if act.fields.get("role") == "admin" { Role::Admin } else { Role::Dev };
+    let mut user = enrol::blank(account.clone(), id, role, email.clone());
+    user.name.clone_from(&name);
+    enrol::make(&state.store, user).await?;
+    let text = format!("{email} may come in: tell them to open {} and sign in with GitHub.", act.site.origin);
+    Ok(act.done("/people", &text))
+}
+
+/// `POST /people/{user}/role`.
+pub(super) async fn role(
+    axum::extract::State(state): Is<State>,
+    Path(user): Path<String>,
+    act: Act,
+) -> Result<Response, WebError> {
+    act.person.admin()?;
+    let id = document(&act, &user)?;
+    let role = if act.fields.get("role") == "admin" { "admin" } else { "dev" };
+    edit(&state, &act.person, &id, None, |body| drop(body.insert("role".to_owned(), json!(role)))).await?;
+    Ok(act.done("/people", "Changed; it counts at once."))
+}
+
+/// `GET /people/{user}/leave`: what would become of it.
+pub(super) async fn ask_leave(desk: Desk, Path(user): Path<String>) -> Result<Response, WebError> {
+    desk.person.admin()?;
+    let id = format!("user::{}::{}", desk.person.account, parse(&user)?);
+    let doc = edit::read(&desk.state, &desk.person, &id).await?;
+    let found: User = doc.and_then(|doc| serde_json::from_value(doc.body).ok()).ok_or_else(unknown)?;
+    let rows = desk.state.index.lease_rows();
+    let theirs = |row: &&crate::follower::LeaseRow| {
+        row.account == found.account && row.owner == found.user && !row.state.is_over()
+    };
+    let leases = rows.iter().filter(theirs).count();
+    let values =
+        context! { id => found.user.as_str(), name => clean(&found.name), email => clean(&found.email), leases };
+    desk.show("people", "Remove somebody", "leave.html", values)
+}
+
+/// `POST /people/{user}/leave`.
+pub(super) async fn leave(
+    axum::extract::State(state): Is<State>,
+    Path(user): Path<String>,
+    act: Act,
+) -> Result<Response, WebError> {
+    act.person.admin()?;
+    let (id, user) = (document(&act, &user)?, parse(&user)?);
+    let doc = edit::read(&state, &act.person, &id).await?.ok_or_else(unknown)?;
+    let session = act.person.session(&state).await?;
+    state.store.delete_as(&session, &id, doc.rev.as_deref().unwrap_or_default()).await?;
+    let ended = session::end_all(&state.store, &act.person.account, &user).await?;
+    state.forget(&ended);
+    state.store.delete_user(&User::gateway_name(&act.person.account, &user)).await?;
+    tracing::info!(account = %act.person.account, %user, by = %act.person.user, "a user left");
+    Ok(act.done("/people", "Removed. Their sessions ended; their leases pass to an admin, who is told."))
+}
+
+fn document(act: &Act, user: &str) -> Result<String, WebError> {
+    Ok(format!("user::{}::{}", act.person.account, parse(user)?))
+}
+
+fn parse(user: &str) -> Result<UserId, WebError> {
+    UserId::parse(user).map_err(|_| unknown())
+}
+
+fn unknown() -> WebError {
+    WebError::NotFound("there is nobody here by that name".to_owned())
+}

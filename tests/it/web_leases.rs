@@ -1,0 +1,186 @@
+//! My leases, one lease and the links of mails, as people use them: what is done goes through the access rules, and what mail
+//! scanners do changes nothing.
+
+use crate::app::{DEV, EAST, Setup, TestApp, owned_by, tagged};
+use reqwest::{Method, StatusCode};
+use zerocloud::model::{Lease, State};
+
+async fn told(app: &TestApp, owner: &str) -> (String, Lease) {
+    let id = app.aws.at(DEV, EAST).launch(&owned_by(&format!("{owner}@bigdb.example")));
+    let lease = app.settled(&id, owner).await;
+    (id, lease)
+}
+
+fn link(app: &TestApp, address: &str, instance: &str, label: &str) -> String {
+    let mail = app.mails(address, instance).pop().expect("a mail");
+    let at = mail.text.find(&format!("{label}:")).unwrap_or_else(|| panic!("{label} in {}", mail.text));
+    let rest = &mail.text[at..];
+    let from = rest.find("https://zc.example").expect("a link") + "https://zc.example".len();
+    rest[from..].split_whitespace().next().unwrap().to_owned()
+}
+
+fn linked() -> Setup {
+    Setup::default().web("public_url: 'https://zc.example'")
+}
+
+#[tokio::test]
+async fn a_dev_sees_their_own_leases_and_renews_one_in_one_tap() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let (lin, max) = (app.sign_in("lin").await, app.sign_in("max").await);
+    let page = lin.get("/leases").await.words();
+    for word in ["web-1", &id, "Ends in", "If nobody renews it, it is stopped at", "Renew"] {
+        assert!(page.contains(word), "{word} in {page}");
+    }
+    assert!(!max.get("/leases").await.text.contains(&id));
+    let path = format!("/leases/{}/renew", lease.key());
+    let page = lin.act(&path, &[("for", "432000"), ("back", "leases")]).await;
+    assert!(page.words().contains("Renewed until"), "{}", page.words());
+    let renewed = app.lease_where(&id, "renewed", |now| now.expires_at > lease.expires_at).await;
+    assert_eq!(renewed.expires_at, app.clock.now().plus(432_000));
+    // Another dev cannot even see that it is there.
+    let refused = max.act(&path, &[("for", "432000")]).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn one_lease_tells_its_whole_story_to_its_owner_and_to_admins() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let path = format!("/leases/{}", lease.key());
+    for user in ["lin", "ada"] {
+        let page = app.sign_in(user).await.get(&path).await;
+        let words = page.words();
+        for word in [
+            id.as_str(),
+            "First notice to Lin: mailed.",
+            "its tag owner says lin@bigdb.example",
+            "The event that made the lease",
+            "EC2 says running",
+        ] {
+            assert!(words.contains(word), "{word} for {user} in {words}");
+        }
+    }
+    assert_eq!(app.sign_in("max").await.get(&path).await.status, StatusCode::NOT_FOUND);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn ending_now_stops_the_instance() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    app.advance(2);
+    let lin = app.sign_in("lin").await;
+    let page = lin.act(&format!("/leases/{}/end", lease.key()), &[]).await;
+    assert!(page.words().contains("It will be stopped now."), "{}", page.words());
+    app.state(&id, State::Stopped).await;
+    let page = lin.get("/leases").await.words();
+    assert!(page.contains("Stopped") && page.contains("Start it again"), "{page}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_is_handed_over_is_the_others_once_they_accept() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let (lin, max) = (app.sign_in("lin").await, app.sign_in("max").await);
+    let path = format!("/leases/{}", lease.key());
+    let page = lin.act(&format!("{path}/hand-over"), &[("to", "max")]).await;
+    assert!(page.words().contains("Offered to max"), "{}", page.words());
+    app.until("max sees it", || async { max.get("/leases").await.text.contains("Offered to you").then_some(()) }).await;
+    assert_eq!(app.lease(&id).await.unwrap().owner.as_str(), "lin");
+    let page = max.act(&format!("{path}/accept"), &[]).await;
+    assert!(page.words().contains("It is yours."), "{}", page.words());
+    app.lease_where(&id, "of max", |lease| lease.owner.as_str() == "max").await;
+    assert_eq!(lin.get(&path).await.status, StatusCode::NOT_FOUND);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn not_mine_passes_it_to_an_admin() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let page = app.sign_in("lin").await.act(&format!("/leases/{}/not-mine", lease.key()), &[]).await;
+    assert!(page.words().contains("It is not yours any more."), "{}", page.words());
+    app.lease_where(&id, "of ada", |lease| lease.owner.as_str() == "ada").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn scanners_that_fetch_every_link_change_nothing_and_the_button_renews() {
+    let app = TestApp::start(linked()).await;
+    let (id, lease) = told(&app, "lin").await;
+    app.advance(2);
+    let stranger = app.browser();
+    let links = ["Renew it", "End it now", "It is not mine"].map(|label| link(&app, "lin@bigdb.example", &id, label));
+    for link in &links {
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+            for purpose in [&[][..], &[("sec-purpose", "prefetch"), ("purpose", "prefetch")][..]] {
+                stranger.send(method.clone(), link, purpose, None).await;
+            }
+        }
+        let page = stranger.get(link).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.words().contains("You act as Lin, by the link in your mail."), "{}", page.words());
+    }
+    assert_eq!(app.store.prefix("request::").await.unwrap().len(), 0);
+    assert_eq!(app.lease(&id).await.unwrap().owner, lease.owner);
+    let headers = [("origin", "https://zc.example")];
+    let page = stranger.send(Method::POST, &links[0], &headers, Some("for=432000".to_owned())).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.words());
+    let renewed = app.lease_where(&id, "renewed", |now| now.expires_at > lease.expires_at).await;
+    assert_eq!(renewed.expires_at, app.clock.now().plus(432_000));
+    // The other links of the same mail are still good: end, and not mine.
+    app.advance(2);
+    let page = stranger.send(Method::POST, &links[1], &headers, Some(String::new())).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.words());
+    app.state(&id, State::Stopped).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stale_link_gets_a_page_that_helps() {
+    let app = TestApp::start(linked()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let stranger = app.browser();
+    let renew = link(&app, "lin@bigdb.example", &id, "Renew it");
+    for (path, words) in
+        [("/l/zc1.cut", "This link is not whole"), ("/l/", "Not found"), (&renew[..renew.len() - 4], "This link")]
+    {
+        let page = stranger.get(path).await;
+        assert!(page.words().contains(words), "{path}: {}", page.words());
+    }
+    let not_mine = link(&app, "lin@bigdb.example", &id, "It is not mine");
+    let headers = [("origin", "https://zc.example")];
+    let page = stranger.send(Method::POST, &not_mine, &headers, Some(String::new())).await;
+    assert!(page.words().contains("It is not yours any more."), "{}", page.words());
+    app.lease_where(&id, "of ada", |now| now.owner.as_str() == "ada").await;
+    let page = stranger.send(Method::POST, &renew, &headers, Some("for=3600".to_owned())).await;
+    assert_eq!(page.status, StatusCode::GONE);
+    assert!(page.words().contains("It has another owner now"), "{}", page.words());
+    app.clock.set(lease.ends_at.plus(86_400));
+    let page = stranger.get(&renew).await;
+    assert!(page.words().contains("This link is over"), "{}", page.words());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn terminating_by_link_needs_signing_in() {
+    let app = TestApp::start(linked().policy("expiry_action", "terminate")).await;
+    let id = app.aws.at(DEV, EAST).launch(&tagged(&[("owner", "lin@bigdb.example")]));
+    let lease = app.settled(&id, "lin").await;
+    app.advance(2);
+    let stranger = app.browser();
+    let end = link(&app, "lin@bigdb.example", &id, "End it now");
+    let page = stranger.get(&end).await;
+    assert!(page.words().contains("That needs you to sign in."), "{}", page.words());
+    let page = stranger.send(Method::POST, &end, &[], Some(String::new())).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert_eq!(app.lease(&id).await.unwrap().state, State::Active);
+    let page =
+        app.sign_in_at("https://zc.example", "lin").await.act(&format!("/leases/{}/terminate", lease.key()), &[]).await;
+    assert!(page.words().contains("It will be terminated now."), "{}", page.words());
+    app.state(&id, State::Terminated).await;
+    app.stop().await;
+}
