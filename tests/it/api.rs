@@ -292,17 +292,32 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
     }
     let history = ada.get(&format!("history?lease={DEV}::{EAST}::{id}")).await;
     assert!(history["total"].as_u64().unwrap() >= 2 && history["items"][0]["reason"].is_string(), "{history}");
-    app.advance(3 * 3_600);
-    let planned = app
-        .until("the plan", || async {
-            let answer = ada.send(Method::GET, "plan", &[], None).await;
-            answer.body.as_array().is_some_and(|lines| !lines.is_empty()).then_some(answer.body)
-        })
-        .await;
-    assert!(planned[0]["lease"].as_str().unwrap().ends_with(&id) && planned[0]["why"].is_string(), "{planned}");
     for path in ["status", "plan", "costs", "history", "aws-accounts", "pauses", "costs/days.svg"] {
         assert_eq!(lin.send(Method::GET, path, &[], None).await.status, 403, "{path}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_plan_says_what_would_be_done_to_whom_and_is_for_admins() {
+    let app = TestApp::start(Setup { poll: "0 0 0 1 1 *", ..hour() }).await;
+    for region in [EAST, WEST] {
+        app.until("the first poll", || async {
+            let calls = app.aws.calls().account(DEV).region(region).action("DescribeInstances");
+            (!calls.only(|call| call.status != 0).is_empty()).then_some(())
+        })
+        .await;
+    }
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let ada = Program::all(&app, "ada").await;
+    let plan = ada.get("plan").await;
+    let line = plan.as_array().unwrap().iter().find(|line| line["lease"].as_str().unwrap().ends_with(&id));
+    assert_eq!(
+        line.map(|line| (&line["what"], &line["why"])),
+        Some((&json!("lease it"), &json!("no lease yet"))),
+        "{plan}"
+    );
+    assert!(app.lease(&id).await.is_none(), "a plan touches nothing");
     app.stop().await;
 }
 
