@@ -82,7 +82,7 @@ pub async fn run(
     let served = async {
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
         if let Some(pages) = pages {
-            pages.open(&store, &clock, &shutdown, &mut edge)?;
+            pages.open(&config, &addresses, &store, &clock, &shutdown, &mut edge)?;
         }
         let _ = ready.send(addresses.clone());
         let aws = Aws::connect(&config.aws).await;

@@ -1,10 +1,12 @@
 //! The pages, outside the leader gate: a copy that waits answers, too. They follow the feed themselves.
 
-use super::plan::follow;
+use super::Ready;
+use super::plan::{follow, plan_at};
 use crate::clock::Clock;
 use crate::config::{Config, WebSettings};
 use crate::follower::Index;
 use crate::store::Store;
+use crate::web::planner::Line;
 use crate::web::{self, State};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -40,6 +42,8 @@ impl Pages {
     /// Serves them until shutdown.
     pub(super) fn open(
         self,
+        config: &Config,
+        at: &Ready,
         store: &Store,
         clock: &Clock,
         shutdown: &CancellationToken,
@@ -49,6 +53,7 @@ impl Pages {
         let mut following = follow(store, &index, shutdown);
         let (base, accounts) = (self.base()?, self.seeded);
         let state = State::new(store.clone(), index, clock.clone(), self.settings, shutdown.clone())?;
+        plans(&state, config, at, clock);
         let stop = shutdown.clone();
         tasks.spawn(async move {
             if !accounts {
@@ -60,6 +65,20 @@ impl Pages {
         });
         Ok(())
     }
+}
+
+/// How a plan is worked out: as `zerocloud plan` does.
+fn plans(state: &State, config: &Config, at: &Ready, clock: &Clock) {
+    let (config, at, clock) = (config.clone(), at.clone(), clock.clone());
+    state.planner.set(move || {
+        let (config, at, clock) = (config.clone(), at.clone(), clock.clone());
+        async move {
+            // In a box of its own, as it is large.
+            let lines = Box::pin(plan_at(&config, &clock, &at)).await?;
+            let line = |line: crate::reaper::PlanLine| Line { lease: line.lease, what: line.what, why: line.why };
+            Ok(lines.into_iter().map(line).collect())
+        }
+    });
 }
 
 /// The one secret that is meant for the log: whoever starts zerocloud reads it there.
