@@ -3,7 +3,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/zerocloud/target
 
 # Cargo judges by the age of files. When another checkout used this folder last, ours may be older than what it built.
 LAST := $(CARGO_TARGET_DIR)/checkout
-.PHONY: build test lint fresh demo demo-binary venv bench soak
+.PHONY: build test lint fresh demo demo-binary venv schemathesis bench soak
 fresh:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(LAST) 2>/dev/null)" != "$(CURDIR)" ]; then git ls-files -z | xargs -0 touch -c; echo "$(CURDIR)" > $(LAST); fi
@@ -12,8 +12,9 @@ build: fresh
 	cargo build --workspace
 
 # Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
-# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients; the pages in Chromium.
-test: fresh
+# itself; the containers' files; the demo's checker; PouchDB and Couchbase Lite as real clients; generated calls of the REST API;
+# the pages in Chromium.
+test: fresh schemathesis
 	tests/clients/prerequisites.sh
 	tests/pages/prerequisites.sh >/dev/null
 	cargo build --workspace --locked
@@ -22,7 +23,7 @@ test: fresh
 	cd docker/tests && ZEROCLOUD_BIN=$(CARGO_TARGET_DIR)/debug/zerocloud go test -count=1 ./...
 	cd docker/tests/proxy && go test ./...
 	$(PYTHON) -m unittest -q demo.test_checker
-	node tests/clients/run.mjs
+	SCHEMATHESIS=$(GENERATOR)/bin/schemathesis node tests/clients/run.mjs
 	node tests/pages/run.mjs
 
 lint: fresh
@@ -45,6 +46,7 @@ soak: fresh
 # as expected; BREAK=detector, notifier or reaper breaks that part and must fail. ZEROCLOUD_BIN=path skips the build.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= $(HOME)/.cache/zerocloud/venv
+GENERATOR ?= $(HOME)/.cache/zerocloud/schemathesis
 ZEROCLOUD_BIN ?=
 
 # exec: a signal to make reaches the demo, which ends what it started.
@@ -67,3 +69,11 @@ venv:
 		echo "Installing boto3 and moto into $(VENV): half a minute to two, by the network."; \
 		$(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r demo/requirements.txt \
 		&& cp demo/requirements.txt $(VENV)/requirements.txt; fi
+
+# What generates calls of the REST API from its description; in a folder of its own, as it brings much along.
+schemathesis:
+	@if ! cmp -s tests/clients/api/requirements.txt $(GENERATOR)/requirements.txt; then \
+		echo "Installing schemathesis into $(GENERATOR): a minute, by the network."; \
+		$(PYTHON) -m venv --clear $(GENERATOR) \
+		&& $(GENERATOR)/bin/pip install -q --disable-pip-version-check -r tests/clients/api/requirements.txt \
+		&& cp tests/clients/api/requirements.txt $(GENERATOR)/requirements.txt; fi

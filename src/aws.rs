@@ -21,7 +21,7 @@ pub use error::{AwsError, Cause};
 pub use mail::Mail;
 
 use crate::config::AwsSettings;
-use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState};
+use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Volume};
 use clients::{Clients, Ec2};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -129,6 +129,16 @@ impl Aws {
         request: &str,
     ) -> Result<Option<String>, AwsError> {
         self.ec2(account, region, |ec2| async move { ec2.spot_type(request).await }).await
+    }
+
+    /// Size and kind of volumes; those that EC2 does not know are left out.
+    pub async fn volumes(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        ids: &[String],
+    ) -> Result<Vec<Volume>, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.volumes(ids).await).await
     }
 
     /// Stops one instance. The state that EC2 answers with; after a dry run the present one.

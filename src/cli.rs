@@ -1,12 +1,16 @@
 //! The command line: what each command takes, and which function it calls. Exit codes: 0 done, 1 failed, 2 wrong use,
 //! 3 `doctor` found something to mend.
 
+mod desk;
 mod doctor;
 mod health;
 mod leases;
 mod migrate;
 mod output;
 mod pause;
+mod prices;
+mod remote;
+mod watch;
 mod wish;
 
 use crate::clock::Clock;
@@ -20,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub struct Arguments {
-    /// The configuration file.
-    #[arg(long, short, global = true, default_value = "config.yml", value_name = "FILE")]
-    config: PathBuf,
+    /// The configuration file; config.yml when left out. Given, commands work on it and not over the API.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    target: remote::Target,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,24 +55,94 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Renew a lease with the token from its mail.
+    /// Renew a lease: by its instance, name or id when signed in, or with the token from its mail.
     Renew {
-        /// The token.
+        /// The lease, or the token.
+        #[arg(value_name = "LEASE_OR_TOKEN")]
         token: String,
         /// For how long from now, such as 2d; as long as the policy allows when left out.
         #[arg(long = "for", value_name = "DURATION", value_parser = crate::config::parse_duration)]
         duration: Option<i64>,
     },
-    /// End a lease now with the token from its mail.
+    /// End a lease now: by its instance, name or id when signed in, or with the token from its mail.
     End {
-        /// The token.
+        /// The lease, or the token.
+        #[arg(value_name = "LEASE_OR_TOKEN")]
         token: String,
+        /// Terminate it, whatever the policy says; only when signed in.
+        #[arg(long)]
+        terminate: bool,
     },
-    /// Say, with the token from the mail, that a lease is not yours.
+    /// Say that a lease is not yours.
     NotMine {
-        /// The token.
+        /// The lease, or the token from its mail.
+        #[arg(value_name = "LEASE_OR_TOKEN")]
         token: String,
     },
+    /// Offer a lease to somebody else, who has to accept it.
+    HandOver {
+        /// The lease.
+        lease: String,
+        /// The other user's id.
+        to: String,
+    },
+    /// Take over a lease that was offered to you.
+    Accept {
+        /// Its whole id, as the mail says it.
+        lease: String,
+    },
+    /// Start again what zerocloud stopped.
+    Revive {
+        /// The lease.
+        lease: String,
+    },
+    /// Sign in: by a code that you type in at GitHub, or with a token of yours.
+    Login {
+        /// Your Account, when you are in several.
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// Forget it.
+    Logout,
+    /// Show or change policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// List the people of your Account.
+    Users {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List your Account's AWS accounts.
+    Accounts {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how things stand: instances, leases and holds per region, what is overdue, who leads.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow what changes.
+    Watch {
+        /// Only these, with commas between: lease, resource, request, event.
+        #[arg(long)]
+        types: Option<String>,
+        /// Only about this lease, by its whole id.
+        #[arg(long)]
+        lease: Option<String>,
+        /// Print JSON, one line an event.
+        #[arg(long)]
+        json: bool,
+        /// End after so many.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+    /// The prices that costs are reckoned with.
+    #[command(subcommand)]
+    Prices(prices::Command),
     /// Let no end start, everywhere or in one Account or AWS account.
     Pause {
         #[command(flatten)]
@@ -94,6 +170,24 @@ enum Command {
     Completions {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Show a layer, or what is in force for you.
+    Get {
+        /// account, aws:ID or user:ID
+        layer: Option<String>,
+    },
+    /// Change settings of a layer; running ends do not move.
+    Set {
+        /// account, aws:ID or user:ID
+        layer: String,
+        /// name=value, such as default_lease=2d; name= takes it out.
+        #[arg(required = true)]
+        settings: Vec<String>,
     },
 }
 
@@ -136,9 +230,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Arguments::command(), "zerocloud", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Login { account } => {
+            return desk::login(&arguments.target, account.as_deref()).await.map(|()| ExitCode::SUCCESS);
+        }
+        Command::Logout => return desk::logout().map(|()| ExitCode::SUCCESS),
         _ => {}
     }
-    let config = match Config::load(&arguments.config) {
+    if let Some(done) = Box::pin(over_the_api(&arguments, &clock)).await? {
+        return Ok(done);
+    }
+    let config = match Config::load(&arguments.config.unwrap_or_else(|| "config.yml".into())) {
         Ok(config) => config,
         Err(bad) => {
             output::error(&anyhow::Error::new(bad));
@@ -146,21 +247,81 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     match arguments.command {
-        Command::Gateway(_) | Command::Migrate(_) | Command::Completions { .. } => {}
+        Command::Prices(what) => prices::run(&config, what).await?,
         Command::Serve => serve(config, clock).await?,
         Command::Plan { json } => leases::plan(&config, &clock, json).await?,
         Command::Leases { json, all } => leases::list(&config, &clock, json, all).await?,
         Command::Renew { token, duration } => {
             wish::send(&config, &clock, &token, wish::Kind::Renew(duration)).await?;
         }
-        Command::End { token } => wish::send(&config, &clock, &token, wish::Kind::End).await?,
+        Command::End { token, .. } => wish::send(&config, &clock, &token, wish::Kind::End).await?,
         Command::NotMine { token } => wish::send(&config, &clock, &token, wish::Kind::NotMine).await?,
         Command::Pause { scope, reason } => pause::pause(&config, &clock, &scope, &reason).await?,
         Command::Resume { scope } => pause::resume(&config, &clock, &scope).await?,
         Command::Health => health::check(&config, &clock).await?,
         Command::Doctor { json } => return doctor::run(&config, &clock, json).await,
+        // Done above, or only over the API.
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What goes over the REST API: everything that only it can do, and the rest for who is signed in and names no
+/// configuration. `None`: it is for the configured store.
+async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Option<ExitCode>> {
+    let (target, local) = (&arguments.target, arguments.config.is_some());
+    let either = || if local { Ok(None) } else { target.find() };
+    let mail = |token: &str| token.starts_with("zc1.");
+    let action = |name: &str| serde_json::json!({ "action": name });
+    match &arguments.command {
+        Command::HandOver { lease, to } => {
+            desk::wish(&target.need()?, lease, serde_json::json!({ "action": "hand_over", "to": to })).await?;
+        }
+        Command::Accept { lease } => desk::wish(&target.need()?, lease, action("accept")).await?,
+        Command::Revive { lease } => desk::wish(&target.need()?, lease, action("revive")).await?,
+        Command::Renew { token, duration } if !mail(token) => {
+            desk::renew(&target.need()?, clock, token, *duration).await?;
+        }
+        Command::End { token, terminate } if !mail(token) => {
+            desk::wish(&target.need()?, token, action(if *terminate { "terminate" } else { "end" })).await?;
+        }
+        Command::NotMine { token } if !mail(token) => desk::wish(&target.need()?, token, action("not_mine")).await?,
+        Command::Policy(PolicyCommand::Get { layer }) => desk::policy_get(&target.need()?, layer.as_deref()).await?,
+        Command::Policy(PolicyCommand::Set { layer, settings }) => {
+            desk::policy_set(&target.need()?, layer, settings).await?;
+        }
+        Command::Users { json } => desk::users(&target.need()?, *json).await?,
+        Command::Accounts { json } => desk::accounts(&target.need()?, *json).await?,
+        Command::Status { json } => desk::status(&target.need()?, *json).await?,
+        Command::Watch { types, lease, json, count } => {
+            watch::run(&target.need()?, types.as_deref(), lease.as_deref(), *json, *count).await?;
+        }
+        Command::Plan { json } => match either()? {
+            Some(remote) => desk::plan(&remote, *json).await?,
+            None => return Ok(None),
+        },
+        Command::Leases { json, all } => match either()? {
+            Some(remote) => desk::leases(&remote, clock, *json, *all).await?,
+            None => return Ok(None),
+        },
+        Command::Pause { scope, reason } => match either()?.zip(scope.name()) {
+            Some((remote, scope)) => desk::pause(&remote, scope, Some(reason)).await?,
+            None => return Ok(None),
+        },
+        Command::Resume { scope } => match either()?.zip(scope.name()) {
+            Some((remote, scope)) => desk::pause(&remote, scope, None).await?,
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    }
+    Ok(Some(ExitCode::SUCCESS))
+}
+
+impl Scope {
+    /// As the API names it; an installation as a whole is paused by its operator only.
+    fn name(&self) -> Option<&str> {
+        if self.all { None } else { Some(self.aws.as_deref().unwrap_or("account")) }
+    }
 }
 
 async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {

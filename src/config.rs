@@ -8,7 +8,7 @@ mod web;
 
 pub use read::parse_duration;
 pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
-pub use web::{GitHubSettings, WebSettings};
+pub use web::{GitHubSettings, SesSettings, WebSettings};
 
 use crate::model::Stage;
 use read::{Problems, Section};
@@ -175,6 +175,16 @@ pub fn migrate_passwords() -> [Option<SecretString>; 2] {
     #[expect(clippy::disallowed_methods, reason = "config.rs is the one reader of the environment")]
     let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).map(SecretString::from);
     ["ZEROCLOUD_MIGRATE_FROM_PASSWORD", "ZEROCLOUD_MIGRATE_TO_PASSWORD"].map(read)
+}
+
+/// Where `login` notes its token: `ZEROCLOUD_CREDENTIALS`, else below `XDG_CONFIG_HOME`, else below the home directory.
+pub fn credentials_file() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "config.rs is the one reader of the environment")]
+    let read = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty()).map(PathBuf::from);
+    read("ZEROCLOUD_CREDENTIALS").or_else(|| {
+        let folder = read("XDG_CONFIG_HOME").or_else(|| read("HOME").map(|home| home.join(".config")))?;
+        Some(folder.join("zerocloud/credentials.json"))
+    })
 }
 
 /// Every mistake in a configuration.

@@ -5,6 +5,7 @@
 mod account;
 mod event;
 mod exemption;
+mod hook;
 mod id;
 mod lease;
 mod notice;
@@ -16,6 +17,7 @@ mod time;
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use exemption::{ExemptionRule, RuleKind};
+pub use hook::{Hook, HookShape};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
 pub use lease::{
     Answered, Evidence, EvidenceSource, Exemption, Hold, HoldKind, Lease, LogLine, Notified, Reap, Refusal, State,
@@ -24,7 +26,7 @@ pub use lease::{
 pub use notice::{Notice, NoticeKind, NoticeStatus, address_hash};
 pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
-pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState};
+pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
 
 /// The version of the document shapes that this program writes.

@@ -142,6 +142,27 @@ impl Store {
         }
     }
 
+    /// The id of every document whose id starts with `prefix`, in id order, page by page.
+    pub async fn ids(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let (mut found, mut from) = (Vec::new(), prefix.to_owned());
+        loop {
+            let mut url = self.admin(&["_all_docs"])?;
+            let last = format!("{prefix}\u{10ffff}");
+            url.query_pairs_mut()
+                .append_pair("startkey", &Value::from(from.as_str()).to_string())
+                .append_pair("endkey", &Value::from(last).to_string())
+                .append_pair("limit", &PAGE.to_string());
+            let reply = self.read(&url, prefix).await?;
+            let rows = reply.body.get("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let before = found.len();
+            found.extend(rows.iter().filter_map(|row| row.get("id")?.as_str().map(str::to_owned)));
+            if rows.len() < PAGE || found.len() == before {
+                return Ok(found);
+            }
+            from = found.last().map(|id| format!("{id}\0")).unwrap_or_default();
+        }
+    }
+
     /// The rows of a view, up to date with every earlier write.
     ///
     /// # Errors

@@ -4,12 +4,16 @@
 
 mod admin;
 mod all;
+mod api;
 mod assets;
 mod card;
+pub mod chart;
+pub mod cost;
 mod edit;
 mod error;
 mod form;
 mod headers;
+mod hooks;
 mod html;
 mod lease;
 mod leases;
@@ -17,11 +21,16 @@ mod limits;
 mod link;
 mod people;
 mod person;
+pub mod planner;
+pub mod prices;
+mod services;
 pub mod session;
 mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
+mod sync;
+pub mod token;
 pub mod wishes;
 
 pub use admin::{Place, Polls};
@@ -41,7 +50,7 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -71,6 +80,13 @@ pub struct Shared {
     /// Cancelled when streams should end, so that the server can stop.
     pub stop: CancellationToken,
     limits: limits::Limits,
+    /// Calls that are passed on to the gateway.
+    feeds: reqwest::Client,
+    certificates: hooks::Certificates,
+    /// What would be ended now.
+    pub planner: planner::Planner,
+    /// With when they were read.
+    prices: Mutex<Option<(crate::model::Time, Arc<prices::Prices>)>>,
     /// People's sessions at the gateway, by the hash of what they signed in with.
     gateway_sessions: Mutex<HashMap<String, (Session, crate::model::Time)>>,
 }
@@ -102,14 +118,50 @@ impl State {
             .timeout(Duration::from_secs(10))
             .build()?;
         let limits = limits::Limits::default();
-        let gateway_sessions = Mutex::default();
-        Ok(State(Arc::new(Shared { store, index, clock, settings, polls, http, stop, limits, gateway_sessions })))
+        let (gateway_sessions, certificates) = (Mutex::default(), hooks::Certificates::default());
+        let feeds = sync::client()?;
+        Ok(State(Arc::new(Shared {
+            store,
+            index,
+            clock,
+            settings,
+            polls,
+            http,
+            stop,
+            limits,
+            feeds,
+            certificates,
+            planner: planner::Planner::default(),
+            prices: Mutex::default(),
+            gateway_sessions,
+        })))
+    }
+}
+
+/// How long prices are kept before the documents are asked again, seconds.
+const PRICES_KEPT: i64 = 60;
+
+impl State {
+    /// What machines cost, a minute behind the documents at most.
+    pub async fn prices(&self) -> Result<Arc<prices::Prices>, WebError> {
+        let now = self.clock.now();
+        {
+            let known = self.prices.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((at, prices)) = known.as_ref()
+                && now.seconds_since(*at) < PRICES_KEPT
+            {
+                return Ok(Arc::clone(prices));
+            }
+        }
+        let prices = Arc::new(prices::Prices::load(&self.store).await?);
+        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&prices)));
+        Ok(prices)
     }
 }
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(services::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.

@@ -1,7 +1,7 @@
 //! What EC2 says of an instance, read into [`Facts`]. A malformed instance is an error, never left out: what vanished here
 //! would look ended ("missing is not empty", SAFETY.md).
 
-use crate::model::{Facts, ManagedBy, ResourceId, ResourceState, Time};
+use crate::model::{Facts, ManagedBy, ResourceId, ResourceState, Time, Volume};
 use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceState, InstanceStateName, Tag};
 use std::collections::BTreeMap;
 
@@ -27,8 +27,17 @@ pub(super) fn read(instance: &Instance) -> Result<(ResourceId, Facts), String> {
         root_device: instance.root_device_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         vpc_id: some(instance.vpc_id()),
         image_id: some(instance.image_id()),
+        platform: some(instance.platform_details()),
+        volumes: volumes(instance),
     };
     Ok((id, facts))
+}
+
+/// By id only: size and kind stand elsewhere.
+fn volumes(instance: &Instance) -> Vec<Volume> {
+    let devices = instance.block_device_mappings().iter();
+    let ids = devices.filter_map(|device| device.ebs()?.volume_id()).filter(|id| !id.is_empty());
+    ids.map(|id| Volume { id: id.to_owned(), gib: None, kind: None }).collect()
 }
 
 /// One of the six states that EC2 has.

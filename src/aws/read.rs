@@ -4,7 +4,7 @@
 use super::call::Call;
 use super::clients::Ec2;
 use super::{Asked, AwsError, Protection, facts};
-use crate::model::{Facts, Region, ResourceId};
+use crate::model::{Facts, Region, ResourceId, Volume};
 use aws_sdk_ec2::operation::describe_instance_attribute::DescribeInstanceAttributeOutput;
 use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
 use aws_sdk_ec2::types::{Filter, InstanceAttributeName, SpotInstanceType};
@@ -120,6 +120,27 @@ impl Ec2 {
         } else {
             Err(call.malformed("it is of another instance"))
         }
+    }
+
+    /// By a filter: one that is gone by now is no error.
+    pub(super) async fn volumes(&self, ids: &[String]) -> Result<Vec<Volume>, AwsError> {
+        let call = self.call("ec2:DescribeVolumes");
+        let mut found = Vec::new();
+        for some in ids.chunks(FILTER_VALUES) {
+            let filter = Filter::builder().name("volume-id").set_values(Some(some.to_vec())).build();
+            // At most 200, so one page.
+            let reply = self.turn().await.describe_volumes().filters(filter).send().await;
+            let reply = reply.map_err(|why| call.failed(&why))?;
+            let volumes = reply.volumes.ok_or_else(|| call.malformed("no list of volumes in it"))?;
+            found.extend(volumes.iter().filter_map(|volume| {
+                Some(Volume {
+                    id: volume.volume_id()?.to_owned(),
+                    gib: Some(u32::try_from(volume.size()?).ok()?),
+                    kind: volume.volume_type().map(|kind| kind.as_str().to_owned()),
+                })
+            }));
+        }
+        Ok(found)
     }
 
     pub(super) async fn spot_type(&self, request: &str) -> Result<Option<String>, AwsError> {

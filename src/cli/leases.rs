@@ -46,7 +46,7 @@ fn row(lease: &Lease, now: Time) -> Vec<String> {
 }
 
 /// `2d 3h`, `5m`, `40s`; `-` when nothing is left.
-fn left(seconds: i64) -> String {
+pub(super) fn left(seconds: i64) -> String {
     match seconds {
         ..=0 => "-".to_owned(),
         1..60 => format!("{seconds}s"),

@@ -2,7 +2,7 @@
 
 use super::{Detector, Polled};
 use crate::aws::AwsError;
-use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId};
+use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId, Volume};
 use crate::reactor::{Change, Reconciled, Scan, reconcile};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -63,6 +63,7 @@ impl Detector {
         let seen = found.len();
         let known = self.index.resources(&account.aws_id, region);
         self.spot_types(account, region, &mut found, &known).await;
+        self.volumes(account, region, &mut found, &known).await;
         let mut scan = Scan {
             account: account.account.clone(),
             aws_id: account.aws_id.clone(),
@@ -119,6 +120,37 @@ impl Detector {
                     }
                 }
             }
+        }
+    }
+
+    /// Size and kind of volumes that are new: what they cost, nothing else rests on it. One that could not be asked for is
+    /// asked for again by the next poll.
+    async fn volumes(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        found: &mut BTreeMap<ResourceId, Facts>,
+        known: &[Doc<Resource>],
+    ) {
+        for doc in known {
+            if let Some(facts) = found.get_mut(&doc.body.key.resource_id) {
+                facts.keep_volumes(&doc.body.facts);
+            }
+        }
+        let all = found.values_mut().flat_map(|facts| &mut facts.volumes);
+        let mut unknown: BTreeMap<String, &mut Volume> =
+            all.filter(|volume| volume.gib.is_none()).map(|volume| (volume.id.clone(), volume)).collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let ids: Vec<String> = unknown.keys().cloned().collect();
+        match self.aws.volumes(account, region, &ids).await {
+            Ok(volumes) => {
+                for volume in volumes {
+                    unknown.remove(&volume.id).into_iter().for_each(|unknown| *unknown = volume.clone());
+                }
+            }
+            Err(error) => tracing::debug!(%error, %region, "what these volumes cost is not known"),
         }
     }
 

@@ -143,6 +143,14 @@ impl User {
     pub fn gateway_name(account: &AccountId, user: &UserId) -> String {
         format!("{account}.{user}")
     }
+
+    /// What the mail service said of this user's address for good: it takes no mail, or its reader does not want any. Of
+    /// an address that is not theirs any more it says nothing.
+    pub fn mail_problem(&self) -> Option<&serde_json::Map<String, serde_json::Value>> {
+        let problem = self.extra.get("mail_problem")?.as_object()?;
+        let address = problem.get("address")?.as_str()?;
+        address.trim().eq_ignore_ascii_case(self.email.trim()).then_some(problem)
+    }
 }
 
 /// What can be read, else nothing: people write these fields, and one of a wrong type must not make its document unreadable.

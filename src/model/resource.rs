@@ -94,6 +94,25 @@ pub struct Facts {
     /// Who else decides about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<ManagedBy>,
+    /// EC2's `platformDetails`, such as `Linux/UNIX`: what its hour costs depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Its volumes: they cost while it is stopped, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A volume that is attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its id.
+    pub id: String,
+    /// Its size; absent while it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gib: Option<u32>,
+    /// Such as `gp3`; absent while it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
 }
 
 impl Facts {
@@ -108,6 +127,15 @@ impl Facts {
     pub fn keep_spot_type(&mut self, known: &Facts) {
         if self.spot_type.is_none() && self.spot_request.is_some() && self.spot_request == known.spot_request {
             self.spot_type.clone_from(&known.spot_type);
+        }
+    }
+
+    /// DescribeInstances names volumes only by their ids: takes over what is known of the same ones.
+    pub fn keep_volumes(&mut self, known: &Facts) {
+        for volume in self.volumes.iter_mut().filter(|volume| volume.gib.is_none()) {
+            if let Some(same) = known.volumes.iter().find(|known| known.id == volume.id) {
+                volume.clone_from(same);
+            }
         }
     }
 }

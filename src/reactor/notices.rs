@@ -19,9 +19,16 @@ impl Work<'_> {
         self.of_term()
             .filter(|notice| notice.status == NoticeStatus::Accepted && counts(&notice.kind))
             .filter(|notice| notice.user == self.lease.owner || self.is_admin(&notice.user))
+            .filter(|notice| !self.goes_nowhere(notice))
             .filter_map(|notice| notice.accepted_at)
             .filter(|at| *at <= self.now)
             .min()
+    }
+
+    /// It went to an address of which the mail service says that it takes no mail: it may come back yet.
+    fn goes_nowhere(&self, notice: &Notice) -> bool {
+        let to = self.user(&notice.user).filter(|user| user.email.trim().eq_ignore_ascii_case(notice.address.trim()));
+        to.is_some_and(|user| user.mail_problem().is_some())
     }
 
     /// Keeps `notified` at the newest accepted notice about the lease itself.
@@ -170,7 +177,7 @@ impl Work<'_> {
                 && notice.address.trim().eq_ignore_ascii_case(owner.email.trim())
                 && matches!(notice.status, NoticeStatus::Refused | NoticeStatus::Bounced)
         });
-        failed || !owner.email.contains('@')
+        failed || owner.mail_problem().is_some() || !owner.email.contains('@')
     }
 
     fn other_admins(&self) -> impl Iterator<Item = &User> {

@@ -23,6 +23,8 @@ fn facts(state: ResourceState, tagged: bool) -> Facts {
         vpc_id: None,
         image_id: None,
         managed_by: None,
+        platform: None,
+        volumes: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `_changes` feed as a stream that never ends: it resumes where it was, reconnects with backoff and jitter, and
 //! survives the gateway's restart.
 
-use super::{Store, StoreError, is_reserved};
+use super::{Session, Store, StoreError, address, is_reserved};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -39,6 +39,8 @@ type Lines = std::pin::Pin<Box<dyn Stream<Item = reqwest::Result<bytes::Bytes>> 
 
 struct Follow {
     store: Store,
+    /// Whose feed; the service's when it is nobody's.
+    session: Option<Session>,
     since: String,
     lines: Option<Lines>,
     buffer: Vec<u8>,
@@ -48,11 +50,45 @@ struct Follow {
 impl Store {
     /// Every change after `since` (`"0"` for all), for ever. Failures are logged and waited out.
     pub fn changes(&self, since: String) -> impl Stream<Item = Feed> + Send + use<> {
-        let follow = Follow { store: self.clone(), since, lines: None, buffer: Vec::new(), failures: 0 };
+        let follow = Follow { store: self.clone(), session: None, since, lines: None, buffer: Vec::new(), failures: 0 };
         futures_util::stream::unfold(follow, |mut follow| async move {
             let item = follow.next().await;
             Some((item, follow))
         })
+    }
+
+    /// Every change after `since` that this person may see, until the connection ends.
+    pub async fn changes_as(
+        &self,
+        session: &Session,
+        since: String,
+    ) -> Result<impl Stream<Item = Feed> + Send + use<>, StoreError> {
+        let lines = Some(self.open_feed(&since, Some(session)).await?);
+        let session = Some(session.clone());
+        let follow = Follow { store: self.clone(), session, since, lines, buffer: Vec::new(), failures: 0 };
+        Ok(futures_util::stream::unfold(follow, |mut follow| async move {
+            loop {
+                if let Some(line) = follow.line() {
+                    match read(&line) {
+                        Line::Empty => return Some((Feed::CaughtUp, follow)),
+                        Line::Change(change) => return Some((Feed::Change(change), follow)),
+                        Line::Unreadable => tracing::warn!("the feed sent a line that cannot be read; reading on"),
+                    }
+                    continue;
+                }
+                follow.more().await.ok()?;
+            }
+        }))
+    }
+
+    /// Where the feed stands now, as that person sees it.
+    pub async fn last_seq_as(&self, session: &Session) -> Result<String, StoreError> {
+        let url = address(&self.config.public_url, &self.config.database, &[])?;
+        let request = self.http.get(url).header("cookie", session.cookie());
+        let reply = self.send(request, "the database").await?;
+        let seq = reply.body.get("update_seq").filter(|seq| seq.is_number() || seq.is_string());
+        let seq = seq.ok_or_else(|| StoreError::malformed("the database", "it has no update_seq"))?;
+        Ok(seq.as_str().map_or_else(|| seq.to_string(), str::to_owned))
     }
 
     /// At most `limit` changes after `since`, at once: what a feed that stands there has not brought yet.
@@ -67,12 +103,19 @@ impl Store {
         all.collect::<Option<_>>().ok_or_else(|| StoreError::malformed("_changes", "an entry cannot be read"))
     }
 
-    async fn open_feed(&self, since: &str) -> Result<Lines, StoreError> {
+    async fn open_feed(&self, since: &str, session: Option<&Session>) -> Result<Lines, StoreError> {
         let options = json!({
             "feed": "continuous", "include_docs": true, "since": since,
             "heartbeat": u64::try_from(HEARTBEAT.as_millis()).unwrap_or(25_000),
         });
-        let request = self.signed(self.http.post(self.admin(&["_changes"])?).json(&options));
+        let request = match session {
+            None => self.signed(self.http.post(self.admin(&["_changes"])?)),
+            Some(session) => {
+                let url = address(&self.config.public_url, &self.config.database, &["_changes"])?;
+                self.http.post(url).header("cookie", session.cookie())
+            }
+        };
+        let request = request.json(&options);
         let response = tokio::time::timeout(SILENCE, request.send()).await;
         let response = response.map_err(StoreError::unavailable)?.map_err(StoreError::unavailable)?;
         let status = response.status();
@@ -119,7 +162,7 @@ impl Follow {
 
     async fn more(&mut self) -> Result<(), StoreError> {
         if self.lines.is_none() {
-            self.lines = Some(self.store.open_feed(&self.since).await?);
+            self.lines = Some(self.store.open_feed(&self.since, self.session.as_ref()).await?);
         }
         let Some(lines) = &mut self.lines else { return Ok(()) };
         let chunk = tokio::time::timeout(SILENCE, lines.next()).await.map_err(StoreError::unavailable)?;

@@ -13,7 +13,24 @@ pub struct Session {
     id: SecretString,
 }
 
+impl Session {
+    /// As a `Cookie` header; secret.
+    pub(crate) fn cookie(&self) -> String {
+        format!("{}={}", self.cookie, self.id.expose_secret())
+    }
+
+    /// The cookie's name and its value, for a client of the person's own; secret.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.cookie, self.id.expose_secret())
+    }
+}
+
 impl Store {
+    /// The database on people's port, without a slash at the end.
+    pub(crate) fn public_database(&self) -> String {
+        format!("{}/{}", self.config.public_url.trim_end_matches('/'), self.config.database)
+    }
+
     /// Creates or updates a Sync Gateway user; absent fields keep their value.
     pub async fn put_user(&self, name: &str, body: &Value) -> Result<(), StoreError> {
         let request = self.http.put(self.admin(&["_user", name])?).json(body);

@@ -18,6 +18,7 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.set_lstrip_blocks(true);
     all.set_auto_escape_callback(minijinja::default_auto_escape_callback);
     all.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
+    all.add_template("api.html", include_str!("templates/api.html"))?;
     all.add_template("base.html", include_str!("templates/base.html"))?;
     all.add_template("failure.html", include_str!("templates/failure.html"))?;
     all.add_template("leases.html", include_str!("templates/leases.html"))?;

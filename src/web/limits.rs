@@ -32,7 +32,6 @@ pub(super) enum Try {
     /// A link of a mail.
     Link,
     /// A call of another service.
-    #[expect(dead_code, reason = "the mail service's webhook is its user")]
     Hook,
 }
 

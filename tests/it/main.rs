@@ -2,20 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
+mod api;
 mod app;
+mod bounces;
 mod browser;
 mod crash;
 mod detection;
 mod faults;
 mod gateway;
+mod hooks;
 mod lifecycle;
 mod mail;
 mod migrate;
 mod operation;
 mod program;
 mod reaping;
+mod remote;
 mod rules;
 mod store;
+mod sync;
 mod tidy;
 mod views;
 mod web;

@@ -1,0 +1,252 @@
+//! What people do from the command line by way of the REST API: tables for them, JSON for scripts.
+
+use super::output;
+use super::remote::{self, Remote, Target};
+use crate::clock::Clock;
+use crate::config::parse_duration;
+use crate::model::{PolicyLayer, Time};
+use anyhow::{Context as _, bail};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value, json};
+
+/// Signs in: with a token that is given, or by a code that the person types in at GitHub.
+pub(super) async fn login(target: &Target, account: Option<&str>) -> anyhow::Result<()> {
+    let url = target.url().context("say where: zerocloud login --url https://zerocloud.example.com")?;
+    let token = match target.token() {
+        Some(token) => token.clone(),
+        None => by_device(url, account).await?,
+    };
+    if !token.expose_secret().starts_with("zcp_") {
+        bail!("this is no token; one begins with zcp_");
+    }
+    let remote = Remote::new(url, token)?;
+    let me = remote.get("me").await?;
+    let path = remote::note(&remote)?;
+    output::say(format!("Signed in as {} ({}). Noted in {}.", text(&me, "email"), text(&me, "role"), path.display()));
+    Ok(())
+}
+
+async fn by_device(url: &str, account: Option<&str>) -> anyhow::Result<SecretString> {
+    let stranger = Remote::new(url, SecretString::from(String::new()))?;
+    let (begun, _) = stranger.call(Method::POST, "device", None, &[]).await?;
+    output::note(format!("Open {} and type in {}", text(&begun, "verification_uri"), text(&begun, "user_code")));
+    let mut code = json!({ "device_code": begun["device_code"], "name": "zerocloud on the command line" });
+    if let Some(account) = account {
+        code["account"] = account.into();
+    }
+    // GitHub ends it after a quarter of an hour.
+    for _ in 0..900 {
+        let (answer, _) = stranger.call(Method::POST, "device/token", Some(code.clone()), &[]).await?;
+        if let Some(token) = answer["token"].as_str() {
+            return Ok(SecretString::from(token.to_owned()));
+        }
+    }
+    bail!("nobody typed the code in; begin again")
+}
+
+/// Forgets the token here. It stays good elsewhere until it is revoked.
+pub(super) fn logout() -> anyhow::Result<()> {
+    let said = if remote::forget()? {
+        "Forgotten here; revoke the token in the browser to end it."
+    } else {
+        "Nobody was signed in."
+    };
+    output::say(said);
+    Ok(())
+}
+
+/// The leases that this person may see.
+pub(super) async fn leases(remote: &Remote, clock: &Clock, json: bool, all: bool) -> anyhow::Result<()> {
+    let mut leases = remote.all("leases").await?;
+    if all {
+        for state in ["terminated", "gone"] {
+            leases.extend(remote.all(&format!("leases?state={state}")).await?);
+        }
+    }
+    if json {
+        return output::json(&leases);
+    }
+    if leases.is_empty() {
+        output::say("No leases.");
+        return Ok(());
+    }
+    let now = clock.now();
+    let header = ["INSTANCE", "NAME", "TYPE", "REGION", "OWNER", "STATE", "EXPIRES", "LEFT", "AN HOUR", "HELD BY"];
+    let row = |lease: &Value| {
+        let expires = text(lease, "expires_at");
+        let left =
+            Time::parse(&expires).map_or_else(|_| String::new(), |at| super::leases::left(at.seconds_since(now)));
+        let cost = lease["cost"]["running_hour"].as_u64().map_or("unknown".to_owned(), crate::web::cost::dollars);
+        let names = ["resource_id", "name", "instance_type", "region", "owner", "state"];
+        let mut row: Vec<String> = names.iter().map(|name| text(lease, name)).collect();
+        row.extend([expires, left, cost, text(&lease["hold"], "kind")]);
+        row
+    };
+    output::table(&header, leases.iter().map(row));
+    Ok(())
+}
+
+/// A wish, and its answer.
+pub(super) async fn wish(remote: &Remote, lease: &str, wish: Value) -> anyhow::Result<()> {
+    let said = output::spinning("waiting for the answer", remote.wish(lease, wish)).await?;
+    output::say(said);
+    Ok(())
+}
+
+/// A longer lease, for so many seconds from now, or as long as the policy allows.
+pub(super) async fn renew(remote: &Remote, clock: &Clock, lease: &str, duration: Option<i64>) -> anyhow::Result<()> {
+    let mut body = json!({ "action": "renew" });
+    if let Some(seconds) = duration {
+        body["until"] = clock.now().plus(seconds).to_string().into();
+    }
+    wish(remote, lease, body).await
+}
+
+/// What would be done now.
+pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let plan = output::spinning("reading documents and AWS", remote.get("plan")).await?;
+    let lines = plan.as_array().cloned().unwrap_or_default();
+    if lines.is_empty() && !json {
+        output::say("Nothing would be done now.");
+        return Ok(());
+    }
+    list(lines, json, &["lease", "what", "why"])
+}
+
+/// The people of the Account.
+pub(super) async fn users(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    list(
+        remote.all("users").await?,
+        json,
+        &["id", "name", "email", "role", "github_login", "time_zone", "mail_problem"],
+    )
+}
+
+/// The Account's AWS accounts.
+pub(super) async fn accounts(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let all = remote.get("aws-accounts").await?.as_array().cloned().unwrap_or_default();
+    list(all, json, &["id", "name", "stage", "effective_stage", "disabled"])
+}
+
+/// How things stand.
+pub(super) async fn status(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let status = remote.get("status").await?;
+    if json {
+        return output::json(&status);
+    }
+    let places = status["places"].as_array().cloned().unwrap_or_default();
+    list(places, false, &["aws_id", "region", "running", "leased", "held", "state"])?;
+    let word = if status["complete"] == true {
+        "every running instance has a lease"
+    } else {
+        "some running instances have NO lease"
+    };
+    let overdue =
+        status["oldest_overdue"]["since"].as_str().map_or("nothing".to_owned(), |since| format!("since {since}"));
+    let leader = status["leader_beat"].as_str().unwrap_or("nobody leads");
+    output::say(format!("{word}; overdue: {overdue}; mails waiting: {}; leader: {leader}", status["outbox"]));
+    Ok(())
+}
+
+/// A policy layer, or what is in force.
+pub(super) async fn policy_get(remote: &Remote, name: Option<&str>) -> anyhow::Result<()> {
+    match name {
+        None => output::json(&remote.get("policies/effective").await?),
+        Some(name) => output::json(&remote.get(&format!("policies/{name}")).await?["policy"]),
+    }
+}
+
+/// Sets settings of a layer, `name=value`; an empty value takes one out. Durations may be written as `3d`.
+pub(super) async fn policy_set(remote: &Remote, name: &str, settings: &[String]) -> anyhow::Result<()> {
+    let path = format!("policies/{name}");
+    let mut policy = match remote.get(&path).await {
+        Ok(layer) => layer["policy"].as_object().cloned().unwrap_or_default(),
+        Err(_) => Map::new(),
+    };
+    for setting in settings {
+        let (key, value) = setting.split_once('=').with_context(|| format!("{setting:?} is not name=value"))?;
+        if value.is_empty() {
+            policy.shift_remove(key);
+        } else {
+            policy.insert(key.to_owned(), read_setting(key, value));
+        }
+    }
+    let answer = remote.change(Method::PUT, &path, &json!({ "policy": policy })).await?;
+    output::json(&answer["policy"])
+}
+
+/// JSON as it is, a duration as seconds, anything else as a text; by what the setting takes.
+fn read_setting(key: &str, value: &str) -> Value {
+    let seconds = |text: &str| parse_duration(text.trim()).ok();
+    let several: Option<Vec<i64>> = value.split(',').map(seconds).collect();
+    let tried = [
+        serde_json::from_str(value).ok(),
+        seconds(value).map(Value::from),
+        several.map(Value::from),
+        Some(Value::from(value)),
+    ];
+    let takes = |value: &Value| {
+        let layer: Option<PolicyLayer> = serde_json::from_value(json!({ key: value })).ok();
+        layer.is_some_and(|layer| layer.unreadable().is_empty())
+    };
+    let found = tried.into_iter().flatten().find(takes);
+    found.unwrap_or_else(|| Value::from(value))
+}
+
+/// Lets no end start, or lifts that; `scope` is `account` or an AWS account's id.
+pub(super) async fn pause(remote: &Remote, scope: &str, reason: Option<&str>) -> anyhow::Result<()> {
+    let path = format!("pauses/{scope}");
+    let said = match reason {
+        Some(reason) => {
+            remote.call(Method::PUT, &path, Some(json!({ "reason": reason })), &[]).await?;
+            "paused: no end starts until `zerocloud resume`; all else goes on"
+        }
+        None => {
+            remote.call(Method::DELETE, &path, None, &[]).await?;
+            "resumed; what is overdue ends only after its owner had the minimum notice again"
+        }
+    };
+    output::say(said);
+    Ok(())
+}
+
+fn list(all: Vec<Value>, json: bool, names: &[&str]) -> anyhow::Result<()> {
+    if json {
+        return output::json(&all);
+    }
+    let header: Vec<String> = names.iter().map(|name| name.replace('_', " ").to_uppercase()).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    output::table(&header, all.iter().map(|item| names.iter().map(|name| text(item, name)).collect()));
+    Ok(())
+}
+
+fn text(value: &Value, name: &str) -> String {
+    match &value[name] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_setting;
+    use serde_json::json;
+
+    #[test]
+    fn settings_are_read_as_people_write_them() {
+        for (key, text, value) in [
+            ("default_lease", "2d", json!(172_800)),
+            ("grace", "3600", json!(3_600)),
+            ("warnings", "1d,1h", json!([86_400, 3_600])),
+            ("expiry_action", "terminate", json!("terminate")),
+            ("email_pattern", "*@bigdb.com", json!("*@bigdb.com")),
+            ("max_instances", "7", json!(7)),
+            ("max_total", "null", json!(null)),
+            ("owner_tag", "owner", json!("owner")),
+        ] {
+            assert_eq!(read_setting(key, text), value, "{key}={text}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Leases and resources: lists with filters, one with its story, and edits of a lease.
+
+use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
+use crate::model::{Lease, LeaseKey};
+use crate::web::cost::Rate;
+use crate::web::prices::Prices;
+use crate::web::token::{Caller, Scope};
+use crate::web::{State, WebError};
+use axum::Json;
+use axum::extract::{Path, State as At};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+/// A lease.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LeaseView {
+    /// `{aws_id}::{region}::{resource_id}`
+    id: String,
+    /// For `If-Match`.
+    etag: String,
+    aws_id: String,
+    region: String,
+    resource_id: String,
+    /// The Name tag.
+    name: String,
+    instance_type: String,
+    /// What EC2 says: `running`, `stopped` …
+    resource_state: String,
+    /// `active`, `expired`, `reaping`, `stopped`, `terminated` or `gone`
+    state: String,
+    /// A user's id, or `pending`.
+    owner: String,
+    /// Why that is the owner: `tag`, `key_name`, `launcher`, `admin`, `request` or `none`.
+    owner_source: String,
+    /// The tag's value, the key's name …
+    owner_value: String,
+    /// Who is asked to take it over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offered_to: Option<String>,
+    first_seen: String,
+    expires_at: String,
+    /// How far `expires_at` may be moved by an edit.
+    max_expires_at: String,
+    /// When the next end happens at the earliest.
+    ends_at: String,
+    /// `stop` or `terminate`
+    end_action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<String>,
+    /// Why an end that is due does not happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exemption: Option<ExemptionView>,
+    cost: CostView,
+    /// The last lines of its story, oldest first.
+    events: Vec<Line>,
+}
+
+/// Why an end does not happen.
+#[derive(Debug, Serialize, ToSchema)]
+struct HoldView {
+    kind: String,
+    reason: String,
+    since: String,
+    review_at: String,
+}
+
+/// An admin's word that this lease does not end for now.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(super) struct ExemptionView {
+    reason: String,
+    until: String,
+}
+
+/// What an hour costs, in millionths of a dollar, as an estimate; null is unknown.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CostView {
+    /// Of the machine while it runs.
+    pub(super) running_hour: Option<u64>,
+    /// Of its volumes, running or not.
+    pub(super) volumes_hour: Option<u64>,
+}
+
+/// A line of a story.
+#[derive(Debug, Serialize, ToSchema)]
+struct Line {
+    at: String,
+    what: String,
+}
+
+impl LeaseView {
+    pub(super) fn of(state: &State, prices: &Prices, rev: Option<&str>, lease: Lease) -> LeaseView {
+        let facts = state.index.resource(&lease.key()).map(|found| found.facts);
+        let rate = facts.as_ref().map(|facts| Rate::of(prices, lease.key.region.as_str(), facts));
+        LeaseView {
+            id: lease.key().to_string(),
+            etag: etag(rev.unwrap_or_default()),
+            aws_id: lease.key.aws_id.to_string(),
+            region: lease.key.region.to_string(),
+            resource_id: lease.key.resource_id.to_string(),
+            name: lease.summary.name,
+            instance_type: lease.summary.instance_type,
+            resource_state: lease.summary.state,
+            state: lease.state.as_str().to_owned(),
+            owner: lease.owner.to_string(),
+            owner_source: word(&lease.owner_evidence.source),
+            owner_value: lease.owner_evidence.value,
+            offered_to: lease.offered_to.map(|to| to.to_string()),
+            first_seen: lease.first_seen.to_string(),
+            expires_at: lease.expires_at.to_string(),
+            max_expires_at: lease.max_expires_at.to_string(),
+            ends_at: lease.ends_at.to_string(),
+            end_action: word(&lease.end_action),
+            stopped_at: lease.stopped_at.map(|at| at.to_string()),
+            hold: lease.hold.map(|hold| HoldView {
+                kind: hold.kind.as_str().to_owned(),
+                reason: hold.reason,
+                since: hold.since.to_string(),
+                review_at: hold.review_at.to_string(),
+            }),
+            exemption: lease.exemption.map(|it| ExemptionView { reason: it.reason, until: it.until.to_string() }),
+            cost: CostView {
+                running_hour: rate.and_then(|rate| rate.running),
+                volumes_hour: rate.and_then(|rate| rate.volumes),
+            },
+            events: lease.events.into_iter().map(|line| Line { at: line.at.to_string(), what: line.what }).collect(),
+        }
+    }
+}
+
+/// The word that an enum has in documents.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).unwrap_or_default().as_str().unwrap_or_default().to_owned()
+}
+
+/// Which leases, and in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filter {
+    /// Of this owner; `me` is the caller.
+    owner: Option<String>,
+    /// Only those in this state; without it all that are not over.
+    state: Option<String>,
+    /// Of this AWS account.
+    aws_id: Option<String>,
+    /// Of this region.
+    region: Option<String>,
+    /// Only those that are held, or only those that are not.
+    held: Option<bool>,
+    /// Whose name, id or type contains this.
+    q: Option<String>,
+    /// `expires_at` (usual), `owner`, `name` or `first_seen`; with `-` before it the other way round.
+    sort: Option<String>,
+    /// At most so many, 1 to 500; 100 when left out.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// Leases that the caller may see: their own, an admin all.
+#[utoipa::path(get, path = "/api/v1/leases", tag = "leases", params(Filter),
+    responses((status = 200, body = Page<LeaseView>)))]
+pub(super) async fn list(
+    At(state): At<State>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<LeaseView>>, WebError> {
+    caller.may(Scope::Read)?;
+    let session = caller.person.session(&state).await?;
+    let docs = state.store.prefix_as(&session, "lease::").await?;
+    let prices = state.prices().await?;
+    let me = caller.person.user.to_string();
+    let all = docs.into_iter().filter_map(|doc| {
+        let lease: Lease = serde_json::from_value(doc.body).ok()?;
+        filter.fits(&lease, &me).then(|| LeaseView::of(&state, &prices, doc.rev.as_deref(), lease))
+    });
+    let sort = filter.sort.as_deref().unwrap_or("expires_at");
+    let (name, descending) = sort.strip_prefix('-').map_or((sort, false), |name| (name, true));
+    let by: fn(&LeaseView) -> &String = match name {
+        "expires_at" => |lease| &lease.expires_at,
+        "owner" => |lease| &lease.owner,
+        "name" => |lease| &lease.name,
+        "first_seen" => |lease| &lease.first_seen,
+        other => return Err(WebError::Invalid(format!("leases are not sorted by {other:?}"))),
+    };
+    let part = Part { limit: filter.limit, cursor: filter.cursor.clone() };
+    page(all.collect(), &part, descending, |lease| (by(lease).clone(), lease.id.clone())).map(Json)
+}
+
+impl Filter {
+    fn fits(&self, lease: &Lease, me: &str) -> bool {
+        let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|wanted| wanted == has);
+        let owner = self.owner.as_deref().map(|owner| if owner == "me" { me } else { owner });
+        let state = match self.state.as_deref() {
+            Some(state) => state == lease.state.as_str(),
+            None => !lease.state.is_over(),
+        };
+        let q = self.q.as_ref().is_none_or(|q| {
+            let q = q.to_lowercase();
+            let texts = [&lease.summary.name, &lease.summary.instance_type, &lease.key().to_string()];
+            texts.iter().any(|text| text.to_lowercase().contains(&q))
+        });
+        owner.is_none_or(|owner| owner == lease.owner.as_str())
+            && state
+            && is(&self.aws_id, lease.key.aws_id.as_str())
+            && is(&self.region, lease.key.region.as_str())
+            && self.held.is_none_or(|held| held == lease.hold.is_some())
+            && q
+    }
+}
+
+/// The lease that a path names, as the caller sees it. What they may not see does not exist for them.
+pub(super) async fn find(state: &State, caller: &Caller, id: &str) -> Result<crate::model::Doc<Value>, WebError> {
+    let gone = || WebError::NotFound("there is no such lease, or it is not yours".to_owned());
+    let key = LeaseKey::parse(id).map_err(|_| gone())?;
+    let session = caller.person.session(state).await?;
+    match state.store.get_as(&session, &key.lease_id()).await {
+        Ok(Some(doc)) => Ok(doc),
+        Ok(None) | Err(crate::store::StoreError::Refused { status: 403, .. }) => Err(gone()),
+        Err(why) => Err(why.into()),
+    }
+}
+
+fn read(doc: &crate::model::Doc<Value>) -> Result<Lease, WebError> {
+    serde_json::from_value(doc.body.clone())
+        .map_err(|why| WebError::Internal(anyhow::Error::new(why).context(doc.id.clone())))
+}
+
+/// One lease with its story.
+#[utoipa::path(get, path = "/api/v1/leases/{lease}", tag = "leases",
+    params(("lease" = String, Path, description = "`{aws_id}::{region}::{resource_id}`", example = "111122223333::us-east-1::i-0a1b2c3d")),
+    responses((status = 200, body = LeaseView, headers(("ETag" = String))), (status = 304, description = "As it was")))]
+pub(super) async fn one(
+    At(state): At<State>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    caller.may(Scope::Read)?;
+    let doc = find(&state, &caller, &id).await?;
+    let prices = state.prices().await?;
+    let rev = doc.rev.clone().unwrap_or_default();
+    Ok(reply(&headers, &rev, LeaseView::of(&state, &prices, Some(&rev), read(&doc)?)))
+}
+
+/// What may be changed of a lease; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LeaseEdit {
+    /// Later, up to `max_expires_at`.
+    expires_at: Option<String>,
+    /// Admins only.
+    owner: Option<String>,
+    /// Admins only; `until` in the past ends one.
+    exemption: Option<ExemptionView>,
+}
+
+/// Edits a lease. Renewing by a request never conflicts and is to be preferred.
+#[utoipa::path(patch, path = "/api/v1/leases/{lease}", tag = "leases", request_body = LeaseEdit,
+    params(("lease" = String, Path), ("If-Match" = String, Header, description = "The ETag that was read")),
+    responses((status = 200, body = LeaseView, headers(("ETag" = String)))))]
+pub(super) async fn edit(
+    At(state): At<State>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(edit): Body<LeaseEdit>,
+) -> Result<Response, WebError> {
+    caller.may(Scope::Write)?;
+    let mut doc = find(&state, &caller, &id).await?;
+    let rev = based_on(&headers)?;
+    let fields = [
+        ("expires_at", edit.expires_at.map(Value::from)),
+        ("owner", edit.owner.map(Value::from)),
+        ("exemption", edit.exemption.map(|it| json!({ "reason": it.reason, "until": it.until }))),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            doc.body[name] = value;
+        }
+    }
+    doc.body["updated_by"] = caller.person.gateway_name().into();
+    let session = caller.person.session(&state).await?;
+    state.store.put_as(&session, &doc.id, &doc.body, Some(&rev)).await.map_err(stale)?;
+    let doc = find(&state, &caller, &id).await?;
+    let prices = state.prices().await?;
+    let rev = doc.rev.clone().unwrap_or_default();
+    Ok(reply(&HeaderMap::new(), &rev, LeaseView::of(&state, &prices, Some(&rev), read(&doc)?)))
+}

@@ -1,0 +1,162 @@
+//! Who calls, and the people of their Account.
+
+use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
+use crate::model::{Doc, User};
+use crate::store::StoreError;
+use crate::web::token::{Caller, Scope};
+use crate::web::{State, WebError};
+use axum::Json;
+use axum::extract::{Path, State as At};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserView {
+    id: String,
+    /// For `If-Match`; absent where it is not read from the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    account: String,
+    /// `admin` or `dev`
+    role: String,
+    name: String,
+    email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    github_login: Option<String>,
+    /// Further addresses and names that mean this person in an owner tag.
+    aliases: Vec<String>,
+    /// An IANA zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    /// `html` or `text`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_format: Option<String>,
+    /// Mail to this person does not arrive; why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_problem: Option<String>,
+}
+
+impl UserView {
+    fn of(doc: Doc<Value>) -> Option<UserView> {
+        let user: User = serde_json::from_value(doc.body).ok()?;
+        let problem = user.mail_problem().and_then(|problem| problem.get("reason")?.as_str().map(str::to_owned));
+        Some(UserView {
+            id: user.user.to_string(),
+            etag: doc.rev.as_deref().map(etag),
+            account: user.account.to_string(),
+            role: if user.role == crate::model::Role::Admin { "admin" } else { "dev" }.to_owned(),
+            name: user.name,
+            email: user.email,
+            github_login: user.github_login,
+            aliases: user.aliases,
+            time_zone: user.time_zone,
+            mail_format: user.mail_format,
+            mail_problem: problem,
+        })
+    }
+}
+
+fn no_user() -> WebError {
+    WebError::NotFound("there is no such user, or you may not see them".to_owned())
+}
+
+async fn read(state: &State, caller: &Caller, user: &str) -> Result<Doc<Value>, WebError> {
+    let id = crate::model::UserId::parse(user).map_err(|_| no_user())?;
+    let session = caller.person.session(state).await?;
+    match state.store.get_as(&session, &format!("user::{}::{id}", caller.person.account)).await {
+        Ok(Some(doc)) => Ok(doc),
+        Ok(None) | Err(StoreError::Refused { status: 403, .. }) => Err(no_user()),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Who calls.
+#[utoipa::path(get, path = "/api/v1/me", tag = "people", responses((status = 200, body = UserView)))]
+pub(super) async fn me(At(state): At<State>, caller: Caller) -> Result<Json<UserView>, WebError> {
+    let doc = read(&state, &caller, caller.person.user.as_str()).await?;
+    UserView::of(doc).map(Json).ok_or_else(no_user)
+}
+
+/// The people of the Account: admins see all, others themselves.
+#[utoipa::path(get, path = "/api/v1/users", tag = "people", params(Part), responses((status = 200, body = Page<UserView>)))]
+pub(super) async fn list(
+    At(state): At<State>,
+    caller: Caller,
+    Query(part): Query<Part>,
+) -> Result<Json<Page<UserView>>, WebError> {
+    caller.may(Scope::Read)?;
+    let session = caller.person.session(&state).await?;
+    let docs = state.store.prefix_as(&session, "user::").await?;
+    let all = docs.into_iter().filter_map(UserView::of).collect();
+    page(all, &part, false, |user: &UserView| (user.id.clone(), String::new())).map(Json)
+}
+
+/// One person.
+#[utoipa::path(get, path = "/api/v1/users/{user}", tag = "people", params(("user" = String, Path)),
+    responses((status = 200, body = UserView, headers(("ETag" = String))), (status = 304, description = "As it was")))]
+pub(super) async fn one(
+    At(state): At<State>,
+    caller: Caller,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    caller.may(Scope::Read)?;
+    let doc = read(&state, &caller, &user).await?;
+    let rev = doc.rev.clone().unwrap_or_default();
+    Ok(reply(&headers, &rev, UserView::of(doc).ok_or_else(no_user)?))
+}
+
+/// What may be changed; what is left out stays. Role and aliases are for admins, never one's own role; the rest is one's own.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserEdit {
+    /// `admin` or `dev`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aliases: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    /// `html` or `text`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_format: Option<String>,
+    /// Who decides while this person is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegate: Option<String>,
+}
+
+/// Edits a person.
+#[utoipa::path(patch, path = "/api/v1/users/{user}", tag = "people", request_body = UserEdit,
+    params(("user" = String, Path), ("If-Match" = String, Header)), responses((status = 200, body = UserView)))]
+pub(super) async fn edit(
+    At(state): At<State>,
+    caller: Caller,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+    Body(edit): Body<UserEdit>,
+) -> Result<Response, WebError> {
+    let own = user == caller.person.user.as_str();
+    caller.may(if own { Scope::Write } else { Scope::Admin })?;
+    if let Some(zone) = edit.time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+        return Err(WebError::Invalid(format!("{zone:?} is not an IANA zone such as Europe/Berlin")));
+    }
+    if edit.mail_format.as_deref().is_some_and(|format| !matches!(format, "html" | "text")) {
+        return Err(WebError::Invalid("mail_format must be html or text".to_owned()));
+    }
+    let mut doc = read(&state, &caller, &user).await?;
+    let rev = based_on(&headers)?;
+    let changes = serde_json::to_value(&edit).map_err(|why| WebError::Internal(why.into()))?;
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        doc.body[name] = value.clone();
+    }
+    doc.body["updated_by"] = caller.person.gateway_name().into();
+    let session = caller.person.session(&state).await?;
+    state.store.put_as(&session, &doc.id, &doc.body, Some(&rev)).await.map_err(stale)?;
+    let doc = read(&state, &caller, &user).await?;
+    let rev = doc.rev.clone().unwrap_or_default();
+    Ok(reply(&HeaderMap::new(), &rev, UserView::of(doc).ok_or_else(no_user)?))
+}

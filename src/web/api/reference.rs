@@ -1,0 +1,115 @@
+//! The description of the API: as OpenAPI 3.1 for programs, and as a page for people that is drawn from it here, without any
+//! other server.
+
+use super::Described;
+use crate::web::html::{self, Shell};
+use crate::web::{Site, State, WebError};
+use axum::extract::State as At;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use minijinja::context;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, SecurityRequirement};
+use utoipa::{Modify, OpenApi};
+
+static TEXT: LazyLock<String> = LazyLock::new(|| Described::openapi().to_json().unwrap_or_default());
+
+/// What every call has: who calls, and how it is told that something is wrong.
+pub(super) struct Common;
+
+/// The failures that any call may answer with.
+const FAILURES: [(&str, &str); 14] = [
+    ("400", "The request is not HTTP as it should be"),
+    ("401", "Nobody is signed in"),
+    ("403", "Not allowed"),
+    ("404", "There is no such thing, or the caller may not see it"),
+    ("405", "Not a method of this address"),
+    ("408", "It took too long to arrive"),
+    ("409", "Changed by somebody else at the same moment"),
+    ("412", "Changed since it was read"),
+    ("413", "Too large"),
+    ("415", "Not JSON"),
+    ("422", "Makes no sense; says what would"),
+    ("428", "If-Match is missing"),
+    ("429", "Too many calls"),
+    ("503", "The documents cannot be reached just now"),
+];
+
+impl Modify for Common {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let bearer = bearer.description(Some("A personal access token, `zcp_…`")).build();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        let cookie =
+            ApiKeyValue::with_description("__Host-zerocloud", "A browser's session; changes also need X-CSRF-Token");
+        components.add_security_scheme("browser", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        api.security = Some(vec![
+            SecurityRequirement::new("token", Vec::<String>::new()),
+            SecurityRequirement::new("browser", Vec::<String>::new()),
+        ]);
+        for path in api.paths.paths.values_mut() {
+            let all = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
+            for operation in all.into_iter().flatten() {
+                for (status, what) in FAILURES {
+                    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+                    let response =
+                        ResponseBuilder::new().description(what).content("application/problem+json", content).build();
+                    operation.responses.responses.entry(status.to_owned()).or_insert(response.into());
+                }
+            }
+        }
+    }
+}
+
+/// `GET /api/openapi.json`
+pub(super) async fn json() -> Response {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (kind, TEXT.as_str()).into_response()
+}
+
+/// `GET /api`
+pub(super) async fn page(At(state): At<State>, site: Site) -> Result<Response, WebError> {
+    let api: Value = serde_json::from_str(&TEXT).map_err(|why| WebError::Internal(why.into()))?;
+    let shell = Shell::bare(&site, "The API");
+    Ok(html::render(
+        &state,
+        &shell,
+        "api.html",
+        context! { description => api["info"]["description"], groups => groups(&api) },
+    )?)
+}
+
+/// The calls by what they are about, as the template shows them.
+fn groups(api: &Value) -> Vec<Value> {
+    let mut groups: Vec<(String, Vec<Value>)> = Vec::new();
+    for (path, methods) in api["paths"].as_object().into_iter().flatten() {
+        for (method, call) in methods.as_object().into_iter().flatten() {
+            let tag = call["tags"][0].as_str().unwrap_or_default().to_owned();
+            let parameters = call["parameters"].as_array().into_iter().flatten().map(|it| {
+                json!({ "name": it["name"], "in": it["in"], "required": it["required"], "what": it["description"] })
+            });
+            let body = call.pointer("/requestBody/content/application~1json/schema/$ref").and_then(Value::as_str);
+            let entry = json!({
+                "path": path, "method": method.to_uppercase(), "what": call["summary"], "more": call["description"],
+                "parameters": parameters.collect::<Vec<_>>(), "fields": fields(api, body),
+            });
+            match groups.iter_mut().find(|(name, _)| *name == tag) {
+                Some((_, calls)) => calls.push(entry),
+                None => groups.push((tag, vec![entry])),
+            }
+        }
+    }
+    groups.into_iter().map(|(name, calls)| json!({ "name": name, "calls": calls })).collect()
+}
+
+/// The fields of the body that a call takes.
+fn fields(api: &Value, body: Option<&str>) -> Vec<Value> {
+    let schema = body.and_then(|name| api.pointer(name.strip_prefix('#')?));
+    let Some(schema) = schema else { return Vec::new() };
+    let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == name));
+    let all = schema["properties"].as_object().into_iter().flatten();
+    all.map(|(name, field)| json!({ "name": name, "required": required(name), "what": field["description"] })).collect()
+}

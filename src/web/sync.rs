@@ -1,0 +1,289 @@
+//! `/sync/`: the gateway's *public* port on this origin, so that a phone needs one address. Feeds and WebSockets flow through;
+//! a cookie's path is rewritten; who is signed in here acts there with a session of their own; `_cv` is taken off documents.
+//! The admin port is never reached from here.
+
+mod multipart;
+mod strip;
+mod websocket;
+
+use multipart::{Multipart, boundary};
+use strip::{Shape, Stripper};
+
+use super::limits::Try;
+use super::token::{Caller, Scope};
+use super::{Person, Site, State, WebError};
+use crate::store::Session;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, OptionalFromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::{Stream, StreamExt as _};
+use reqwest::Url;
+
+/// Where the database is on this origin.
+pub const PATH: &str = "/sync/zerocloud";
+/// The gateway's own cookie.
+const COOKIE: &str = "SyncGatewaySession";
+/// What is passed on of a request. No cookie of ours, no address of the client's choosing, no compression: what cannot be
+/// read cannot be rewritten.
+const PASSED_ON: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::USER_AGENT,
+];
+/// What is passed on of an answer, beside cookies.
+const PASSED_BACK: [HeaderName; 9] = [
+    header::CONTENT_TYPE,
+    header::ETAG,
+    header::LOCATION,
+    header::WWW_AUTHENTICATE,
+    header::ALLOW,
+    header::ACCEPT_RANGES,
+    header::CONTENT_DISPOSITION,
+    header::SERVER,
+    header::RETRY_AFTER,
+];
+
+/// A client for feeds: no limit for a whole call, and HTTP/1.1, as WebSockets begin in it.
+pub(super) fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .http1_only()
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(std::time::Duration::from_secs(5))
+        .pool_idle_timeout(std::time::Duration::from_secs(30))
+        .build()
+}
+
+/// Any method, any path below `/sync/`.
+pub(super) async fn pass(
+    axum::extract::State(state): axum::extract::State<State>,
+    request: Request,
+) -> Result<Response, WebError> {
+    let (mut parts, body) = request.into_parts();
+    let Ok(site) = Site::from_request_parts(&mut parts, &state).await;
+    let url = target(&state, &parts)?;
+    if parts.method == Method::POST && url.path().ends_with("/_session") {
+        state.limits.check(Try::SignIn, site.client)?;
+    }
+    let session = mapped(&mut parts, &site, &state).await?;
+    let headers = passed_on(&parts.headers, session.as_ref());
+    if websocket::is_asked(&parts.headers) {
+        return websocket::pass(&state, parts, url, headers).await;
+    }
+    let mut sent = state.feeds.request(parts.method.clone(), url.clone()).headers(headers);
+    if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        sent = sent.body(reqwest::Body::wrap_stream(body.into_data_stream()));
+    }
+    let answer = sent.send().await.map_err(|why| WebError::Unavailable(anyhow::Error::new(why.without_url())))?;
+    Ok(passed_back(answer, &url, parts.method == Method::HEAD))
+}
+
+/// The address at the gateway: of the one database, or its greeting.
+fn target(state: &State, parts: &Parts) -> Result<Url, WebError> {
+    let nothing = || WebError::NotFound("there is nothing here; the database is /sync/zerocloud/".to_owned());
+    let rest = parts.uri.path().strip_prefix("/sync").ok_or_else(nothing)?;
+    let mut url = Url::parse(&state.store.public_database()).map_err(|why| WebError::Internal(why.into()))?;
+    let database = url.path().to_owned();
+    // Set whole, so that what stands in it stays as it was sent; dots climb nowhere, as the outcome is looked at.
+    let below = rest.strip_prefix("/zerocloud").filter(|below| below.is_empty() || below.starts_with('/'));
+    let path = match (below, rest) {
+        (Some(below), _) => format!("{database}{below}"),
+        (None, "" | "/") => database.rsplit_once('/').map(|(above, _)| format!("{above}/")).unwrap_or_default(),
+        _ => return Err(nothing()),
+    };
+    url.set_path(&path);
+    url.set_query(parts.uri.query());
+    let inside = url.path() == database || url.path().starts_with(&format!("{database}/")) || below.is_none();
+    if inside { Ok(url) } else { Err(nothing()) }
+}
+
+/// The session at the gateway of whoever is signed in here, unless the request brings its own way to sign in. A cookie of ours
+/// counts only for what our own pages send.
+async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<Session>, WebError> {
+    let basic = parts.headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Basic "));
+    if basic || own_cookie(&parts.headers).is_some() || !site.is_own(&parts.headers) {
+        return Ok(None);
+    }
+    let bearer = parts.headers.get(header::AUTHORIZATION).is_some();
+    let person = if bearer {
+        let caller = <Caller as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
+        caller.map(|caller| caller.may(Scope::Sync).map(|()| caller.person)).transpose()?
+    } else {
+        <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?
+    };
+    match person {
+        Some(person) => Ok(Some(person.session(state).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The gateway's cookie, when the client has one.
+fn own_cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = all.flat_map(|line| line.split(';')).map(str::trim);
+    pairs.find(|pair| pair.split_once('=').is_some_and(|(name, _)| name == COOKIE))
+}
+
+fn passed_on(from: &HeaderMap, session: Option<&Session>) -> HeaderMap {
+    let mut to = HeaderMap::new();
+    for name in PASSED_ON {
+        // A bearer token is ours.
+        let ours = name == header::AUTHORIZATION
+            && from.get(&name).is_some_and(|value| !value.as_bytes().starts_with(b"Basic "));
+        if let Some(value) = from.get(&name).filter(|_| !ours) {
+            to.insert(name, value.clone());
+        }
+    }
+    let cookie = session.map(Session::cookie).or_else(|| own_cookie(from).map(str::to_owned));
+    if let Some(mut value) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+        value.set_sensitive(true);
+        to.insert(header::COOKIE, value);
+    }
+    to
+}
+
+fn passed_back(answer: reqwest::Response, url: &Url, head: bool) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    *response.status_mut() = answer.status();
+    let headers = response.headers_mut();
+    headers.clear();
+    for name in PASSED_BACK {
+        if let Some(value) = answer.headers().get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    // A path of the gateway's own is one below ours.
+    if let Some(at) =
+        answer.headers().get(header::LOCATION).and_then(|at| at.to_str().ok()).filter(|at| at.starts_with('/'))
+    {
+        headers.extend(HeaderValue::from_str(&format!("/sync{at}")).ok().map(|at| (header::LOCATION, at)));
+    }
+    for cookie in answer.headers().get_all(header::SET_COOKIE) {
+        headers.extend(cookie.to_str().ok().and_then(rewritten).map(|cookie| (header::SET_COOKIE, cookie)));
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let kind =
+        answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    let stripping = if head { Stripping::Nothing } else { Stripping::of(&kind, url) };
+    *response.body_mut() = Body::from_stream(stripped(answer.bytes_stream(), stripping));
+    response
+}
+
+/// A cookie of the gateway as it works here: below our path, out of reach of scripts and foreign pages.
+fn rewritten(cookie: &str) -> Option<HeaderValue> {
+    let mut parts = cookie.split(';').map(str::trim);
+    let mut new = parts.next()?.to_owned();
+    for part in parts {
+        let name = part.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        if !matches!(name.as_str(), "path" | "httponly" | "samesite" | "domain") && !part.is_empty() {
+            new.push_str("; ");
+            new.push_str(part);
+        }
+    }
+    HeaderValue::from_str(&format!("{new}; Path={PATH}; HttpOnly; SameSite=Lax")).ok()
+}
+
+/// How an answer's body is rewritten.
+#[derive(Debug)]
+enum Stripping {
+    Nothing,
+    Json(Stripper),
+    Parts(Multipart),
+}
+
+impl Stripping {
+    fn of(kind: &str, url: &Url) -> Stripping {
+        if let Some(boundary) = boundary(kind) {
+            return Stripping::Parts(Multipart::new(&boundary));
+        }
+        let last = url.path().rsplit('/').next().unwrap_or_default();
+        let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+        let json = kind.starts_with("application/json");
+        let shape = match last {
+            // Continuous feeds call themselves octets.
+            "_changes" if json => Shape::Rows,
+            "_changes" => Shape::Feed,
+            _ if !json => return Stripping::Nothing,
+            "_all_docs" => Shape::Rows,
+            _ if has("open_revs") => Shape::Revisions,
+            _ => Shape::Document,
+        };
+        Stripping::Json(Stripper::new(shape))
+    }
+
+    fn feed(&mut self, part: bytes::Bytes) -> bytes::Bytes {
+        match self {
+            Stripping::Nothing => part,
+            Stripping::Json(stripper) => stripper.feed(&part).into(),
+            Stripping::Parts(multipart) => multipart.feed(&part).into(),
+        }
+    }
+
+    fn end(self) -> Vec<u8> {
+        match self {
+            Stripping::Parts(multipart) => multipart.end(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The body as it flows, rewritten part by part.
+fn stripped(
+    body: impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send + 'static,
+    stripping: Stripping,
+) -> impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send {
+    let state = (Box::pin(body), Some(stripping));
+    futures_util::stream::unfold(state, |(mut body, stripping)| async move {
+        let mut stripping = stripping?;
+        loop {
+            match body.next().await {
+                Some(Ok(part)) => {
+                    let part = stripping.feed(part);
+                    if !part.is_empty() {
+                        return Some((Ok(part), (body, Some(stripping))));
+                    }
+                }
+                Some(Err(why)) => return Some((Err(why), (body, None))),
+                None => {
+                    let rest = stripping.end();
+                    return (!rest.is_empty()).then(|| (Ok(rest.into()), (body, None)));
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{own_cookie, passed_on, rewritten};
+    use axum::http::{HeaderMap, HeaderValue, header};
+
+    #[test]
+    fn the_gateways_cookie_works_below_our_path_and_no_script_reads_it() {
+        let cookie =
+            rewritten("SyncGatewaySession=abc; Path=/zerocloud; Expires=Tue, 24 Nov 2026 08:00:00 GMT").unwrap();
+        assert_eq!(
+            cookie,
+            "SyncGatewaySession=abc; Expires=Tue, 24 Nov 2026 08:00:00 GMT; Path=/sync/zerocloud; HttpOnly; SameSite=Lax"
+        );
+    }
+
+    #[test]
+    fn neither_our_cookie_nor_our_token_leaves_for_the_gateway() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static("zerocloud=secret; SyncGatewaySession=abc"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer zcp_secret"));
+        headers.insert("x-forwarded-for", HeaderValue::from_static("1.2.3.4"));
+        assert_eq!(own_cookie(&headers), Some("SyncGatewaySession=abc"));
+        let passed = passed_on(&headers, None);
+        assert_eq!(passed.len(), 1);
+        assert_eq!(passed.get(header::COOKIE).unwrap(), "SyncGatewaySession=abc");
+    }
+}

@@ -1,0 +1,188 @@
+//! Personal access tokens: what a program acts with in a person's name. Shown once, stored only as a hash, revocable; each
+//! has scopes, and never more rights than its person has. Documents `api_token::{hash}`, which no channel shows.
+
+use super::session::{hash, random};
+use super::{Person, Site, State, WebError};
+use crate::model::{AccountId, Doc, Extra, Time, User, UserId};
+use crate::store::{Store, StoreError};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{Method, header};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
+
+const PREFIX: &str = "api_token::";
+/// What every token begins with, so that scanners of source code know it.
+const MARK: &str = "zcp_";
+/// How often it is noted that a token is used, seconds.
+const NOTED: i64 = 300;
+/// Tokens that one person may have.
+const MOST: usize = 50;
+
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Look at everything that the person may see.
+    Read,
+    /// Renew, end, hand over, say that it is not theirs.
+    Write,
+    /// What admins do: policies, people, AWS accounts, pauses. Of no use to others.
+    Admin,
+    /// Sessions for syncing documents.
+    Sync,
+}
+
+/// A token's document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Token {
+    /// Whose Account.
+    pub account: AccountId,
+    /// Whose.
+    pub user: UserId,
+    /// What it is for, in the person's words.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Since when.
+    pub created: Time,
+    /// When it was used last, within five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Time>,
+    /// When it ends.
+    pub expires: Time,
+    /// When the document goes.
+    pub purge_at: Time,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Makes one; gives its id and, this one time, the token itself.
+pub async fn create(store: &Store, token: &Token) -> Result<(String, String), WebError> {
+    let own = list(store, &token.account, &token.user).await?;
+    if own.len() >= MOST {
+        return Err(WebError::Invalid(format!("{MOST} tokens are enough; revoke one that is not used")));
+    }
+    let secret = format!("{MARK}{}", random());
+    let name = hash(&secret);
+    store.put("api_token", &Doc { id: format!("{PREFIX}{name}"), rev: None, body: token }).await?;
+    Ok((short(&name), secret))
+}
+
+/// The tokens of a person, each with its id.
+pub async fn list(store: &Store, account: &AccountId, user: &UserId) -> Result<Vec<(String, Doc<Token>)>, StoreError> {
+    let all = store.prefix(PREFIX).await?.into_iter();
+    let read = all.filter_map(|doc| {
+        let body: Token = serde_json::from_value(doc.body).ok()?;
+        let own = body.account == *account && body.user == *user;
+        let id = short(doc.id.strip_prefix(PREFIX).unwrap_or_default());
+        own.then_some((id, Doc { id: doc.id, rev: doc.rev, body }))
+    });
+    Ok(read.collect())
+}
+
+/// Revokes one of that person's.
+pub async fn revoke(store: &Store, account: &AccountId, user: &UserId, id: &str) -> Result<(), WebError> {
+    let found = list(store, account, user).await?.into_iter().find(|(known, _)| known == id);
+    let Some((_, doc)) = found else { return Err(WebError::NotFound("there is no such token".to_owned())) };
+    store.delete(&doc.id, &doc.rev.unwrap_or_default()).await?;
+    Ok(())
+}
+
+/// Names a token without being one.
+fn short(hash: &str) -> String {
+    hash.chars().take(16).collect()
+}
+
+/// Who calls the API, and what they may do with what they brought.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub person: Person,
+    /// `None`: signed in with a browser, so everything that the person may do.
+    scopes: Option<Vec<Scope>>,
+}
+
+impl Caller {
+    /// Goes on only with that scope.
+    pub fn may(&self, scope: Scope) -> Result<(), WebError> {
+        match &self.scopes {
+            Some(scopes) if !scopes.contains(&scope) => {
+                let name = serde_json::to_value(scope).unwrap_or_default();
+                Err(WebError::Forbidden(format!("this token lacks the scope {}", name.as_str().unwrap_or_default())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes on only for admins who may act as such.
+    pub fn admin(&self, scope: Scope) -> Result<(), WebError> {
+        self.may(scope)?;
+        if self.person.is_admin() { Ok(()) } else { Err(WebError::Forbidden("this is for admins".to_owned())) }
+    }
+
+    /// A token may not make others: it would outlive its own revocation.
+    pub fn browser(&self) -> Result<(), WebError> {
+        if self.scopes.is_none() {
+            Ok(())
+        } else {
+            Err(WebError::Forbidden("tokens are made and revoked in a browser, or by `zerocloud login`".to_owned()))
+        }
+    }
+}
+
+impl FromRequestParts<State> for Caller {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Caller, WebError> {
+        let found = <Caller as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
+        found.ok_or_else(|| WebError::SignIn { next: "/leases".to_owned() })
+    }
+}
+
+impl OptionalFromRequestParts<State> for Caller {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Option<Caller>, WebError> {
+        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if let Some(secret) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
+            return Ok(by_token(state, secret.trim()).await?);
+        }
+        let person = <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
+        let Some(person) = person else { return Ok(None) };
+        let Ok(site) = Site::from_request_parts(parts, state).await;
+        // A browser sends its cookie with whatever a foreign page makes it send: a change needs the secret of our pages.
+        let safe = matches!(parts.method, Method::GET | Method::HEAD);
+        let brought = parts.headers.get("x-csrf-token").map(axum::http::HeaderValue::as_bytes).unwrap_or_default();
+        let own = site.is_own(&parts.headers) && bool::from(brought.ct_eq(person.csrf.as_bytes()));
+        if safe || own {
+            Ok(Some(Caller { person, scopes: None }))
+        } else {
+            Err(WebError::Forbidden("a browser's call must bring the X-CSRF-Token of its page".to_owned()))
+        }
+    }
+}
+
+async fn by_token(state: &State, secret: &str) -> Result<Option<Caller>, StoreError> {
+    if !secret.starts_with(MARK) || secret.len() > 100 {
+        return Ok(None);
+    }
+    let name = hash(secret);
+    let Some(mut doc) = state.store.get::<Token>(&format!("{PREFIX}{name}")).await? else { return Ok(None) };
+    let now = state.clock.now();
+    if doc.body.expires <= now {
+        return Ok(None);
+    }
+    let id = format!("user::{}::{}", doc.body.account, doc.body.user);
+    let Some(user) = state.store.get::<User>(&id).await? else { return Ok(None) };
+    let scopes = doc.body.scopes.clone();
+    if doc.body.used.is_none_or(|at| now.seconds_since(at) >= NOTED) {
+        doc.body.used = Some(now);
+        if let Err(why) = state.store.put("api_token", &doc).await {
+            tracing::debug!(%why, "that a token was used is not noted");
+        }
+    }
+    Ok(Some(Caller { person: Person::new(user.body, name, String::new()), scopes: Some(scopes) }))
+}
