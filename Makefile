@@ -3,7 +3,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/zerocloud/target
 
 # Cargo judges by the age of files. When another checkout used this folder last, ours may be older than what it built.
 LAST := $(CARGO_TARGET_DIR)/checkout
-.PHONY: build install test lint fresh demo demo-binary venv test-venv bench soak
+.PHONY: build install test lint fresh demo demo-binary venv test-venv schemathesis bench soak
 fresh:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(LAST) 2>/dev/null)" != "$(CURDIR)" ]; then git ls-files -z | xargs -0 touch -c; echo "$(CURDIR)" > $(LAST); fi
@@ -16,9 +16,9 @@ install: fresh
 	cargo install --locked --path . --bin zerocloud
 
 # Every test: what is missing on this machine is said first. Rust; the access rules on otto, the JavaScript engine of Sync Gateway
-# itself; the containers' files; the demo's checker; the templates for AWS; PouchDB and Couchbase Lite as real clients; the pages in
-# Chromium.
-test: fresh test-venv
+# itself; the containers' files; the demo's checker; the templates for AWS; PouchDB and Couchbase Lite as real clients; generated calls
+# of the REST API; the pages in Chromium.
+test: fresh test-venv schemathesis
 	tests/clients/prerequisites.sh
 	tests/pages/prerequisites.sh >/dev/null
 	cargo build --workspace --locked
@@ -28,7 +28,7 @@ test: fresh test-venv
 	cd docker/tests/proxy && go test ./...
 	$(PYTHON) -m unittest -q demo.test_checker
 	$(TEST_VENV)/bin/python -m unittest -q aws-setup/test_templates.py
-	node tests/clients/run.mjs
+	SCHEMATHESIS=$(GENERATOR)/bin/schemathesis node tests/clients/run.mjs
 	node tests/pages/run.mjs
 
 lint: fresh
@@ -55,6 +55,7 @@ soak: fresh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= $(HOME)/.cache/zerocloud/venv
 TEST_VENV ?= $(HOME)/.cache/zerocloud/test-venv
+GENERATOR ?= $(HOME)/.cache/zerocloud/schemathesis
 ZEROCLOUD_BIN ?=
 GITHUB_BIN ?=
 
@@ -86,3 +87,7 @@ venv:
 
 test-venv:
 	$(call make_venv,$(TEST_VENV),tests/requirements.txt)
+
+# What generates calls of the REST API from its description; in a folder of its own, as it brings much along.
+schemathesis:
+	$(call make_venv,$(GENERATOR),tests/clients/api/requirements.txt)

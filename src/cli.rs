@@ -96,8 +96,12 @@ enum Command {
         /// The lease.
         lease: String,
     },
-    /// Note where zerocloud is and with which token you act.
-    Login,
+    /// Sign in: by a code that you type in at GitHub, or with a token of yours.
+    Login {
+        /// Your Account, when you are in several.
+        #[arg(long)]
+        account: Option<String>,
+    },
     /// Forget it.
     Logout,
     /// Show or change policies.
@@ -226,7 +230,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Arguments::command(), "zerocloud", &mut std::io::stdout());
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Login => return desk::login(&arguments.target).await.map(|()| ExitCode::SUCCESS),
+        Command::Login { account } => {
+            return desk::login(&arguments.target, account.as_deref()).await.map(|()| ExitCode::SUCCESS);
+        }
         Command::Logout => return desk::logout().map(|()| ExitCode::SUCCESS),
         _ => {}
     }
@@ -290,6 +296,10 @@ async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Op
         Command::Watch { types, lease, json, count } => {
             watch::run(&target.need()?, types.as_deref(), lease.as_deref(), *json, *count).await?;
         }
+        Command::Plan { json } => match either()? {
+            Some(remote) => desk::plan(&remote, *json).await?,
+            None => return Ok(None),
+        },
         Command::Leases { json, all } => match either()? {
             Some(remote) => desk::leases(&remote, clock, *json, *all).await?,
             None => return Ok(None),

@@ -20,6 +20,7 @@ pub mod reaper;
 pub mod scheduler;
 pub mod serve;
 pub mod store;
+pub mod teller;
 pub mod tokens;
 pub mod web;
 pub mod words;

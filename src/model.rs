@@ -5,6 +5,7 @@
 mod account;
 mod event;
 mod exemption;
+mod hook;
 mod id;
 mod lease;
 mod notice;
@@ -16,6 +17,7 @@ mod time;
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use exemption::{ExemptionRule, RuleKind};
+pub use hook::{Hook, HookShape};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
 pub use lease::{
     Answered, Evidence, EvidenceSource, Exemption, Hold, HoldKind, Lease, LogLine, Notified, Reap, Refusal, State,

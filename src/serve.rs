@@ -74,15 +74,15 @@ pub async fn run(
     // The gateway outlives the stages: what they finish while draining still has to be written.
     let last = CancellationToken::new();
     let mut addresses = open_gateway(&config, &mut gateway, &last).await?;
-    let pages = web::bind(&config).await?;
+    let reports = watch::Sender::new(Report::default());
+    let pages = web::bind(&config, reports.subscribe()).await?;
     addresses.web_url = pages.as_ref().map(web::Pages::url).transpose()?;
     let store = Store::new(&store_config(&config, &addresses))?;
     let (mut edge, shutdown) = (JoinSet::new(), shutdown.child_token());
-    let reports = watch::Sender::new(Report::default());
     let served = async {
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
         if let Some(pages) = pages {
-            pages.open(&store, &clock, reports.subscribe(), &shutdown, &mut edge)?;
+            pages.open(&config, &addresses, &store, &clock, &shutdown, &mut edge)?;
         }
         let _ = ready.send(addresses.clone());
         let aws = Aws::connect(&config.aws).await;

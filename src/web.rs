@@ -21,7 +21,9 @@ mod limits;
 mod link;
 mod people;
 mod person;
+pub mod planner;
 pub mod prices;
+mod services;
 pub mod session;
 mod settings;
 pub mod setup;
@@ -45,7 +47,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +83,8 @@ pub struct Shared {
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
+    /// What would be ended now.
+    pub planner: planner::Planner,
     /// With when they were read.
     prices: Mutex<Option<(crate::model::Time, Arc<prices::Prices>)>>,
     /// People's sessions at the gateway, by the hash of what they signed in with.
@@ -97,8 +101,6 @@ impl std::ops::Deref for State {
 /// Limits for every request: forms are small, and nobody waits longer.
 const MOST_BYTES: usize = 256 * 1024;
 const LONGEST: Duration = Duration::from_secs(30);
-/// What a phone may send at once: the gateway takes documents of 20 MiB.
-const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
 
 impl State {
     /// Over these documents; no call is made yet.
@@ -129,6 +131,7 @@ impl State {
             limits,
             feeds,
             certificates,
+            planner: planner::Planner::default(),
             prices: Mutex::default(),
             gateway_sessions,
         })))
@@ -158,7 +161,7 @@ impl State {
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).merge(services()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(services::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.
@@ -182,23 +185,6 @@ fn pages(state: &State) -> Router<State> {
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
         .layer(from_fn_with_state(state.clone(), error::as_page))
         .layer(from_fn(headers::private))
-}
-
-/// What answers programs.
-fn services() -> Router<State> {
-    let calls = api::router()
-        .route("/hooks/ses", post(hooks::post))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
-        .layer(RequestBodyLimitLayer::new(MOST_BYTES))
-        .layer(axum::extract::DefaultBodyLimit::disable());
-    // Feeds have no end; the gateway has its own limits.
-    let sync = Router::new()
-        .route("/sync", any(sync::pass))
-        .route("/sync/", any(sync::pass))
-        .route("/sync/{*path}", any(sync::pass))
-        .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
-        .layer(axum::extract::DefaultBodyLimit::disable());
-    calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
 }
 
 /// Admins' pages of lists; each handler asks for an admin.

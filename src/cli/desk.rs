@@ -10,17 +10,12 @@ use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
-/// Signs in with a token that was made in the browser: asked for, or read from standard input.
-pub(super) async fn login(target: &Target) -> anyhow::Result<()> {
+/// Signs in: with a token that is given, or by a code that the person types in at GitHub.
+pub(super) async fn login(target: &Target, account: Option<&str>) -> anyhow::Result<()> {
     let url = target.url().context("say where: zerocloud login --url https://zerocloud.example.com")?;
     let token = match target.token() {
         Some(token) => token.clone(),
-        None => {
-            output::note(format!("Make a token under {url}/settings and paste it here:"));
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line)?;
-            SecretString::from(line.trim().to_owned())
-        }
+        None => by_device(url, account).await?,
     };
     if !token.expose_secret().starts_with("zcp_") {
         bail!("this is no token; one begins with zcp_");
@@ -30,6 +25,24 @@ pub(super) async fn login(target: &Target) -> anyhow::Result<()> {
     let path = remote::note(&remote)?;
     output::say(format!("Signed in as {} ({}). Noted in {}.", text(&me, "email"), text(&me, "role"), path.display()));
     Ok(())
+}
+
+async fn by_device(url: &str, account: Option<&str>) -> anyhow::Result<SecretString> {
+    let stranger = Remote::new(url, SecretString::from(String::new()))?;
+    let (begun, _) = stranger.call(Method::POST, "device", None, &[]).await?;
+    output::note(format!("Open {} and type in {}", text(&begun, "verification_uri"), text(&begun, "user_code")));
+    let mut code = json!({ "device_code": begun["device_code"], "name": "zerocloud on the command line" });
+    if let Some(account) = account {
+        code["account"] = account.into();
+    }
+    // GitHub ends it after a quarter of an hour.
+    for _ in 0..900 {
+        let (answer, _) = stranger.call(Method::POST, "device/token", Some(code.clone()), &[]).await?;
+        if let Some(token) = answer["token"].as_str() {
+            return Ok(SecretString::from(token.to_owned()));
+        }
+    }
+    bail!("nobody typed the code in; begin again")
 }
 
 /// Forgets the token here. It stays good elsewhere until it is revoked.
@@ -88,6 +101,17 @@ pub(super) async fn renew(remote: &Remote, clock: &Clock, lease: &str, duration:
         body["until"] = clock.now().plus(seconds).to_string().into();
     }
     wish(remote, lease, body).await
+}
+
+/// What would be done now.
+pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let plan = output::spinning("reading documents and AWS", remote.get("plan")).await?;
+    let lines = plan.as_array().cloned().unwrap_or_default();
+    if lines.is_empty() && !json {
+        output::say("Nothing would be done now.");
+        return Ok(());
+    }
+    list(lines, json, &["lease", "what", "why"])
 }
 
 /// The people of the Account.

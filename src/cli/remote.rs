@@ -15,10 +15,17 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Target {
     /// The address of zerocloud, in place of the one that `login` noted.
-    #[arg(long, global = true, env = "ZEROCLOUD_URL", value_name = "URL")]
+    #[arg(id = "api_url", long = "url", global = true, env = "ZEROCLOUD_URL", value_name = "URL")]
     url: Option<String>,
     /// A personal access token; better in the environment than here.
-    #[arg(long, global = true, env = "ZEROCLOUD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        id = "api_token",
+        long = "token",
+        global = true,
+        env = "ZEROCLOUD_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     token: Option<SecretString>,
 }
 
@@ -132,7 +139,10 @@ impl Remote {
         headers: &[(&str, &str)],
     ) -> anyhow::Result<(Value, String)> {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
-        request = request.bearer_auth(self.token.expose_secret()).timeout(Duration::from_secs(60));
+        request = request.timeout(Duration::from_secs(60));
+        if !self.token.expose_secret().is_empty() {
+            request = request.bearer_auth(self.token.expose_secret());
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }

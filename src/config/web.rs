@@ -19,6 +19,8 @@ pub struct WebSettings {
     pub github: Option<GitHubSettings>,
     /// Where SES tells of bounces; without it nobody hears of them.
     pub ses: Option<SesSettings>,
+    /// Private networks that outgoing hooks may call all the same.
+    pub hooks_may_call: Vec<IpNet>,
     /// How long a person stays signed in, seconds.
     pub session: i64,
 }
@@ -53,22 +55,15 @@ const GITHUB: &str = "https://github.com";
 pub(super) fn web(root: &Section<'_>, problems: &mut Problems) -> Option<WebSettings> {
     let at = root.section("web", problems);
     at.is_there().then_some(())?;
-    at.only(&["listen", "public_url", "trusted_proxies", "github", "ses", "session"], problems);
-    let mut trusted_proxies = Vec::new();
-    for text in at.texts("trusted_proxies", problems) {
-        match network(&text) {
-            Some(network) => trusted_proxies.push(network),
-            None => {
-                problems.add(&at.key("trusted_proxies"), format!("{text:?} is not a network such as 10.0.0.0/8"));
-            }
-        }
-    }
+    at.only(&["listen", "public_url", "trusted_proxies", "github", "ses", "hooks_may_call", "session"], problems);
+    let trusted_proxies = networks(&at, "trusted_proxies", problems);
     let public_url = at.parsed("public_url", origin, problems);
     Some(WebSettings {
         listen: at.parsed("listen", address, problems).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         public_url,
         trusted_proxies,
         github: github(&at.section("github", problems), problems),
+        hooks_may_call: networks(&at, "hooks_may_call", problems),
         ses: ses(&at.section("ses", problems), problems),
         session: at.duration("session", problems).unwrap_or(SESSION),
     })
@@ -86,6 +81,17 @@ fn github(at: &Section<'_>, problems: &mut Problems) -> Option<GitHubSettings> {
     let secret = at.text("client_secret", problems).filter(|text| !text.is_empty());
     let secret = at.required("client_secret", secret, problems);
     Some(GitHubSettings { client_id: client_id?, client_secret: SecretString::from(secret?), base_url, api_url })
+}
+
+fn networks(at: &Section<'_>, name: &str, problems: &mut Problems) -> Vec<IpNet> {
+    let mut all = Vec::new();
+    for text in at.texts(name, problems) {
+        match network(&text) {
+            Some(network) => all.push(network),
+            None => problems.add(&at.key(name), format!("{text:?} is not a network such as 10.0.0.0/8")),
+        }
+    }
+    all
 }
 
 fn ses(at: &Section<'_>, problems: &mut Problems) -> Option<SesSettings> {

@@ -46,7 +46,7 @@ async fn answers(config: &Config, at: &Ready) -> bool {
     }
 }
 
-async fn plan_at(config: &Config, clock: &Clock, at: &Ready) -> anyhow::Result<Vec<PlanLine>> {
+pub(super) async fn plan_at(config: &Config, clock: &Clock, at: &Ready) -> anyhow::Result<Vec<PlanLine>> {
     let store = Store::new(&store_config(config, at))?;
     let aws = Aws::connect(&config.aws).await;
     let index = Index::default();

@@ -14,6 +14,7 @@ use crate::notifier::{Mailer, Notifier, NotifierConfig};
 use crate::reaper::{self, Reaper};
 use crate::scheduler::{self, Deadlines, Ticks};
 use crate::store::Store;
+use crate::teller::Teller;
 use crate::tokens::Tokens;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -54,6 +55,7 @@ impl Stages {
         tasks.spawn(due(keys, looks, self.index.clone(), self.clock.clone()));
         self.mail(tasks, tokens);
         self.jobs(tasks);
+        self.hooks(tasks);
         let (store, aws, config) = (self.store.clone(), self.aws.clone(), self.config.clone());
         let (clock, wake, stop) = (self.clock.clone(), Arc::clone(&self.ticks.connect), self.stop.clone());
         tasks.spawn(connects(store, aws, config, clock, wake, stop));
@@ -127,6 +129,14 @@ impl Stages {
         let leadership = self.leadership.clone();
         let notifier = notifier.only_while(move || leadership.is_leader());
         tasks.spawn(notifier.run(Arc::clone(&self.ticks.outbox), self.stop.clone()));
+    }
+
+    /// What tells other systems; only where hooks can be made.
+    fn hooks(&self, tasks: &mut Tasks) {
+        let Some(web) = &self.config.web else { return };
+        let teller =
+            Teller { store: self.store.clone(), clock: self.clock.clone(), allowed: web.hooks_may_call.clone() };
+        tasks.spawn(teller.run(self.stop.clone()));
     }
 
     /// The recurring jobs; the first run of every stage comes when the index is complete.

@@ -1,11 +1,13 @@
 //! The pages, outside the leader gate: a copy that waits answers, too. They follow the feed themselves.
 
-use super::plan::follow;
+use super::Ready;
+use super::plan::{follow, plan_at};
 use crate::clock::Clock;
 use crate::config::{Config, WebSettings};
 use crate::detector::{Polled, Report};
 use crate::follower::Index;
 use crate::store::Store;
+use crate::web::planner::Line;
 use crate::web::{self, Place, Polls, State};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -19,14 +21,16 @@ pub(super) struct Pages {
     settings: WebSettings,
     /// config.yml makes an Account.
     seeded: bool,
+    /// How polls go.
+    reports: watch::Receiver<Report>,
 }
 
 /// Binds the port of the pages, when there are any.
-pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<Pages>> {
+pub(super) async fn bind(config: &Config, reports: watch::Receiver<Report>) -> anyhow::Result<Option<Pages>> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     let bound = TcpListener::bind(settings.listen).await;
     let listener = bound.with_context(|| format!("port {} of the pages (web.listen)", settings.listen))?;
-    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty() }))
+    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty(), reports }))
 }
 
 impl Pages {
@@ -42,18 +46,20 @@ impl Pages {
     /// Serves them until shutdown.
     pub(super) fn open(
         self,
+        config: &Config,
+        at: &Ready,
         store: &Store,
         clock: &Clock,
-        reports: watch::Receiver<Report>,
         shutdown: &CancellationToken,
         tasks: &mut JoinSet<anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let index = Index::default();
         let mut following = follow(store, &index, shutdown);
         let (polls, polled) = watch::channel(Polls::default());
-        tasks.spawn(pass_on(reports, polls, shutdown.clone()));
+        tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let (base, accounts) = (self.base()?, self.seeded);
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
+        plans(&state, config, at, clock);
         let stop = shutdown.clone();
         tasks.spawn(async move {
             if !accounts {
@@ -65,6 +71,20 @@ impl Pages {
         });
         Ok(())
     }
+}
+
+/// How a plan is worked out: as `zerocloud plan` does.
+fn plans(state: &State, config: &Config, at: &Ready, clock: &Clock) {
+    let (config, at, clock) = (config.clone(), at.clone(), clock.clone());
+    state.planner.set(move || {
+        let (config, at, clock) = (config.clone(), at.clone(), clock.clone());
+        async move {
+            // In a box of its own, as it is large.
+            let lines = Box::pin(plan_at(&config, &clock, &at)).await?;
+            let line = |line: crate::reaper::PlanLine| Line { lease: line.lease, what: line.what, why: line.why };
+            Ok(lines.into_iter().map(line).collect())
+        }
+    });
 }
 
 /// The one secret that is meant for the log: whoever starts zerocloud reads it there.

@@ -2,13 +2,19 @@
 //! rules judge it like a phone's. `/api/openapi.json` describes it, `/api` shows that to people.
 
 mod accounts;
+mod costs;
 mod events;
+mod history;
+mod hooks;
 mod leases;
 mod people;
+mod phone;
 mod policies;
 mod reference;
 mod requests;
+mod resources;
 mod standing;
+mod tokens;
 mod wire;
 
 use super::{State, WebError};
@@ -22,14 +28,16 @@ use utoipa::{OpenApi, ToSchema};
 pub(super) fn router() -> Router<State> {
     Router::new()
         .route("/api/v1/me", get(people::me))
-        .route("/api/v1/tokens", get(people::tokens).post(people::create_token))
-        .route("/api/v1/tokens/{id}", delete(people::revoke_token))
+        .route("/api/v1/device", post(tokens::device))
+        .route("/api/v1/device/token", post(tokens::device_token))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/api/v1/leases", get(leases::list))
         .route("/api/v1/leases/{lease}", get(leases::one).patch(leases::edit))
         .route("/api/v1/leases/{lease}/requests", post(requests::create))
         .route("/api/v1/requests", get(requests::list))
         .route("/api/v1/requests/{id}", get(requests::one))
-        .route("/api/v1/resources", get(leases::resources))
+        .route("/api/v1/resources", get(resources::list))
         .route("/api/v1/users", get(people::list))
         .route("/api/v1/users/{user}", get(people::one).patch(people::edit))
         .route("/api/v1/policies", get(policies::list))
@@ -39,11 +47,15 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit))
         .route("/api/v1/pauses", get(accounts::pauses))
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
+        .route("/api/v1/plan", get(standing::plan))
         .route("/api/v1/status", get(standing::status))
-        .route("/api/v1/costs", get(standing::costs))
+        .route("/api/v1/costs", get(costs::costs))
+        .route("/api/v1/costs/{picture}", get(costs::picture))
         .route("/api/v1/events", get(events::stream))
-        .route("/api/v1/history", get(standing::history))
-        .route("/api/v1/sync-session", post(standing::sync_session))
+        .route("/api/v1/hooks", get(hooks::list).post(hooks::create))
+        .route("/api/v1/hooks/{id}", delete(hooks::remove))
+        .route("/api/v1/history", get(history::history))
+        .route("/api/v1/sync-session", post(phone::sync_session))
         .route("/api/openapi.json", get(reference::json))
         .route("/api", get(reference::page))
         .route("/api/{*path}", axum::routing::any(async || nothing()))
@@ -82,17 +94,19 @@ struct Problem {
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
+        tokens::device,
+        tokens::device_token,
         people::me,
-        people::tokens,
-        people::create_token,
-        people::revoke_token,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
         people::list,
         people::one,
         people::edit,
         leases::list,
         leases::one,
         leases::edit,
-        leases::resources,
+        resources::list,
         requests::create,
         requests::list,
         requests::one,
@@ -107,11 +121,16 @@ struct Problem {
         accounts::pauses,
         accounts::pause,
         accounts::resume,
+        standing::plan,
         standing::status,
-        standing::costs,
+        costs::costs,
+        costs::picture,
         events::stream,
-        standing::history,
-        standing::sync_session
+        hooks::list,
+        hooks::create,
+        hooks::remove,
+        history::history,
+        phone::sync_session
     ),
     components(schemas(Problem)),
     modifiers(&Common)

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub(super) mod begun;
+pub(super) mod device;
 pub mod enrol;
 pub mod github;
 

@@ -1,9 +1,10 @@
 // Runs real sync clients against the real program: starts the AWS double and `zerocloud serve` on free loopback ports, gives the
-// people passwords, runs PouchDB's and Couchbase Lite's tests, and ends all that it started.
-//   node run.mjs [pouchdb] [couchbase-lite]     Both when none is named. The programs are those in CARGO_TARGET_DIR.
+// people passwords, runs PouchDB's and Couchbase Lite's tests and generated calls of the REST API, and ends all that it started.
+//   node run.mjs [pouchdb] [couchbase-lite] [api]     All when none is named. The programs are those in CARGO_TARGET_DIR.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,9 @@ const REGION = 'us-east-1';
 // A database beside zerocloud's, for what its access rules leave no room for, such as attachments.
 const NOTES = { bucket: 'notes', sync: 'function (doc, oldDoc) { channel(doc._deleted ? oldDoc.channels : doc.channels); }' };
 
+// Of a session of the REST API, bounded so that it ends within minutes.
+const SCHEMATHESIS = process.env.SCHEMATHESIS ?? join(homedir(), '.cache/zerocloud/schemathesis/bin/schemathesis');
+
 const CLIENTS = {
   pouchdb: [
     ['npm', 'ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'],
@@ -31,6 +35,17 @@ const CLIENTS = {
     '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.log.org.apache.maven.plugin.surefire=info',
   ]],
 };
+
+// What the REST API is tried with: generated calls, judged by its own description.
+const API = {
+  api: [[
+    SCHEMATHESIS, 'run', '{web}/api/openapi.json', '--header', 'Authorization: Bearer {admin}', '--max-examples', '15', '--seed', '1',
+    '--workers', '2', '--phases', 'examples,coverage,fuzzing', '--request-timeout', '30',
+    '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance',
+    '--exclude-path', '/api/v1/events', '--exclude-path-regex', '/api/v1/device.*',
+  ]],
+};
+Object.assign(CLIENTS, API);
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CLIENTS);
 const unknown = names.filter((name) => !(name in CLIENTS));
@@ -109,6 +124,7 @@ function configuration(aws, ports) {
   const every = '* * * * * *';
   return {
     store: { data: join(folder, 'data'), public: `127.0.0.1:${ports[0]}`, admin: `127.0.0.1:${ports[1]}` },
+    web: { listen: `127.0.0.1:${ports[2]}` },
     aws: {
       access_key_id: aws.home.access_key_id,
       secret_access_key: aws.home.secret_access_key,
@@ -131,14 +147,14 @@ function configuration(aws, ports) {
 }
 
 async function startZerocloud(aws) {
-  const ports = await freePorts(2);
+  const ports = await freePorts(3);
   const config = join(folder, 'config.yml');
   writeFileSync(config, JSON.stringify(configuration(aws, ports)));
   const log = createWriteStream(join(folder, 'log'));
   await once(log, 'open');
   const options = { stdio: ['ignore', log, log], env: { ...process.env, NO_COLOR: '1' } };
   const service = start([join(programs, 'zerocloud'), '--config', config, 'serve'], options);
-  const [publicUrl, adminUrl] = ports.map((port) => `http://127.0.0.1:${port}`);
+  const [publicUrl, adminUrl, webUrl] = ports.map((port) => `http://127.0.0.1:${port}`);
   let ended;
   service.ended.then((why) => (ended = why));
   const ready = async () => (await fetch(`${adminUrl}/zerocloud/user::bigdb::max`).catch(() => null))?.ok;
@@ -152,26 +168,42 @@ async function startZerocloud(aws) {
     await send('PUT', `${adminUrl}/zerocloud/_user/bigdb.${user}`, { password: PASSWORD });
     await send('PUT', `${adminUrl}/notes/_user/bigdb.${user}`, { password: PASSWORD, admin_channels: ['all', user] });
   }
-  return { publicUrl, adminUrl };
+  const tokens = { lin: await token(adminUrl, 'lin'), ada: await token(adminUrl, 'ada') };
+  return { publicUrl, adminUrl, webUrl, tokens };
+}
+
+// A personal access token, as the pages make them: only its hash is stored.
+async function token(adminUrl, user) {
+  const secret = `zcp_${randomBytes(32).toString('base64url')}`;
+  const hash = createHash('sha256').update(secret).digest('hex');
+  const [created, expires] = [0, 86_400_000].map((ms) => new Date(Date.now() + ms).toISOString().replace(/\.\d+/, ''));
+  await send('PUT', `${adminUrl}/zerocloud/api_token::${hash}`, {
+    type: 'api_token', schema: 1, account: 'bigdb', user, name: 'tests', scopes: ['read', 'write', 'admin', 'sync'],
+    created, expires, purge_at: expires,
+  });
+  return secret;
 }
 
 async function run(names) {
   const aws = await startAws();
-  const { publicUrl, adminUrl } = await startZerocloud(aws);
+  const { publicUrl, adminUrl, webUrl, tokens } = await startZerocloud(aws);
   const env = {
     ...process.env,
     ZEROCLOUD_PUBLIC_URL: publicUrl,
     ZEROCLOUD_ADMIN_URL: adminUrl,
+    ZEROCLOUD_WEB_URL: webUrl,
+    ZEROCLOUD_TEST_TOKEN: tokens.lin,
     ZEROCLOUD_TEST_AWS: aws.url,
     ZEROCLOUD_TEST_PASSWORD: PASSWORD,
     ZEROCLOUD_TEST_FOLDER: folder,
   };
   let failed = false;
   for (const name of names) {
-    for (const command of CLIENTS[name]) {
-      const code = await start(command, { cwd: join(here, name), env, stdio: ['ignore', 'inherit', 'inherit'] }).ended;
+    for (const template of CLIENTS[name]) {
+      const command = template.map((part) => part.replace('{web}', webUrl).replace('{admin}', tokens.ada));
+      const code = await start(command, { cwd: name in API ? folder : join(here, name), env, stdio: ['ignore', 'inherit', 'inherit'] }).ended;
       if (code !== 0) {
-        console.error(`${name}: ${command.join(' ')}: ${code}`);
+        console.error(`${name}: ${template.join(' ')}: ${code}`);
         failed = true;
         break;
       }

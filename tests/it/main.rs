@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
+mod api;
 mod app;
 mod bounces;
 mod browser;
@@ -9,12 +10,14 @@ mod crash;
 mod detection;
 mod faults;
 mod gateway;
+mod hooks;
 mod lifecycle;
 mod mail;
 mod migrate;
 mod operation;
 mod program;
 mod reaping;
+mod remote;
 mod rules;
 mod store;
 mod sync;

@@ -10,18 +10,19 @@ const LENGTHS = [undefined, '45m', '20h', '2d', '6d'];
 export async function crowd(world) {
   const many = [];
   for (let number = 0; number < 500; number += 1) {
-    const owner = ['lin', 'max', 'ada', 'nobody-known'][number % 9 === 0 ? 3 : number % 3];
-    const Name = `${WORK[number % WORK.length]}-${WORDS[number % WORDS.length]}-${number}`;
     const length = LENGTHS[number % LENGTHS.length];
-    const tags = { owner: `${owner}@bigdb.example`, Name, ...(length ? { lease: length } : {}), ...(number % 40 === 0 ? { keep: 'yes' } : {}) };
-    const place = { account: number % 4 === 3 ? TEST : undefined, region: number % 5 === 0 ? 'eu-west-1' : undefined };
-    many.push([{ instance_type: KINDS[number % KINDS.length], tags }, place]);
+    many.push([['lin', 'max', 'ada', 'nobody-known'][number % 9 === 0 ? 3 : number % 3], `${WORK[number % WORK.length]}-${WORDS[number % WORDS.length]}-${number}`, {
+      instance_type: KINDS[number % KINDS.length],
+      account: number % 4 === 3 ? TEST : undefined,
+      region: number % 5 === 0 ? 'eu-west-1' : undefined,
+      tags: { ...(length ? { lease: length } : {}), ...(number % 40 === 0 ? { keep: 'yes' } : {}) },
+    }]);
   }
   for (let at = 0; at < many.length; at += 20) {
-    await Promise.all(many.slice(at, at + 20).map(([spec, place]) => world.launch(spec, place)));
+    await Promise.all(many.slice(at, at + 20).map((one) => world.launch(...one)));
   }
   // One that runs out while we look: told, expired and stopped.
-  await world.launch({ tags: { owner: 'lin@bigdb.example', Name: 'over-in-seconds', lease: '5s' } });
+  await world.launch('lin', 'over-in-seconds', { tags: { lease: '5s' } });
   await world.told(500);
   return until('a lease that ended', async () => {
     const leases = await world.documents('lease::');

@@ -1,7 +1,7 @@
-// The pages in Chromium: starts what they need, acts as people do, and takes a picture of every page at two widths, light and
+// The pages in Chromium: starts what they need, goes people's ways, and takes a picture of every page at two widths, light and
 // dark, with nothing in AWS and with 500 leases. Fails on serious findings of axe, on what does not fit, and on what the browser
 // complains of. Pictures go to ZEROCLOUD_SHOTS, else to `shots` beside this file.
-//   node run.mjs [act …]     With names of acts only those, and no pictures. The programs are those in CARGO_TARGET_DIR.
+//   node run.mjs [words]     With words only the ways whose claim has them, and no pictures. Programs are those in CARGO_TARGET_DIR.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,18 +20,17 @@ if (!existsSync(join(here, 'node_modules'))) {
   }
 }
 const { chromium } = await import('playwright-core');
-const acts = await import('./acts.mjs');
+const { ways } = await import('./ways.mjs');
 const { pagesOfAdmin, pagesOfDev, pagesOfNobody } = await import('./pages.mjs');
 const { shoot } = await import('./shots.mjs');
-const { World } = await import('./world.mjs');
+const { PEOPLE, World } = await import('./world.mjs');
 const { crowd } = await import('./crowd.mjs');
 
 const folder = process.env.ZEROCLOUD_SHOTS ?? join(here, 'shots');
-const names = process.argv.slice(2);
-const all = Object.keys(acts).filter((name) => name !== 'signIn');
-const unknown = names.filter((name) => !all.includes(name));
-if (unknown.length > 0) {
-  console.error(`no such act: ${unknown.join(', ')}; there are ${all.join(', ')}`);
+const wanted = process.argv[2];
+const chosen = ways.filter(([claim]) => !wanted || claim.includes(wanted));
+if (chosen.length === 0) {
+  console.error(`no way's claim has ${wanted}; there are\n${ways.map(([claim]) => claim).join('\n')}`);
   process.exit(2);
 }
 const world = new World();
@@ -49,7 +48,9 @@ async function pictures(set, subject) {
   for (const [who, pages] of Object.entries(people)) {
     const context = await browser.newContext();
     if (who !== 'nobody') {
-      await acts.signIn(context, world.url, who);
+      const page = await context.newPage();
+      await world.signIn(page, PEOPLE[who]);
+      await page.close();
     }
     found.push(...(await shoot(context, pages(world, subject), { folder, set })));
     await context.close();
@@ -57,26 +58,29 @@ async function pictures(set, subject) {
   return found;
 }
 
-async function act(name) {
+async function go([claim, act]) {
   try {
-    await acts[name]({ browser, world });
-    console.log(`ok  ${name}`);
+    await act(world);
+    console.log(`ok  ${claim}`);
     return [];
   } catch (error) {
-    return [`${name}: ${error.stack}`];
+    return [`${claim}: ${error.stack}`];
+  } finally {
+    await Promise.all(browser.contexts().map((context) => context.close()));
   }
 }
 
 async function run() {
   await world.begin();
   // Chromium's own sandbox needs what root in a container has not.
-  const args = ['--host-resolver-rules=MAP zerocloud.test 127.0.0.1', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])];
+  const args = ['--host-resolver-rules=MAP zerocloud.plain.example 127.0.0.1', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])];
   browser = await chromium.launch({ executablePath: asked.stdout.trim(), args });
-  const found = names.length > 0 ? [] : await pictures('empty');
-  for (const name of names.length > 0 ? names : all) {
-    found.push(...(await act(name)));
+  World.browser = browser;
+  const found = wanted ? [] : await pictures('empty');
+  for (const way of chosen) {
+    found.push(...(await go(way)));
   }
-  if (names.length === 0) {
+  if (!wanted) {
     found.push(...(await pictures('full', await crowd(world))));
     console.log(`pictures are in ${folder}`);
   }
@@ -93,7 +97,7 @@ try {
   found.push(error.stack);
 }
 if (found.length > 0) {
-  console.error(`${found.join('\n')}\n\nzerocloud's log ends:\n${world.log()}`);
+  console.error(`${found.join('\n')}\n\nzerocloud's log ends:\n${world.log().split('\n').slice(-25).join('\n')}`);
 }
 await end();
 process.exit(found.length > 0 ? 1 : 0);

@@ -11,9 +11,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 const programs = join(process.env.CARGO_TARGET_DIR ?? join(homedir(), '.cache/zerocloud/target'), 'debug');
 export const DEV = '111122223333';
 export const TEST = '444455556666';
-const REGIONS = ['us-east-1', 'eu-west-1'];
-export const PEOPLE = { ada: 1, lin: 2, max: 3 };
-const NAMES = { ada: 'Ada', lin: 'Lin', max: 'Max' };
+export const REGIONS = ['us-east-1', 'eu-west-1'];
+export const PEOPLE = { ada: 'Ada Lovelace', lin: 'Lin Wu', max: 'Max Mayer' };
+// Known at GitHub and to nobody here.
+const STRANGER = { id: 9, login: 'stranger', name: 'A Stranger', emails: [{ email: 'stranger@elsewhere.example', primary: true, verified: true }] };
 
 /** Waits until `check` gives something. */
 export async function until(what, check, seconds = 60) {
@@ -40,6 +41,11 @@ export class World {
   folder = mkdtempSync(join(tmpdir(), 'zerocloud-pages-'));
   #started = [];
   #ending = false;
+
+  /** `browser` is where visitors come from; without `seeded` nobody is there yet. */
+  constructor({ seeded = true } = {}) {
+    this.seeded = seeded;
+  }
 
   // In a process group of its own, so that ending it ends what it started.
   #start(name, args, stdio) {
@@ -71,9 +77,10 @@ export class World {
     for (const account of [DEV, TEST]) {
       await this.control('roles', { arn: `arn:aws:iam::${account}:role/zerocloud`, external_id: `external-${account}` });
     }
-    const people = Object.entries(PEOPLE).map(([id, number]) => ({
-      id: number, login: `${id}-gh`, name: NAMES[id], emails: [{ email: `${id}@bigdb.example`, primary: true, verified: true }],
+    const people = Object.entries(PEOPLE).map(([id, name], at) => ({
+      id: at + 1, login: `${id}-gh`, name, emails: [{ email: `${id}@bigdb.example`, primary: true, verified: true }],
     }));
+    people.push(STRANGER);
     const file = join(this.folder, 'people.json');
     writeFileSync(file, JSON.stringify(people));
     this.github = await this.#double('github-double', ['--people', file]);
@@ -90,7 +97,8 @@ export class World {
       if (service.why !== undefined) {
         throw new Error(`zerocloud ended (${service.why})`);
       }
-      return (await fetch(`${this.admin}/user::bigdb::max`).catch(() => null))?.ok && (await fetch(`${this.url}/login`)).ok;
+      const there = !this.seeded || (await fetch(`${this.admin}/user::bigdb::max`).catch(() => null))?.ok;
+      return there && (await fetch(`${this.url}/login`).catch(() => null))?.ok;
     });
   }
 
@@ -112,18 +120,18 @@ export class World {
         listen: `127.0.0.1:${web}`,
         github: { client_id: this.github.client_id, client_secret: this.github.client_secret, base_url: this.github.url },
       },
-      accounts: [{
+      accounts: this.seeded ? [{
         id: 'bigdb', name: 'BigDB',
         policy: {
-          settle: '1s', default_lease: '3d', max_lease: '7d', grace: '1s', warnings: ['24h', '1h'], min_notice: '1s', stage_notice: '1s',
+          settle: '1s', default_lease: '3d', max_lease: '7d', grace: '3s', warnings: ['24h', '1h'], min_notice: '1s', stage_notice: '1s',
           max_reaps_per_hour: 100,
         },
         aws_accounts: [account(DEV, 'Development', 'stop'), account(TEST, 'Test lab', 'notify')],
         users: Object.keys(PEOPLE).map((id) => ({
-          id, name: NAMES[id], email: `${id}@bigdb.example`, role: id === 'ada' ? 'admin' : 'dev',
+          id, name: PEOPLE[id], email: `${id}@bigdb.example`, role: id === 'ada' ? 'admin' : 'dev',
           ...(id === 'lin' ? { time_zone: 'Europe/Berlin' } : {}),
         })),
-      }],
+      }] : [],
     };
   }
 
@@ -137,9 +145,32 @@ export class World {
     return answer.json();
   }
 
-  /** Launches instances; gives their ids. */
-  async launch(spec, { account = DEV, region = REGIONS[0], count = 1 } = {}) {
-    return (await this.control('instances', { account, region, count, spec })).ids;
+  /** Launches instances of `owner`, or of nobody; gives their ids. */
+  async launch(owner, name, { account = DEV, region = REGIONS[0], count = 1, tags = {}, ...spec } = {}) {
+    const owned = owner ? { owner: `${owner}@bigdb.example` } : {};
+    const body = { account, region, count, spec: { ...spec, tags: { Name: name, ...owned, ...tags } } };
+    return (await this.control('instances', body)).ids;
+  }
+
+  /** The lease of an instance, once it is as `fits` says. */
+  async lease(instance, fits = () => true) {
+    return until(`the lease of ${instance}`, async () => {
+      const leases = await this.documents('lease::');
+      return leases.find((lease) => lease.resource_id === instance && fits(lease));
+    });
+  }
+
+  /** A page of a browser window of its own, where nobody is signed in. */
+  async visitor(options = {}) {
+    const context = await World.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    return context.newPage();
+  }
+
+  /** Signs somebody in through GitHub's stand-in. */
+  async signIn(page, name, base = this.url) {
+    await page.goto(`${base}/login`);
+    await page.getByRole('button', { name: 'Continue with GitHub' }).click();
+    await page.getByRole('button', { name }).click();
   }
 
   /** Every document whose id begins so, as the service sees it. */
@@ -161,7 +192,7 @@ export class World {
 
   log() {
     try {
-      return readFileSync(join(this.folder, 'log'), 'utf8').split('\n').slice(-25).join('\n');
+      return readFileSync(join(this.folder, 'log'), 'utf8');
     } catch {
       return '';
     }

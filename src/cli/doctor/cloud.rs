@@ -76,6 +76,10 @@ pub(super) async fn mail(config: &Config, aws: &Aws) -> Vec<Check> {
         Ok(status) => Found::Fine(status),
         Err(why) => Found::Mend(format!("{why}; {} must be verified in SES", config.mail.from)),
     };
-    let bounces = "no bounce feed: mail counts as accepted, not as delivered";
-    vec![Check::new("mail", sends), Check::new("bounces", Found::Note(bounces.to_owned()))]
+    let feed = config.web.as_ref().and_then(|web| web.ses.as_ref());
+    let bounces = match feed {
+        Some(ses) => Found::Fine(format!("heard of through {}", ses.topics.join(", "))),
+        None => Found::Note("no bounce feed (web.ses.topics): mail counts as accepted, not as delivered".to_owned()),
+    };
+    vec![Check::new("mail", sends), Check::new("bounces", bounces)]
 }

@@ -3,7 +3,7 @@
 use super::super::WebError;
 use super::super::form::Fields;
 use super::desk::AdminDesk;
-use crate::model::{Doc, LeaseKey, Time};
+use crate::model::{Doc, LeaseKey, Time, UserId};
 use crate::words::{clean, cut};
 use axum::extract::RawQuery;
 use axum::response::Response;
@@ -128,13 +128,27 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
     context! {
         when => Time::parse(at("/at")).ok().map(|time| desk.when(time)),
         key => key.as_ref().map(ToString::to_string),
-        lease => key.as_ref().map(|key| key.resource_id.to_string()),
-        place => key.as_ref().map(|key| format!("{} · {}", key.aws_id, key.region)),
-        reason => cut(&clean(at("/reason")), 300),
+        lease => key.as_ref().map(|key| called(desk, key)),
+        place => key.as_ref().map(|key| format!("{} · {} · {}", key.resource_id, key.aws_id, key.region)),
+        // The state has a place of its own.
+        reason => cut(&clean(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))), 300),
         outcome => clean(at("/outcome")),
         state => clean(at("/decision/state")),
-        owner => clean(at("/decision/owner")),
+        owner => owner(desk, at("/decision/owner")),
         hold => clean(at("/decision/hold")).replace('_', " "),
         cause => clean(cause),
     }
+}
+
+/// By its Name tag, while anything is known of it.
+fn called(desk: &AdminDesk, key: &LeaseKey) -> String {
+    let name = desk.state.index.resource(key).map(|resource| clean(&resource.facts.name));
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| key.resource_id.to_string())
+}
+
+fn owner(desk: &AdminDesk, id: &str) -> String {
+    let directory = desk.state.index.directory();
+    let user = UserId::parse(id).ok().and_then(|id| directory.user(&desk.person.account, &id).cloned());
+    let name = user.map(|user| clean(&user.name)).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| clean(id))
 }

@@ -2,9 +2,9 @@
 //! own session, so channels keep people apart; an event's id is the feed's place, so that `Last-Event-ID` goes on where a
 //! lost connection was.
 
+use super::history::EventView;
 use super::leases::LeaseView;
 use super::requests::RequestView;
-use super::standing::EventView;
 use super::wire::Query;
 use crate::model::Doc;
 use crate::store::{Change, Feed};

@@ -1,13 +1,13 @@
-//! Who calls, their tokens, and the people of their Account.
+//! Who calls, and the people of their Account.
 
 use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
-use crate::model::{Doc, Extra, User};
+use crate::model::{Doc, User};
 use crate::store::StoreError;
-use crate::web::token::{self, Caller, Scope, Token};
+use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
 use axum::Json;
 use axum::extract::{Path, State as At};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,106 +159,4 @@ pub(super) async fn edit(
     let doc = read(&state, &caller, &user).await?;
     let rev = doc.rev.clone().unwrap_or_default();
     Ok(reply(&HeaderMap::new(), &rev, UserView::of(doc).ok_or_else(no_user)?))
-}
-
-/// A token, without what it consists of.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TokenView {
-    id: String,
-    name: String,
-    scopes: Vec<Scope>,
-    created: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    used: Option<String>,
-    expires: String,
-}
-
-impl TokenView {
-    fn of(id: String, token: Token) -> TokenView {
-        TokenView {
-            id,
-            name: token.name,
-            scopes: token.scopes,
-            created: token.created.to_string(),
-            used: token.used.map(|at| at.to_string()),
-            expires: token.expires.to_string(),
-        }
-    }
-}
-
-/// A new token, shown this one time.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NewTokenView {
-    /// What to send as `Authorization: Bearer`. It cannot be shown again.
-    token: String,
-    #[serde(flatten)]
-    about: TokenView,
-}
-
-/// What token is wanted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewToken {
-    /// What it is for.
-    #[schema(min_length = 1, max_length = 100)]
-    name: String,
-    #[schema(min_items = 1)]
-    scopes: Vec<Scope>,
-    /// Seconds until it ends, at most a year; 90 days when left out.
-    #[schema(minimum = 60, maximum = 31_536_000)]
-    ttl: Option<i64>,
-}
-
-/// The caller's tokens.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "people", responses((status = 200, body = [TokenView])))]
-pub(super) async fn tokens(At(state): At<State>, caller: Caller) -> Result<Json<Vec<TokenView>>, WebError> {
-    caller.may(Scope::Read)?;
-    let all = token::list(&state.store, &caller.person.account, &caller.person.user).await?;
-    Ok(Json(all.into_iter().map(|(id, doc)| TokenView::of(id, doc.body)).collect()))
-}
-
-/// Makes a token. Only from a browser's session.
-#[utoipa::path(post, path = "/api/v1/tokens", tag = "people", request_body = NewToken, responses((status = 201, body = NewTokenView)))]
-pub(super) async fn create_token(
-    At(state): At<State>,
-    caller: Caller,
-    Body(new): Body<NewToken>,
-) -> Result<(StatusCode, Json<NewTokenView>), WebError> {
-    caller.browser()?;
-    let ttl = new.ttl.unwrap_or(90 * 86_400);
-    let name = new.name.trim();
-    if !(1..=100).contains(&name.chars().count()) || new.scopes.is_empty() || !(60..=366 * 86_400).contains(&ttl) {
-        return Err(WebError::Invalid(
-            "a token needs a name, at least one scope, and a time from a minute to a year".to_owned(),
-        ));
-    }
-    let now = state.clock.now();
-    let mut scopes = new.scopes;
-    scopes.sort_unstable();
-    scopes.dedup();
-    let token = Token {
-        account: caller.person.account.clone(),
-        user: caller.person.user.clone(),
-        name: name.to_owned(),
-        scopes,
-        created: now,
-        used: None,
-        expires: now.plus(ttl),
-        purge_at: now.plus(ttl),
-        extra: Extra::new(),
-    };
-    let (id, secret) = token::create(&state.store, &token).await?;
-    Ok((StatusCode::CREATED, Json(NewTokenView { token: secret, about: TokenView::of(id, token) })))
-}
-
-/// Revokes a token at once.
-#[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "people", params(("id" = String, Path)), responses((status = 204, description = "Revoked")))]
-pub(super) async fn revoke_token(
-    At(state): At<State>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, WebError> {
-    caller.browser()?;
-    token::revoke(&state.store, &caller.person.account, &caller.person.user, &id).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

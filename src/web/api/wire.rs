@@ -127,22 +127,39 @@ pub(super) fn one(headers: &HeaderMap, rev: &str, body: impl Serialize) -> Respo
 /// The revision that a change is based on. Without one the last writer would win over what they never saw.
 pub(super) fn based_on(headers: &HeaderMap) -> Result<String, WebError> {
     let said = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-    let rev = said.and_then(|tag| tag.trim().strip_prefix('"')?.strip_suffix('"'));
-    rev.map(str::to_owned).ok_or_else(|| WebError::Refused {
-        status: StatusCode::PRECONDITION_REQUIRED,
-        heading: "If-Match is missing".to_owned(),
-        what: "send the ETag of what you read as If-Match".to_owned(),
+    let Some(said) = said else {
+        return Err(WebError::Refused {
+            status: StatusCode::PRECONDITION_REQUIRED,
+            heading: "If-Match is missing".to_owned(),
+            what: "send the ETag of what you read as If-Match".to_owned(),
+        });
+    };
+    let rev = said.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    // Whatever else was sent is the tag of nothing that ever stood there.
+    rev.filter(|rev| is_revision(rev)).map(str::to_owned).ok_or_else(changed)
+}
+
+/// A generation and a digest.
+fn is_revision(text: &str) -> bool {
+    let plain =
+        |part: &str, fits: fn(&u8) -> bool| !part.is_empty() && part.len() <= 64 && part.as_bytes().iter().all(fits);
+    text.split_once('-').is_some_and(|(generation, digest)| {
+        generation.len() <= 15 && plain(generation, u8::is_ascii_digit) && plain(digest, u8::is_ascii_alphanumeric)
     })
+}
+
+fn changed() -> WebError {
+    WebError::Refused {
+        status: StatusCode::PRECONDITION_FAILED,
+        heading: "Changed meanwhile".to_owned(),
+        what: "somebody changed this since you read it; read it again".to_owned(),
+    }
 }
 
 /// A lost race, as HTTP says it for conditional requests.
 pub(super) fn stale(error: crate::store::StoreError) -> WebError {
     match error {
-        crate::store::StoreError::Conflict { .. } => WebError::Refused {
-            status: StatusCode::PRECONDITION_FAILED,
-            heading: "Changed meanwhile".to_owned(),
-            what: "somebody changed this since you read it; read it again".to_owned(),
-        },
+        crate::store::StoreError::Conflict { .. } => changed(),
         other => other.into(),
     }
 }

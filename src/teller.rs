@@ -1,0 +1,175 @@
+//! Stage: tells other systems what happened. Every line of the audit goes to each hook of its Account, in order, signed, until
+//! it is taken; how far a hook is stands in a document, so that a restart loses nothing and doubles at most the last one.
+//! Decides nothing. Never calls an address inside a private network unless the configuration allows it.
+
+mod guard;
+
+pub use guard::{Allowed, refused_address};
+
+use crate::clock::Clock;
+use crate::model::{Doc, Hook, HookShape, Time};
+use crate::store::{Store, StoreError};
+use hmac::{Hmac, Mac as _};
+use ipnet::IpNet;
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked for news.
+const EVERY: Duration = Duration::from_secs(2);
+/// Limit for one call.
+const LIMIT: Duration = Duration::from_secs(10);
+/// After so long without success what waits is passed over, seconds: news of yesterday is none.
+const GIVE_UP: i64 = 86_400;
+/// How old a line is before it is told, seconds.
+const SETTLED: i64 = 3;
+/// Lines told to one hook in one round, so that a slow one does not hold up the others for long.
+const ROUND: usize = 20;
+
+/// The stage.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    /// The documents.
+    pub store: Store,
+    /// The one clock.
+    pub clock: Clock,
+    /// Private networks that may be called all the same.
+    pub allowed: Vec<IpNet>,
+}
+
+impl Teller {
+    /// Until shutdown.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        while !stop.is_cancelled() {
+            if let Err(why) = self.round(&stop).await {
+                tracing::warn!(%why, "hooks wait: the documents cannot be read");
+            }
+            stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
+        }
+        Ok(())
+    }
+
+    /// Every hook once.
+    pub async fn round(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        for doc in self.store.prefix(Hook::PREFIX).await? {
+            let Ok(hook) = serde_json::from_value::<Hook>(doc.body) else { continue };
+            let due = hook.retry_at.is_none_or(|at| at <= self.clock.now());
+            if due && !stop.is_cancelled() {
+                self.tell(Doc { id: doc.id, rev: doc.rev, body: hook }, stop).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, mut doc: Doc<Hook>, stop: &CancellationToken) -> Result<(), StoreError> {
+        let prefix = format!("event::{}::", doc.body.account);
+        let news = self.store.ids(&prefix).await?;
+        // Lines of one second may be written out of order: none is passed over when they have settled.
+        let until = format!("{prefix}{}", self.clock.now().plus(-SETTLED));
+        let fresh = |id: &String| *id > doc.body.after && *id < until;
+        let waiting: Vec<String> = news.into_iter().filter(fresh).take(ROUND).collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let before = (doc.body.after.clone(), doc.body.error.clone());
+        for id in waiting {
+            if stop.is_cancelled() {
+                break;
+            }
+            let Some(event) = self.store.get::<Value>(&id).await? else {
+                doc.body.after = id;
+                continue;
+            };
+            let now = self.clock.now();
+            match send(&doc.body, &id, &event.body, now, &self.allowed).await {
+                Ok(()) => {
+                    doc.body.after = id;
+                    (doc.body.failing_since, doc.body.retry_at, doc.body.error) = (None, None, None);
+                }
+                Err(why) => {
+                    failed(&mut doc.body, id, &why, now);
+                    break;
+                }
+            }
+        }
+        if before == (doc.body.after.clone(), doc.body.error.clone()) && doc.body.retry_at.is_none() {
+            return Ok(());
+        }
+        match self.store.put("hook", &doc).await {
+            // Changed or taken away by its admin meanwhile: that stands.
+            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+}
+
+/// Tries again ever more rarely, up to an hour; after a day the line is passed over.
+fn failed(hook: &mut Hook, id: String, why: &str, now: Time) {
+    let since = *hook.failing_since.get_or_insert(now);
+    let so_far = now.seconds_since(since);
+    if so_far >= GIVE_UP {
+        hook.after = id;
+        hook.failing_since = None;
+    }
+    hook.retry_at = Some(now.plus(so_far.clamp(5, 3_600)));
+    hook.error = Some(why.chars().take(300).collect());
+    tracing::warn!(hook = hook.name, why, "a hook does not take what it is told");
+}
+
+/// One call. The address is looked up once and that one is called, so that it cannot become another in between.
+async fn send(hook: &Hook, id: &str, event: &Value, now: Time, allowed: &[IpNet]) -> Result<(), String> {
+    let url = Url::parse(&hook.url).map_err(|why| why.to_string())?;
+    let target = guard::resolve(&url, allowed).await?;
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .resolve_to_addrs(&target.host, &target.addresses)
+        .timeout(LIMIT)
+        .no_proxy()
+        .build()
+        .map_err(|why| why.to_string())?;
+    let body = body(hook, id, event).to_string();
+    let mut request = http.post(url).header("content-type", "application/json").header("user-agent", "zerocloud");
+    if hook.shape == HookShape::Signed {
+        let signature = sign(&SecretString::from(hook.secret.clone()), now, &body);
+        request = request.header("x-zerocloud-signature", signature).header("x-zerocloud-event", id);
+    }
+    let answer = request.body(body).send().await.map_err(|why| why.without_url().to_string())?;
+    if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
+}
+
+fn body(hook: &Hook, id: &str, event: &Value) -> Value {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (lease, decision) = (text(event, "lease"), event.get("decision").cloned().unwrap_or_default());
+    let lease = lease.strip_prefix("lease::").unwrap_or(&lease).to_owned();
+    match hook.shape {
+        HookShape::Signed => json!({
+            "id": id, "account": hook.account, "at": event.get("at"), "lease": lease, "decision": decision,
+            "reason": event.get("reason"), "outcome": event.get("outcome"),
+        }),
+        HookShape::Slack => {
+            // Slack reads these three as markup (Slack API docs, "Escaping text").
+            let safe = |text: String| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let line = format!(
+                "{lease} ({}) is {}: {}",
+                text(&decision, "owner"),
+                text(&decision, "state"),
+                text(event, "reason")
+            );
+            json!({ "text": safe(line) })
+        }
+    }
+}
+
+/// `t={unix time},v1={hex of HMAC-SHA256 over "{time}.{body}"}`
+pub fn sign(secret: &SecretString, now: Time, body: &str) -> String {
+    let at = now.unix();
+    // HMAC takes a key of any length, so this cannot fail.
+    let Ok(mut mac) = <Hmac<Sha256> as hmac::Mac>::new_from_slice(secret.expose_secret().as_bytes()) else {
+        return String::new();
+    };
+    mac.update(format!("{at}.{body}").as_bytes());
+    format!("t={at},v1={}", hex::encode(mac.finalize().into_bytes()))
+}

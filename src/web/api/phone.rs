@@ -1,0 +1,52 @@
+//! A session at the gateway for a phone that syncs documents.
+
+use crate::web::token::{Caller, Scope};
+use crate::web::{Site, State, WebError, sync};
+use axum::Json;
+use axum::extract::State as At;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How long it is good, seconds.
+const LASTS: u32 = 86_400;
+
+/// What a phone needs to sync documents.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SyncSession {
+    /// The database, for PouchDB and Couchbase Lite.
+    url: String,
+    /// The cookie to send: its name …
+    cookie_name: String,
+    /// … and its value. Secret.
+    session_id: String,
+    /// When it ends.
+    expires: String,
+    /// What `updated_by` must hold in what this person writes.
+    user: String,
+    /// What this person may read.
+    channels: Vec<String>,
+}
+
+/// A session for syncing documents, for a day. The access rules judge what is written with it.
+#[utoipa::path(post, path = "/api/v1/sync-session", tag = "sync", responses((status = 201, body = SyncSession)))]
+pub(super) async fn sync_session(
+    At(state): At<State>,
+    caller: Caller,
+    site: Site,
+) -> Result<(axum::http::StatusCode, Json<SyncSession>), WebError> {
+    caller.may(Scope::Sync)?;
+    let person = &caller.person;
+    let session = state.store.session(&person.gateway_name(), LASTS).await?;
+    let (name, id) = session.parts();
+    let mut channels = vec![format!("account:{}", person.account), format!("user:{}:{}", person.account, person.user)];
+    channels.extend(person.is_admin().then(|| format!("admin:{}", person.account)));
+    let answer = SyncSession {
+        url: format!("{}{}", site.origin, sync::PATH),
+        cookie_name: name.to_owned(),
+        session_id: id.to_owned(),
+        expires: state.clock.now().plus(i64::from(LASTS)).to_string(),
+        user: person.gateway_name(),
+        channels,
+    };
+    Ok((axum::http::StatusCode::CREATED, Json(answer)))
+}

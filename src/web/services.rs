@@ -1,0 +1,30 @@
+//! What answers programs: the REST API, hooks of other services, and the gateway's public port.
+
+use super::{LONGEST, MOST_BYTES, State, api, error, headers, hooks, sync};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use axum::routing::{any, post};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// What a phone may send at once: the gateway takes documents of 20 MiB.
+const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
+
+/// Their routes.
+pub(super) fn router() -> Router<State> {
+    let calls = api::router()
+        .route("/hooks/ses", post(hooks::post))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
+        .layer(RequestBodyLimitLayer::new(MOST_BYTES))
+        .layer(DefaultBodyLimit::disable());
+    // Feeds have no end; the gateway has its own limits.
+    let sync = Router::new()
+        .route("/sync", any(sync::pass))
+        .route("/sync/", any(sync::pass))
+        .route("/sync/{*path}", any(sync::pass))
+        .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
+        .layer(DefaultBodyLimit::disable());
+    calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
+}

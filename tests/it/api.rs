@@ -1,0 +1,465 @@
+//! The REST API as programs meet it: tokens and their scopes, lists and their pages, changes that are judged by the access
+//! rules, requests that are not doubled, events that go on where they were.
+
+use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
+use futures_util::StreamExt as _;
+use github_double::{Double, Person};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A program that acts for a person.
+struct Program {
+    base: String,
+    token: String,
+    http: Client,
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    etag: String,
+    kind: String,
+    body: Value,
+}
+
+fn http() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+impl Program {
+    /// With a token that the person made in a browser.
+    async fn of(app: &TestApp, user: &str, scopes: &[&str]) -> Program {
+        let browser = app.sign_in(user).await;
+        let csrf = browser.get("/leases").await.field("csrf");
+        let wanted = json!({ "name": "a test", "scopes": scopes });
+        let made = http().post(format!("{}/api/v1/tokens", app.web)).json(&wanted).header("x-csrf-token", csrf);
+        let cookie = format!("__Host-zerocloud={}", browser.cookie("__Host-zerocloud").unwrap());
+        let made = made.header("cookie", cookie).send().await.unwrap();
+        assert_eq!(made.status(), StatusCode::CREATED);
+        let made: Value = made.json().await.unwrap();
+        Program { base: app.web.clone(), token: made["token"].as_str().unwrap().to_owned(), http: http() }
+    }
+
+    async fn all(app: &TestApp, user: &str) -> Program {
+        Program::of(app, user, &["read", "write", "admin", "sync"]).await
+    }
+
+    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+        let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let header =
+            |name: &str| answer.headers().get(name).map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
+        let (status, etag, kind) = (answer.status().as_u16(), header("etag"), header("content-type"));
+        let body = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
+        Answer { status, etag, kind, body }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.send(Method::GET, path, &[], None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+}
+
+fn hour() -> Setup {
+    Setup::default().policy("default_lease", "2h").policy("max_lease", "1d")
+}
+
+#[tokio::test]
+async fn a_token_does_what_its_scopes_say_is_stored_as_a_hash_and_ends_when_revoked() {
+    let app = TestApp::start(hour()).await;
+    let reader = Program::of(&app, "ada", &["read"]).await;
+    assert_eq!(reader.get("me").await["email"], "ada@bigdb.example");
+    let refused = reader.send(Method::PUT, "pauses/account", &[], Some(json!({ "reason": "x" }))).await;
+    assert_eq!((refused.status, refused.kind.as_str()), (403, "application/problem+json"));
+    assert_eq!(refused.body["detail"], "this token lacks the scope admin");
+    assert_eq!(reader.send(Method::POST, "sync-session", &[], None).await.status, 403);
+    let more = reader.send(Method::POST, "tokens", &[], Some(json!({ "name": "more", "scopes": ["admin"] }))).await;
+    assert_eq!(more.status, 403, "a token makes no others");
+    let stored = app.store.prefix("api_token::").await.unwrap();
+    assert!(!format!("{stored:?}").contains(&reader.token));
+    let tokens = reader.get("tokens").await;
+    assert_eq!((tokens[0]["name"].as_str(), tokens[0].get("token")), (Some("a test"), None));
+    let browser = app.sign_in("ada").await;
+    let csrf = browser.get("/leases").await.field("csrf");
+    let path = format!("/api/v1/tokens/{}", tokens[0]["id"].as_str().unwrap());
+    assert_eq!(
+        browser.send(Method::DELETE, &path, &[], None).await.status,
+        StatusCode::FORBIDDEN,
+        "without its page's secret"
+    );
+    assert_eq!(
+        browser.send(Method::DELETE, &path, &[("x-csrf-token", &csrf)], None).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(reader.send(Method::GET, "me", &[], None).await.status, 401);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn leases_are_listed_by_whose_they_are_filtered_and_page_by_page() {
+    let app = TestApp::start(hour()).await;
+    for _ in 0..3 {
+        app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    }
+    let maxs = app.aws.at(TEST, WEST).launch(&owned_by("max@bigdb.example"));
+    app.until("leases", || async { (app.leases().await.len() == 4).then_some(()) }).await;
+    app.advance(130);
+    app.owned(&maxs, "max").await;
+    app.until("owners", || async { app.leases().await.iter().all(|lease| !lease.owner.is_pending()).then_some(()) })
+        .await;
+    let (ada, lin) = (Program::all(&app, "ada").await, Program::all(&app, "lin").await);
+    let ids = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ada.get("leases").await["total"], 4);
+    let own = lin.get("leases").await;
+    assert!(own["total"] == 3 && own["items"].as_array().unwrap().iter().all(|it| it["owner"] == "lin"));
+    let first = ada.get("leases?limit=3&sort=-owner").await;
+    assert_eq!(first["items"][0]["owner"], "max");
+    let rest = ada.get(&format!("leases?limit=3&sort=-owner&cursor={}", first["next"].as_str().unwrap())).await;
+    let (one, two) = (ids(&first), ids(&rest));
+    assert!(two.len() == 1 && !one.contains(&two[0]) && rest.get("next").is_none());
+    assert_eq!(ids(&ada.get(&format!("leases?region={WEST}")).await), [format!("{TEST}::{WEST}::{maxs}")]);
+    assert_eq!(ada.get("leases?owner=me").await["total"], 0);
+    assert_eq!(ada.get(&format!("leases?q={maxs}")).await["total"], 1);
+    // t3.large in us-east-1, with 8 GiB of gp3 that DescribeVolumes told of.
+    let priced = app
+        .until("the price", || async {
+            let lease = lin.get("leases?limit=1").await["items"][0].clone();
+            lease["cost"]["volumes_hour"].as_u64().is_some_and(|cost| cost > 0).then_some(lease)
+        })
+        .await;
+    assert!(priced["cost"]["running_hour"].is_u64() && priced["cost"]["volumes_hour"] == 876, "{}", priced["cost"]);
+    assert_eq!(lin.get("resources?running=true").await["total"], 3);
+    for bad in ["leases?limit=0", "leases?limit=x", "leases?sort=colour", "leases?cursor=x"] {
+        let answer = lin.send(Method::GET, bad, &[], None).await;
+        assert_eq!((answer.status, answer.kind.as_str()), (422, "application/problem+json"), "{bad}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn one_lease_has_an_etag_and_an_edit_needs_it_and_is_judged() {
+    let app = TestApp::start(hour()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    let (lin, max) = (Program::all(&app, "lin").await, Program::all(&app, "max").await);
+    let path = format!("leases/{DEV}::{EAST}::{id}");
+    let read = lin.send(Method::GET, &path, &[], None).await;
+    assert_eq!((read.status, &read.body["etag"]), (200, &json!(read.etag)));
+    assert_eq!(lin.send(Method::GET, &path, &[("if-none-match", &read.etag)], None).await.status, 304);
+    assert_eq!(max.send(Method::GET, &path, &[], None).await.status, 404, "what is not theirs does not exist for them");
+    let later = json!({ "expires_at": read.body["max_expires_at"] });
+    assert_eq!(lin.send(Method::PATCH, &path, &[], Some(later.clone())).await.status, 428);
+    for stale in ["\"1-a\"", "\"W|\"", "W/\"1-a\"", "*", "\"0-\""] {
+        assert_eq!(
+            lin.send(Method::PATCH, &path, &[("if-match", stale)], Some(later.clone())).await.status,
+            412,
+            "{stale}"
+        );
+    }
+    let match_it = [("if-match", read.etag.as_str())];
+    let taken = lin.send(Method::PATCH, &path, &match_it, Some(json!({ "owner": "max" }))).await;
+    assert_eq!((taken.status, &taken.body["detail"]), (403, &json!("owner and exemption are for admins")));
+    let unknown = lin.send(Method::PATCH, &path, &match_it, Some(json!({ "state": "active" }))).await;
+    assert_eq!(unknown.status, 422);
+    let edited = lin.send(Method::PATCH, &path, &match_it, Some(later)).await;
+    assert_eq!((edited.status, &edited.body["expires_at"]), (200, &read.body["max_expires_at"]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_answered_and_the_same_key_makes_no_second_one() {
+    let app = TestApp::start(hour()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.settled(&id, "lin").await;
+    let (lin, max) = (Program::all(&app, "lin").await, Program::all(&app, "max").await);
+    let path = format!("leases/{}/requests?wait=20", lease.key());
+    let renew = json!({ "action": "renew" });
+    let key = [("idempotency-key", "first try")];
+    let done = lin.send(Method::POST, &path, &key, Some(renew.clone())).await;
+    assert_eq!((done.status, &done.body["answer"]["outcome"]), (200, &json!("done")), "{}", done.body);
+    let until = done.body["answer"]["until"].clone();
+    assert!(until.as_str().unwrap() > lease.expires_at.to_string().as_str());
+    app.advance(60);
+    let again = lin.send(Method::POST, &path, &key, Some(renew.clone())).await;
+    assert_eq!((again.status, &again.body["id"], &again.body["answer"]["until"]), (200, &done.body["id"], &until));
+    let other = lin.send(Method::POST, &path, &key, Some(json!({ "action": "end" }))).await;
+    assert_eq!(other.status, 422, "{}", other.body);
+    assert_eq!(lin.get("requests").await["total"], 1);
+    assert_eq!(lin.get(&format!("requests/{}", done.body["id"].as_str().unwrap())).await["action"], "renew");
+    assert_eq!(max.send(Method::POST, &path, &[], Some(renew)).await.status, 404);
+    let offered = lin.send(Method::POST, &path, &[], Some(json!({ "action": "hand_over", "to": "max" }))).await;
+    assert_eq!(offered.body["answer"]["outcome"], "done", "{}", offered.body);
+    let taken = max.send(Method::POST, &path, &[], Some(json!({ "action": "accept" }))).await;
+    assert_eq!(taken.body["answer"]["outcome"], "done", "{}", taken.body);
+    app.owned(&id, "max").await;
+    for bad in [json!({ "action": "dance" }), json!({ "action": "renew", "until": "soon" }), json!({}), json!([])] {
+        assert_eq!(max.send(Method::POST, &path, &[], Some(bad.clone())).await.status, 422, "{bad}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn policies_people_aws_accounts_and_pauses_are_changed_by_admins_as_documents() {
+    let app = TestApp::start(hour().stage("observe")).await;
+    let (ada, lin) = (Program::all(&app, "ada").await, Program::all(&app, "lin").await);
+    // Policies.
+    let layer = json!({ "policy": { "default_lease": 3_600, "warnings": [600] } });
+    let made = ada.send(Method::PUT, "policies/user:lin", &[("if-none-match", "*")], Some(layer.clone())).await;
+    assert_eq!((made.status, &made.body["policy"]["default_lease"]), (200, &json!(3_600)), "{}", made.body);
+    assert_eq!(
+        ada.send(Method::PUT, "policies/user:lin", &[("if-none-match", "*")], Some(layer.clone())).await.status,
+        412
+    );
+    assert_eq!(lin.get("policies/effective").await["default_lease"], 3_600);
+    assert_eq!(lin.send(Method::PUT, "policies/user:lin", &[("if-match", &made.etag)], Some(layer)).await.status, 403);
+    for bad in [json!({ "grace": 0 }), json!({ "grase": 10 }), json!({ "expiry_action": "explode" })] {
+        let answer = ada
+            .send(Method::PUT, "policies/user:lin", &[("if-match", &made.etag)], Some(json!({ "policy": bad })))
+            .await;
+        assert_eq!(answer.status, 422, "{bad}");
+    }
+    assert_eq!(ada.send(Method::DELETE, "policies/user:lin", &[("if-match", &made.etag)], None).await.status, 204);
+    assert_eq!(lin.get("policies/effective").await["default_lease"], 7_200);
+    // People.
+    assert_eq!(
+        (ada.get("users").await["total"].as_u64(), lin.get("users").await["total"].as_u64()),
+        (Some(3), Some(1))
+    );
+    let read = lin.send(Method::GET, "users/lin", &[], None).await;
+    let own = [("if-match", read.etag.as_str())];
+    assert_eq!(lin.send(Method::PATCH, "users/lin", &own, Some(json!({ "role": "admin" }))).await.status, 403);
+    assert_eq!(lin.send(Method::PATCH, "users/lin", &own, Some(json!({ "time_zone": "Mars/Base" }))).await.status, 422);
+    let zone = lin.send(Method::PATCH, "users/lin", &own, Some(json!({ "time_zone": "Europe/Berlin" }))).await;
+    assert_eq!((zone.status, &zone.body["time_zone"]), (200, &json!("Europe/Berlin")));
+    assert_eq!(lin.send(Method::GET, "users/max", &[], None).await.status, 404);
+    // AWS accounts: one step up at a time.
+    let read = ada.send(Method::GET, &format!("aws-accounts/{DEV}"), &[], None).await;
+    let known = [("if-match", read.etag.as_str())];
+    let path = format!("aws-accounts/{DEV}");
+    assert_eq!(ada.send(Method::PATCH, &path, &known, Some(json!({ "stage": "terminate" }))).await.status, 403);
+    let raised = ada.send(Method::PATCH, &path, &known, Some(json!({ "stage": "notify" }))).await;
+    assert_eq!((raised.status, &raised.body["stage"]), (200, &json!("notify")), "{}", raised.body);
+    assert_eq!(lin.send(Method::GET, &path, &[], None).await.status, 403);
+    // Pauses.
+    let paused = ada.send(Method::PUT, &format!("pauses/{DEV}"), &[], Some(json!({ "reason": "a demo" }))).await;
+    assert_eq!((paused.status, &paused.body["by"]), (200, &json!("bigdb.ada")), "{}", paused.body);
+    assert_eq!(ada.get("pauses").await[0]["scope"], DEV);
+    assert_eq!(lin.send(Method::PUT, "pauses/account", &[], Some(json!({ "reason": "x" }))).await.status, 403);
+    assert_eq!(ada.send(Method::DELETE, &format!("pauses/{DEV}"), &[], None).await.status, 204);
+    assert_eq!(ada.get("pauses").await, json!([]));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
+    let app = TestApp::start(hour()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    let (ada, lin) = (Program::all(&app, "ada").await, Program::all(&app, "lin").await);
+    let status = app
+        .until("the status", || async {
+            let status = ada.get("status").await;
+            (status["places"][0]["leased"] == 1).then_some(status)
+        })
+        .await;
+    assert_eq!(
+        (&status["complete"], &status["places"][0]["running"], &status["places"][0]["region"]),
+        (&json!(true), &json!(1), &json!(EAST))
+    );
+    assert!(status["leader_beat"].is_string() && status["unreadable"] == json!([]), "{status}");
+    app.advance(3_600);
+    let costs = ada.get("costs?days=2").await;
+    assert_eq!((costs["days"].as_array().unwrap().len(), &costs["owners"][0]["name"]), (2, &json!("lin")));
+    assert!(costs["owners"][0]["cost"].as_u64().unwrap() > 10_000, "{costs}");
+    assert!(costs["prices"][EAST].as_str().unwrap().starts_with("2026-"), "{costs}");
+    for name in ["days.svg?theme=dark", "owners.svg"] {
+        let picture = ada.send(Method::GET, &format!("costs/{name}"), &[], None).await;
+        assert_eq!((picture.status, picture.kind.as_str()), (200, "image/svg+xml"), "{name}");
+    }
+    let history = ada.get(&format!("history?lease={DEV}::{EAST}::{id}")).await;
+    assert!(history["total"].as_u64().unwrap() >= 2 && history["items"][0]["reason"].is_string(), "{history}");
+    for path in ["status", "plan", "costs", "history", "aws-accounts", "pauses", "costs/days.svg"] {
+        assert_eq!(lin.send(Method::GET, path, &[], None).await.status, 403, "{path}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_plan_says_what_would_be_done_to_whom_and_is_for_admins() {
+    let app = TestApp::start(Setup { poll: "0 0 0 1 1 *", ..hour() }).await;
+    for region in [EAST, WEST] {
+        app.until("the first poll", || async {
+            let calls = app.aws.calls().account(DEV).region(region).action("DescribeInstances");
+            (!calls.only(|call| call.status != 0).is_empty()).then_some(())
+        })
+        .await;
+    }
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let ada = Program::all(&app, "ada").await;
+    let plan = ada.get("plan").await;
+    let line = plan.as_array().unwrap().iter().find(|line| line["lease"].as_str().unwrap().ends_with(&id));
+    assert_eq!(
+        line.map(|line| (&line["what"], &line["why"])),
+        Some((&json!("lease it"), &json!("no lease yet"))),
+        "{plan}"
+    );
+    assert!(app.lease(&id).await.is_none(), "a plan touches nothing");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_gets_anywhere_without_signing_in_and_failures_are_problems() {
+    let app = TestApp::start(hour()).await;
+    let nobody = Program { base: app.web.clone(), token: String::new(), http: http() };
+    let described: Value =
+        http().get(format!("{}/api/openapi.json", app.web)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(described["openapi"], "3.1.0");
+    let mut tried = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for (method, call) in methods.as_object().unwrap() {
+            if call.get("security").is_some() {
+                continue;
+            }
+            let path = path.strip_prefix("/api/v1/").unwrap().replace(['{', '}'], "");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let body = (method != Method::GET && method != Method::DELETE).then(|| json!({}));
+            let answer = nobody.send(method.clone(), &path, &[], body).await;
+            assert_eq!((answer.status, answer.kind.as_str()), (401, "application/problem+json"), "{method} {path}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 25, "{tried}");
+    let lin = Program::all(&app, "lin").await;
+    let wrong = lin.send(Method::DELETE, "leases", &[], None).await;
+    assert_eq!((wrong.status, wrong.kind.as_str()), (405, "application/problem+json"));
+    assert_eq!(lin.send(Method::GET, "nowhere", &[], None).await.status, 404);
+    let page = app.browser().get("/api").await;
+    assert!(
+        page.status == StatusCode::OK && page.words().contains("/api/v1/leases/{lease}/requests"),
+        "{}",
+        page.words()
+    );
+    app.stop().await;
+}
+
+/// Events until one fits: its id and data.
+async fn event(
+    stream: &mut (impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin),
+    fits: impl Fn(&str, &Value) -> bool,
+) -> (String, Value) {
+    let mut text = String::new();
+    loop {
+        let part = tokio::time::timeout(Duration::from_secs(40), stream.next()).await.expect("an event comes");
+        text.push_str(&String::from_utf8_lossy(&part.expect("the stream goes on").unwrap()));
+        while let Some((one, rest)) = text.split_once("\n\n") {
+            let field =
+                |name: &str| one.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+            let data: Value = serde_json::from_str(&field("data:")).unwrap_or_default();
+            if fits(&field("event:"), &data) {
+                return (field("id:"), data);
+            }
+            text = rest.to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_come_live_by_channel_and_go_on_after_the_last_one_that_was_seen() {
+    let app = TestApp::start(hour()).await;
+    let (lin, max) = (Program::all(&app, "lin").await, Program::all(&app, "max").await);
+    let open = |who: &Program, query: &str, last: &str| {
+        let request = who.http.get(format!("{}/api/v1/events{query}", who.base)).bearer_auth(&who.token);
+        let request = if last.is_empty() { request } else { request.header("last-event-id", last) };
+        async move {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.headers()["content-type"], "text/event-stream");
+            answer.bytes_stream()
+        }
+    };
+    let mut live = Box::pin(open(&lin, "?types=lease,request", "").await);
+    let mut others = Box::pin(open(&max, "", "").await);
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.settled(&id, "lin").await;
+    let (last, first) = event(&mut live, |kind, data| kind == "lease" && data["doc"]["owner"] == "lin").await;
+    assert!(first["id"].as_str().unwrap().ends_with(&id) && first["deleted"] == false, "{first}");
+    drop(live);
+    app.ask("lin", &lease, "renew", json!({ "until": app.clock.now().plus(20_000) })).await;
+    app.lease_where(&id, "renewed", |it| it.expires_at > lease.expires_at).await;
+    let mut again = Box::pin(open(&lin, "?types=lease,request", &last).await);
+    let (_, answered) =
+        event(&mut again, |kind, data| kind == "request" && data["doc"]["answer"]["outcome"] == "done").await;
+    assert_eq!(answered["doc"]["action"], "renew");
+    // Max hears of what is his and of nothing else.
+    let own = app.aws.at(DEV, EAST).launch(&owned_by("max@bigdb.example"));
+    app.lease_where(&own, "leased", |_| true).await;
+    app.advance(130);
+    let heard = event(&mut others, |kind, data| {
+        assert!(!data.to_string().contains(&id), "{data}");
+        kind == "lease" && data["doc"]["owner"] == "max"
+    });
+    heard.await;
+    for bad in ["?types=lease,secret", "?since=now%20or%20never"] {
+        let answer = lin.send(Method::GET, &format!("events{bad}"), &[], None).await;
+        assert_eq!(answer.status, 422, "{bad}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_gets_a_token_once_its_person_typed_the_code_in_at_github() {
+    let github = Double::start().await.unwrap();
+    github.handle().put(Person::new(7, "lin-w", "Lin", "lin@bigdb.example"));
+    github.handle().put(Person::new(8, "eve", "Eve", "eve@evil.example"));
+    let app = TestApp::start(hour().web(&github.settings())).await;
+    app.until("the people", || async { app.store.get::<Value>("user::bigdb::lin").await.unwrap() }).await;
+    let device = Program { base: app.web.clone(), token: String::new(), http: http() };
+    let answer = async |person: &str| {
+        let begun = device.send(Method::POST, "device", &[], None).await;
+        assert_eq!(begun.status, 200, "{}", begun.body);
+        let form = format!("user_code={}&person={person}", begun.body["user_code"].as_str().unwrap());
+        let typed = http().post(begun.body["verification_uri"].as_str().unwrap()).body(form);
+        let typed = typed.header("content-type", "application/x-www-form-urlencoded");
+        let code = json!({ "device_code": begun.body["device_code"], "name": "a laptop" });
+        let typing = async {
+            // The device asks first, and is told to wait.
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+            typed.send().await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(device.send(Method::POST, "device/token", &[], Some(code)), typing);
+        answer
+    };
+    let done = answer("7").await;
+    assert_eq!(
+        (done.status, &done.body["status"], &done.body["user"]),
+        (200, &json!("done"), &json!("lin")),
+        "{}",
+        done.body
+    );
+    let lin = Program { base: app.web.clone(), token: done.body["token"].as_str().unwrap().to_owned(), http: http() };
+    assert_eq!(
+        (lin.get("me").await["id"].as_str(), lin.get("tokens").await[0]["name"].as_str()),
+        (Some("lin"), Some("a laptop"))
+    );
+    let stranger = answer("8").await;
+    assert_eq!(stranger.status, 403, "{}", stranger.body);
+    let denied = answer("deny").await;
+    assert_eq!((denied.status, &denied.body["detail"]), (403, &json!("the sign-in was cancelled at GitHub")));
+    let unknown = device.send(Method::POST, "device/token", &[], Some(json!({ "device_code": "guess" }))).await;
+    assert_eq!(unknown.status, 422, "{}", unknown.body);
+    app.stop().await;
+    github.stop().await;
+}

@@ -1,0 +1,131 @@
+//! Outgoing hooks: what happens is told in order, signed, again after a failure, and never to a private network that is not
+//! allowed.
+
+use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use reqwest::Method;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use zerocloud::model::Time;
+use zerocloud::teller::sign;
+
+#[derive(Clone, Default)]
+struct Heard {
+    /// Path, signature and body of each call.
+    calls: Arc<Mutex<Vec<(String, String, String)>>>,
+    /// Calls that are refused first.
+    refuse: Arc<Mutex<usize>>,
+}
+
+async fn hear(path: &str, heard: Heard, headers: HeaderMap, body: String) -> StatusCode {
+    {
+        let mut refuse = heard.refuse.lock().unwrap();
+        if *refuse > 0 {
+            *refuse -= 1;
+            return StatusCode::INTERNAL_SERVER_ERROR;
+        }
+    }
+    let signature = headers.get("x-zerocloud-signature").map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
+    heard.calls.lock().unwrap().push((path.to_owned(), signature, body));
+    StatusCode::OK
+}
+
+async fn listener() -> (String, Heard, tokio::task::JoinSet<()>) {
+    let heard = Heard::default();
+    let routes = Router::new()
+        .route(
+            "/signed",
+            post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
+                hear("signed", heard, headers, body).await
+            }),
+        )
+        .route(
+            "/slack",
+            post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
+                hear("slack", heard, headers, body).await
+            }),
+        )
+        .with_state(heard.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    (url, heard, tasks)
+}
+
+async fn make(app: &TestApp, hook: Value) -> Value {
+    let ada = app.sign_in("ada").await;
+    let csrf = ada.get("/leases").await.field("csrf");
+    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build().unwrap();
+    let cookie = format!("__Host-zerocloud={}", ada.cookie("__Host-zerocloud").unwrap());
+    let made = http.post(format!("{}/api/v1/hooks", app.web)).header("cookie", cookie).header("x-csrf-token", csrf);
+    let made = made.json(&hook).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    made.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_happens_is_told_in_order_signed_and_again_after_a_failure() {
+    let (url, heard, mut tasks) = listener().await;
+    let app = TestApp::start(Setup::default().web("hooks_may_call: ['127.0.0.0/8']")).await;
+    *heard.refuse.lock().unwrap() = 1;
+    let signed = make(&app, json!({ "name": "ours", "url": format!("{url}/signed?key=hush") })).await;
+    make(&app, json!({ "name": "chat", "url": format!("{url}/slack"), "shape": "slack" })).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    app.advance(10);
+    app.until("both are told of the lease", || async {
+        // A refused hook is tried again in its own time.
+        app.advance(1);
+        let calls = heard.calls.lock().unwrap();
+        let told = |path: &str| calls.iter().filter(|(at, ..)| at == path).count() >= 2;
+        (told("signed") && told("slack")).then_some(())
+    })
+    .await;
+    let calls = heard.calls.lock().unwrap().clone();
+    let secret = SecretString::from(signed["secret"].as_str().unwrap().to_owned());
+    let mut ids = Vec::new();
+    for (_, signature, body) in calls.iter().filter(|(path, ..)| path == "signed") {
+        let at: i64 = signature.strip_prefix("t=").unwrap().split(',').next().unwrap().parse().unwrap();
+        assert_eq!(*signature, sign(&secret, Time::from_unix(at), body));
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(body["lease"].as_str().unwrap().ends_with(&id) && body["reason"].is_string(), "{body}");
+        ids.push(body["id"].as_str().unwrap().to_owned());
+    }
+    assert!(ids.is_sorted() && ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
+    let slack = calls.iter().find(|(path, ..)| path == "slack").unwrap();
+    let text: Value = serde_json::from_str(&slack.2).unwrap();
+    assert!(slack.1.is_empty() && text["text"].as_str().unwrap().contains(&id), "{text}");
+    let ada = app.sign_in("ada").await;
+    let listed = ada.get("/api/v1/hooks").await.text;
+    assert!(listed.contains("\"ours\"") && !listed.contains("hush") && !listed.contains("secret"), "{listed}");
+    assert_eq!(app.sign_in("lin").await.get("/api/v1/hooks").await.status, 403);
+    let csrf = ada.get("/leases").await.field("csrf");
+    let path = format!("/api/v1/hooks/{}", signed["id"].as_str().unwrap());
+    assert_eq!(ada.send(Method::DELETE, &path, &[("x-csrf-token", &csrf)], None).await.status, 204);
+    app.stop().await;
+    tasks.abort_all();
+}
+
+#[tokio::test]
+async fn a_private_address_is_never_called_unless_it_is_allowed() {
+    let (url, heard, mut tasks) = listener().await;
+    let app = TestApp::start(Setup::default()).await;
+    make(&app, json!({ "name": "inside", "url": format!("{url}/signed") })).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    app.advance(10);
+    let hook = app
+        .until("the refusal", || async {
+            app.store.prefix("hook::").await.unwrap().into_iter().find(|doc| doc.body.get("error").is_some())
+        })
+        .await;
+    assert!(hook.body["error"].as_str().unwrap().contains("inside a private network"), "{}", hook.body);
+    assert_eq!(heard.calls.lock().unwrap().len(), 0);
+    app.stop().await;
+    tasks.abort_all();
+}
