@@ -62,6 +62,14 @@ step('without JavaScript, renewing works all the same', async (world) => {
   await world.lease(instance, (lease) => lease.expires_at > before.expires_at);
 });
 
+step('what changes elsewhere shows without loading the page again', async (world) => {
+  const page = await world.visitor();
+  await world.signIn(page, 'Lin Wu');
+  await page.waitForTimeout(500);
+  await world.launch('lin', 'just-launched');
+  await page.locator('.lease', { hasText: 'just-launched' }).waitFor({ timeout: 20_000 });
+});
+
 step('ending now stops it', async (world) => {
   const [instance] = await world.launch('lin', 'end-me');
   await world.lease(instance, (lease) => lease.notified);
