@@ -25,7 +25,7 @@ mod person;
 pub mod planner;
 mod policy;
 pub mod prices;
-mod services;
+mod programs;
 pub mod session;
 mod settings;
 pub mod setup;
@@ -158,7 +158,7 @@ impl State {
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).merge(services::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(programs::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.
