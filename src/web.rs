@@ -39,7 +39,7 @@ pub mod wishes;
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
 pub use person::Person;
-pub use site::Site;
+pub use site::{Site, is_loopback};
 
 use crate::clock::Clock;
 use crate::config::WebSettings;

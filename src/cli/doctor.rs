@@ -2,6 +2,7 @@
 
 mod cloud;
 mod documents;
+mod pages;
 mod standing;
 
 use super::{output, store};
@@ -59,6 +60,7 @@ pub(super) async fn run(config: &Config, clock: &Clock, json: bool) -> anyhow::R
         }
     }
     progress.step("roles");
+    checks.extend(pages::checks(config.web.as_ref()));
     checks.extend(cloud::mail(config, &aws).await);
     progress.done();
     show(&checks, json)

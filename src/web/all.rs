@@ -172,7 +172,8 @@ async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
         .of(&desk.person.account)
         .map(|user| context! { id => user.user.as_str(), name => clean(&user.name) })
         .collect();
-    let csv = wanted.with("page", "").replacen(wanted.path(), "/all.csv", 1);
+    let only = if wanted.unowned { "&unowned=1" } else { "" };
+    let csv = format!("{}{only}", wanted.with("page", "").replacen(wanted.path(), "/all.csv", 1));
     let values = context! {
         leases => shown, total, page, pages, sorts, people, aws, regions, csv,
         q => wanted.text, state => wanted.state, owner => wanted.owner, aws_id => wanted.aws, region => wanted.region,
@@ -187,7 +188,8 @@ async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
 /// `GET /all.csv`: the same list, whole.
 pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
     desk.person.admin()?;
-    let wanted = Wanted::read(query, false);
+    let unowned = query.as_deref().is_some_and(|query| Fields::read(query.as_bytes()).has("unowned"));
+    let wanted = Wanted::read(query, unowned);
     let mut found = visible(&desk.state, &desk.person).await?;
     found.retain(|lease| wanted.fits(lease));
     wanted.order(&mut found);

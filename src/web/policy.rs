@@ -51,7 +51,7 @@ const SETTINGS: [(&str, Kind, &str, &str); 18] = [
     ("stage_notice", Kind::Duration, "Notice of a stage", "after it was raised to stop or terminate"),
     ("owner_tag", Kind::Text, "Owner tag", "names the owner: address, GitHub login or name"),
     ("lease_tag", Kind::Text, "Lease tag", "asks for a lease at launch, such as 2d"),
-    ("email_pattern", Kind::Text, "Who may come in", "addresses such as *@bigdb.com; none: only who is invited"),
+    ("email_pattern", Kind::Text, "Who may come in", "addresses such as *@example.com; none: only who is invited"),
     ("retention", Kind::Duration, "Kept", "ended leases, so long"),
 ];
 

@@ -101,7 +101,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// What browsers take for trustworthy without TLS (W3C Secure Contexts, section 3.1).
-pub(super) fn is_loopback(origin: &str) -> bool {
+pub fn is_loopback(origin: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(origin) else { return false };
     let Some(host) = url.host_str() else { return false };
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();

@@ -39,12 +39,22 @@ pub struct Setup {
     pub web: String,
     /// The Accounts, in place of the usual one, as YAML.
     pub accounts: Option<String>,
+    /// Accounts beside it, as YAML.
+    pub more: String,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         let policy = [("stage_notice", "1s".to_owned())].into();
-        Setup { stage: "terminate", policy, page_size: 500, poll: "* * * * * *", web: String::new(), accounts: None }
+        Setup {
+            stage: "terminate",
+            policy,
+            page_size: 500,
+            poll: "* * * * * *",
+            web: String::new(),
+            accounts: None,
+            more: String::new(),
+        }
     }
 }
 
@@ -91,7 +101,7 @@ impl Setup {
 
     /// The configuration for a double and a folder, with the gateway on free ports.
     pub fn yaml(&self, aws: &str, data: &str) -> String {
-        let accounts = self.accounts.clone().unwrap_or_else(|| self.bigdb());
+        let accounts = self.accounts.clone().unwrap_or_else(|| self.bigdb() + &self.more);
         let accounts = if accounts.is_empty() { String::new() } else { format!("accounts:\n{accounts}") };
         format!(
             "store: {{data: '{data}', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\

@@ -24,5 +24,6 @@ mod sync;
 mod tidy;
 mod views;
 mod web;
+mod web_admin;
 mod web_leases;
 mod web_signin;

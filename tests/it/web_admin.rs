@@ -1,0 +1,277 @@
+//! The pages of admins, and who may open which page.
+
+use crate::app::{DEV, EAST, Setup, TestApp, WEST, owned_by, tagged};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// A second Account beside `bigdb`, with its own admin and dev.
+fn two() -> Setup {
+    let mut setup = Setup::default();
+    let other = "  - id: other\n    name: Other\n    users:\n      - {id: eve, email: eve@other.example, name: Eve, role: admin}\n";
+    setup.more = other.to_owned();
+    setup
+}
+
+/// What each route says to: nobody, its owner, another dev, an admin, the admin of another Account.
+type Row = (&'static str, &'static str, [u16; 5]);
+
+const LOGIN: u16 = 303;
+
+/// GET: pages. `{lease}` is a lease of lin.
+const PAGES: [Row; 18] = [
+    ("GET", "/", [303, 303, 303, 303, 303]),
+    ("GET", "/login", [200, 303, 303, 303, 303]),
+    ("GET", "/login/callback", [403, 403, 403, 403, 403]),
+    ("GET", "/setup/guess", [404, 404, 404, 404, 404]),
+    ("GET", "/l/guess", [410, 410, 410, 410, 410]),
+    ("GET", "/leases", [LOGIN, 200, 200, 200, 200]),
+    ("GET", "/leases/{lease}", [LOGIN, 200, 404, 200, 404]),
+    ("GET", "/settings", [LOGIN, 200, 200, 200, 200]),
+    ("GET", "/all", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/all.csv", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/unowned", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/people", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/people/max/leave", [LOGIN, 403, 403, 200, 404]),
+    ("GET", "/policy", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/policy/user/max", [LOGIN, 403, 403, 200, 404]),
+    ("GET", "/aws-accounts", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/events", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/status", [LOGIN, 403, 403, 200, 200]),
+];
+
+/// POST, each with the secret of the session. What is done leads on (303).
+const ACTS: [Row; 12] = [
+    ("POST", "/leases/{lease}/renew", [LOGIN, 303, 404, 303, 404]),
+    ("POST", "/leases/{lease}/terminate", [LOGIN, 303, 404, 303, 404]),
+    ("POST", "/leases/{lease}/nonsense", [LOGIN, 404, 404, 404, 404]),
+    ("POST", "/settings", [LOGIN, 303, 303, 303, 303]),
+    ("POST", "/all", [LOGIN, 403, 403, 303, 303]),
+    ("POST", "/people", [LOGIN, 403, 403, 303, 303]),
+    ("POST", "/people/max/role", [LOGIN, 403, 403, 303, 404]),
+    ("POST", "/policy", [LOGIN, 403, 403, 303, 303]),
+    ("POST", "/policy/user/max", [LOGIN, 403, 403, 303, 404]),
+    ("POST", "/aws-accounts/111122223333/stage/stop", [LOGIN, 403, 403, 303, 404]),
+    ("POST", "/pause", [LOGIN, 403, 403, 303, 303]),
+    ("POST", "/people/max/leave", [LOGIN, 403, 403, 303, 404]),
+];
+
+#[tokio::test]
+async fn every_route_opens_only_for_whom_it_is_meant() {
+    let app = TestApp::start(two()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.settled(&id, "lin").await.key().to_string();
+    let visitors = [
+        app.browser(),
+        app.sign_in("lin").await,
+        app.sign_in("max").await,
+        app.sign_in("ada").await,
+        app.sign_in_to("other", "eve").await,
+    ];
+    let names = ["nobody", "owner", "other dev", "admin", "other account's admin"];
+    let mut wrong = Vec::new();
+    for (method, path, wanted) in PAGES.iter().chain(&ACTS) {
+        let path = path.replace("{lease}", &lease);
+        // The admin last: what they do is done.
+        for who in [0, 1, 2, 4, 3] {
+            let browser = &visitors[who];
+            let page = if *method == "GET" {
+                browser.get(&path).await
+            } else {
+                let csrf = if who == 0 { String::new() } else { browser.get("/settings").await.field("csrf") };
+                browser.post(&path, &[("csrf", &csrf)]).await
+            };
+            let to_login = who == 0 && wanted[0] == LOGIN && path != "/" && !page.location().starts_with("/login");
+            if page.status.as_u16() != wanted[who] || to_login {
+                wrong.push(format!("{method} {path} as {}: {} {}", names[who], page.status, page.location()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_of_another_account_sees_nothing_of_this_one() {
+    let app = TestApp::start(two()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    let eve = app.sign_in_to("other", "eve").await;
+    for path in ["/leases", "/all", "/all.csv", "/unowned", "/people", "/policy", "/aws-accounts", "/events", "/status"]
+    {
+        let page = eve.get(path).await;
+        for word in [id.as_str(), DEV, "bigdb", "Lin"] {
+            assert!(!page.text.contains(word), "{path} shows {word}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_finds_leases_and_acts_on_many_at_once() {
+    let app = TestApp::start(Setup::default()).await;
+    let mine = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let other = app.aws.at(DEV, WEST).launch(&tagged(&[("Name", "=nobody's, \"this\"")]));
+    let (one, two) = (app.settled(&mine, "lin").await, app.settled(&other, "ada").await);
+    let ada = app.sign_in("ada").await;
+    let page = ada.get("/all").await;
+    assert!(page.text.contains(&mine) && page.text.contains(&other), "{}", page.words());
+    let page = ada.get("/all?region=eu-west-1").await;
+    assert!(!page.text.contains(&mine) && page.text.contains(&other));
+    let page = ada.get("/unowned").await;
+    assert!(!page.text.contains(&mine) && page.text.contains(&other));
+    let csv = ada.get("/all.csv?sort=name").await;
+    assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8");
+    assert!(csv.text.contains(&format!("{other},\"'=nobody's, \"\"this\"\"\"")), "{}", csv.text);
+    let (one, two) = (one.key().to_string(), two.key().to_string());
+    let page = ada.act("/all", &[("key", &two), ("act", "reassign"), ("to", "max"), ("back", "/unowned")]).await;
+    assert!(page.words().contains("Reassigned 1 of 1."), "{}", page.words());
+    app.lease_where(&other, "of max", |lease| lease.owner.as_str() == "max").await;
+    let fields = [("key", one.as_str()), ("key", &two), ("act", "exempt"), ("until", "14d"), ("reason", "a release")];
+    let page = ada.act("/all", &fields).await;
+    assert!(page.words().contains("Exempted 2 of 2."), "{}", page.words());
+    app.lease_where(&mine, "exempt", |lease| lease.exemption.as_ref().is_some_and(|it| it.reason == "a release")).await;
+    let page = ada.act("/all", &[("key", &one), ("act", "exempt"), ("until", "14d")]).await;
+    assert!(page.words().contains("An exemption needs a reason"), "{}", page.words());
+    let page = ada.act("/all", &[("key", &one), ("key", &two), ("act", "renew"), ("for", "6d")]).await;
+    assert!(page.words().contains("Asked to renew 2 of 2."), "{}", page.words());
+    let until = app.clock.now().plus(6 * 86_400);
+    app.lease_where(&mine, "renewed", |lease| lease.expires_at == until).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn people_are_invited_change_roles_and_leave_and_what_they_had_passes_on() {
+    let app = TestApp::start(Setup::default()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    let (ada, lin) = (app.sign_in("ada").await, app.sign_in("lin").await);
+    let page = ada.act("/people", &[("email", "Grace@BigDB.example"), ("name", "Grace H"), ("role", "dev")]).await;
+    assert!(page.words().contains("grace@bigdb.example may come in"), "{}", page.words());
+    let page = ada.act("/people", &[("email", "grace@bigdb.example")]).await;
+    assert!(page.words().contains("is here already"), "{}", page.words());
+    let page = ada.act("/people/max/role", &[("role", "admin")]).await;
+    assert!(page.words().contains("Changed"), "{}", page.words());
+    assert_eq!(app.sign_in("max").await.get("/people").await.status, StatusCode::OK);
+    let page = ada.act("/people/ada/role", &[("role", "dev")]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.words().contains("Nobody changes their own role."), "{}", page.words());
+    let page = ada.act("/people/ada/leave", &[]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.words());
+    let page = ada.get("/people/lin/leave").await;
+    assert!(page.words().contains("1 lease pass to an admin"), "{}", page.words());
+    let page = ada.act("/people/lin/leave", &[]).await;
+    assert!(page.words().contains("Removed."), "{}", page.words());
+    assert_eq!(lin.get("/leases").await.status, StatusCode::SEE_OTHER);
+    assert!(app.store.get::<Value>("user::bigdb::lin").await.unwrap().is_none());
+    assert!(app.store.session("bigdb.lin", 60).await.is_err(), "their gateway user is gone");
+    app.lease_where(&id, "with an admin", |lease| lease.owner.as_str() != "lin").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_is_shown_with_what_it_would_change_and_the_preview_comes_true() {
+    let app = TestApp::start(Setup::default()).await;
+    let first = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let second = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.settled(&first, "lin").await;
+    app.settled(&second, "lin").await;
+    let ada = app.sign_in("ada").await;
+    let change = [("max_lease", "4d"), ("default_lease", "1d"), ("max_instances", "1")];
+    let said = |words: &str| {
+        words.contains("It bears on 2 running leases. None of their ends moves.")
+            && words.contains("A renewal reaches at most 4 days instead of 7 days (2 of them)")
+            && words.contains("Lin (2)")
+    };
+    app.until("the preview", || async { said(&ada.act("/policy", &change).await.words()).then_some(()) }).await;
+    assert_eq!(app.store.get::<Value>("policy::bigdb").await.unwrap().unwrap().body["policy"].get("max_lease"), None);
+    let sure = [("max_lease", "4d"), ("default_lease", "1d"), ("sure", "yes")];
+    let page = ada.act("/policy", &sure).await;
+    assert!(page.words().contains("Saved; it counts from now on."), "{}", page.words());
+    let saved = app.store.get::<Value>("policy::bigdb").await.unwrap().unwrap().body["policy"].clone();
+    assert_eq!((&saved["max_lease"], &saved["default_lease"]), (&json!(345_600), &json!(86_400)));
+    assert_eq!(saved["stage_notice"], 1, "what was not touched stays");
+    // No end moved; a renewal reaches four days; what is new gets one day.
+    assert_eq!(app.lease(&first).await.unwrap().expires_at, lease.expires_at);
+    let lin = app.sign_in("lin").await;
+    app.until("the new limit", || async {
+        let page = lin.act(&format!("/leases/{}/renew", lease.key()), &[("for", "600000")]).await;
+        page.words().contains("as far as the policy allows").then_some(())
+    })
+    .await;
+    assert_eq!(app.lease(&first).await.unwrap().expires_at, app.clock.now().plus(345_600));
+    let third = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let made = app.clock.now();
+    let third = app.settled(&third, "lin").await;
+    assert!(third.expires_at <= made.plus(86_400 + 10), "one day: {}", third.expires_at);
+    let page = ada.act("/policy", &[("grace", "0s")]).await;
+    assert!(page.words().contains("Grace:"), "{}", page.words());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn stages_and_pauses_are_the_admins_own_edits_and_one_step_at_a_time() {
+    let app = TestApp::start(Setup::default().stage("notify")).await;
+    app.until("connected", || async { app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap() })
+        .await;
+    let ada = app.sign_in("ada").await;
+    let page = ada.get(&format!("/aws-accounts/{DEV}/stage/stop")).await;
+    assert!(page.words().contains("Raise to stop?"), "{}", page.words());
+    let page = ada.act(&format!("/aws-accounts/{DEV}/stage/terminate"), &[]).await;
+    assert!(page.words().contains("A stage rises one step at a time."), "{}", page.words());
+    let page = ada.act(&format!("/aws-accounts/{DEV}/stage/stop"), &[]).await;
+    assert!(page.words().contains("The stage is stop."), "{}", page.words());
+    let doc = app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap().unwrap().body;
+    assert_eq!(doc["stage"], "stop");
+    let page = ada.act("/pause", &[("aws", DEV), ("reason", "")]).await;
+    assert!(page.words().contains("A pause needs a reason"), "{}", page.words());
+    for aws in [DEV, ""] {
+        ada.act("/pause", &[("aws", aws), ("reason", "release week")]).await;
+        app.until("it shows", || async {
+            ada.get("/aws-accounts").await.words().contains("release week").then_some(())
+        })
+        .await;
+        let page = ada.act("/pause", &[("aws", aws), ("act", "resume")]).await;
+        assert!(page.words().contains("Resumed."), "{}", page.words());
+        app.until("it is over", || async {
+            (!ada.get("/aws-accounts").await.words().contains("release week")).then_some(())
+        })
+        .await;
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn settings_are_a_persons_own() {
+    let app = TestApp::start(Setup::default()).await;
+    let lin = app.sign_in("lin").await;
+    let page = lin.act("/settings", &[("zone", "Europe/Atlantis")]).await;
+    assert!(page.words().contains("There is no such time zone"), "{}", page.words());
+    let page = lin.act("/settings", &[("zone", "Europe/Berlin"), ("format", "text"), ("delegate", "max")]).await;
+    assert!(page.words().contains("Saved.") && page.words().contains("(Europe/Berlin)"), "{}", page.words());
+    let user = app.store.get::<Value>("user::bigdb::lin").await.unwrap().unwrap().body;
+    assert_eq!(
+        (&user["time_zone"], &user["mail_format"], &user["delegate"]),
+        (&json!("Europe/Berlin"), &json!("text"), &json!("max"))
+    );
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn events_and_status_tell_what_happens() {
+    let app = TestApp::start(Setup::default()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    let ada = app.sign_in("ada").await;
+    app.until("events", || async { ada.get("/events").await.text.contains(&id).then_some(()) }).await;
+    app.until("status", || async {
+        let words = ada.get("/status").await.words();
+        (words.contains("1 live leases")
+            && words.contains("every one has a lease")
+            && words.contains("zerocloud is at work"))
+        .then_some(())
+    })
+    .await;
+    let page = ada.send(Method::GET, "/events?day=2001-01-01", &[], None).await;
+    assert!(page.words().contains("Nothing happened."), "{}", page.words());
+    app.stop().await;
+}

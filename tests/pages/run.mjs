@@ -1,0 +1,161 @@
+// Walks through the pages in a real browser, as people do. Each step is a claim; the first that fails ends the run with 1.
+import assert from 'node:assert/strict';
+import { ACCOUNTS, REGIONS, World, until } from './world.mjs';
+
+const steps = [];
+const step = (claim, act) => steps.push([claim, act]);
+const path = (instance) => `/leases/${ACCOUNTS[0]}::${REGIONS[0]}::${instance}`;
+const words = (page) => page.locator('body').innerText();
+
+step('whoever signs in through GitHub lands where they wanted to go', async (world) => {
+  const page = await world.visitor();
+  await page.goto(`${world.url}/settings`);
+  await page.getByRole('button', { name: 'Continue with GitHub' }).click();
+  await page.getByRole('button', { name: 'Lin Wu' }).click();
+  assert.equal(new URL(page.url()).pathname, '/settings');
+  assert.match(await words(page), /Who I am/);
+  const cookies = await page.context().cookies();
+  const session = cookies.find((cookie) => cookie.name === '__Host-zerocloud');
+  assert.ok(session?.httpOnly && session.secure && session.sameSite === 'Lax', JSON.stringify(cookies));
+});
+
+step('who is not invited is told what to do', async (world) => {
+  const page = await world.visitor();
+  await world.signIn(page, 'A Stranger');
+  assert.match(await words(page), /Not invited yet/);
+});
+
+step('over plain http under a name that is not loopback, signing in and renewing work, with a banner', async (world) => {
+  const [instance] = await world.launch('lin', 'plain-http');
+  const before = await world.lease(instance, (lease) => lease.notified);
+  const page = await world.visitor();
+  const base = `http://zerocloud.plain.example:${world.port}`;
+  await world.signIn(page, 'Lin Wu', base);
+  assert.ok(page.url().startsWith(base), page.url());
+  assert.match(await words(page), /This page is not encrypted/);
+  await page.goto(base + path(instance));
+  await page.getByRole('combobox').first().selectOption({ label: '5 days' });
+  await page.getByRole('button', { name: 'Renew' }).click();
+  assert.match(await words(page), /Renewed until/);
+  await world.lease(instance, (lease) => lease.expires_at > before.expires_at);
+  const cookies = await page.context().cookies();
+  assert.ok(cookies.some((cookie) => cookie.name === 'zerocloud' && cookie.httpOnly && !cookie.secure));
+});
+
+step('on a phone, one tap renews', async (world) => {
+  const [instance] = await world.launch('lin', 'one-tap', { tags: { lease: '2h' } });
+  const before = await world.lease(instance, (lease) => lease.notified);
+  const page = await world.visitor({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await world.signIn(page, 'Lin Wu');
+  await page.locator('.lease', { hasText: 'one-tap' }).getByRole('button', { name: 'Renew' }).tap();
+  assert.match(await words(page), /Renewed until/);
+  await world.lease(instance, (lease) => lease.expires_at > before.expires_at);
+});
+
+step('without JavaScript, renewing works all the same', async (world) => {
+  const [instance] = await world.launch('lin', 'no-script', { tags: { lease: '2h' } });
+  const before = await world.lease(instance, (lease) => lease.notified);
+  const page = await world.visitor({ javaScriptEnabled: false });
+  await world.signIn(page, 'Lin Wu');
+  await page.locator('.lease', { hasText: 'no-script' }).getByRole('button', { name: 'Renew' }).click();
+  assert.match(await page.locator('.said').textContent(), /Renewed until/);
+  await world.lease(instance, (lease) => lease.expires_at > before.expires_at);
+});
+
+step('ending now stops it', async (world) => {
+  const [instance] = await world.launch('lin', 'end-me');
+  await world.lease(instance, (lease) => lease.notified);
+  const page = await world.visitor();
+  await world.signIn(page, 'Lin Wu');
+  await page.goto(world.url + path(instance));
+  await page.getByText('End it now', { exact: true }).first().click();
+  await page.getByRole('button', { name: 'End it now' }).click();
+  assert.match(await words(page), /It will be stopped now/);
+  await world.lease(instance, (lease) => lease.state === 'stopped');
+});
+
+step('handing over needs the other to accept', async (world) => {
+  const [instance] = await world.launch('lin', 'hand-over');
+  await world.lease(instance, (lease) => lease.notified);
+  const [lin, max] = [await world.visitor(), await world.visitor()];
+  await world.signIn(lin, 'Lin Wu');
+  await lin.goto(world.url + path(instance));
+  await lin.getByText('Hand it over', { exact: true }).click();
+  await lin.getByLabel('To').selectOption({ label: 'Max Mayer' });
+  await lin.getByRole('button', { name: 'Offer it' }).click();
+  assert.match(await words(lin), /Offered to/);
+  await world.signIn(max, 'Max Mayer');
+  await until('the offer shows', async () => {
+    await max.goto(`${world.url}/leases`);
+    return (await words(max)).includes('Offered to you');
+  });
+  await max.getByRole('button', { name: 'Take it over' }).click();
+  await world.lease(instance, (lease) => lease.owner === 'max');
+});
+
+step('a policy is shown with what it would change before it is saved', async (world) => {
+  const page = await world.visitor();
+  await world.signIn(page, 'Ada Lovelace');
+  await page.goto(`${world.url}/policy`);
+  await page.getByLabel('Longest renewal').fill('6d');
+  await page.getByRole('button', { name: 'Show what it would change' }).click();
+  assert.match(await words(page), /A renewal reaches at most 6 days instead of 7 days/);
+  await page.getByRole('button', { name: 'Save it' }).click();
+  assert.match(await words(page), /Saved; it counts from now on/);
+  assert.equal(await page.getByLabel('Longest renewal').inputValue(), '6d');
+});
+
+step('ticking all gives many to somebody at once', async (world) => {
+  const instances = await world.launch('', 'nobodys', { count: 3 });
+  for (const instance of instances) await world.lease(instance, (lease) => lease.owner === 'ada' && lease.notified);
+  const page = await world.visitor();
+  await world.signIn(page, 'Ada Lovelace');
+  await page.goto(`${world.url}/unowned?q=nobodys`);
+  await page.getByLabel('Tick all').check();
+  await page.getByLabel('Give them to').selectOption({ label: 'Max Mayer' });
+  await page.getByRole('button', { name: 'Reassign' }).click();
+  assert.match(await words(page), /Reassigned 3 of 3/);
+  for (const instance of instances) await world.lease(instance, (lease) => lease.owner === 'max');
+});
+
+step('signing out ends it in every browser', async (world) => {
+  const [one, two] = [await world.visitor(), await world.visitor()];
+  for (const page of [one, two]) await world.signIn(page, 'Max Mayer');
+  await one.getByRole('button', { name: 'Sign out' }).click();
+  assert.match(await words(one), /You are signed out, on every device/);
+  await two.goto(`${world.url}/leases`);
+  assert.equal(new URL(two.url()).pathname, '/login');
+});
+
+step('on an empty installation the printed link sets everything up', async () => {
+  const empty = await World.start({ seeded: false });
+  try {
+    const link = await until('the link', async () => /open (http\S+\/setup\/\S+) to/.exec(empty.log.join('\n'))?.[1]);
+    const page = await empty.visitor();
+    await page.goto(link);
+    await page.getByLabel('Account').fill('BigDB');
+    await page.getByRole('button', { name: 'Continue with GitHub' }).click();
+    await page.getByRole('button', { name: 'Ada Lovelace' }).click();
+    assert.match(await words(page), /Your Account is set up, and you are its admin/);
+    await page.goto(link);
+    assert.match(await words(page), /This link is over/);
+  } finally {
+    await empty.stop();
+  }
+});
+
+const world = await World.start();
+let failed = 0;
+const wanted = process.argv[2];
+for (const [claim, act] of steps) {
+  if (wanted && !claim.includes(wanted)) continue;
+  try {
+    await act(world);
+    process.stdout.write(`ok   ${claim}\n`);
+  } catch (error) {
+    failed += 1;
+    process.stdout.write(`FAIL ${claim}\n${error.stack}\n`);
+  }
+}
+await world.stop();
+process.exit(failed === 0 ? 0 : 1);
