@@ -26,8 +26,8 @@ mod person;
 pub mod planner;
 mod policy;
 pub mod prices;
+mod programs;
 mod savings;
-mod services;
 pub mod session;
 mod settings;
 pub mod setup;
@@ -160,7 +160,7 @@ impl State {
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).merge(services::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(programs::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.
