@@ -15,6 +15,7 @@ mod form;
 mod headers;
 mod hooks;
 mod html;
+mod keys;
 mod lease;
 mod leases;
 mod limits;
@@ -23,7 +24,8 @@ mod people;
 mod person;
 pub mod planner;
 pub mod prices;
-mod services;
+mod programs;
+mod savings;
 pub mod session;
 mod settings;
 pub mod setup;
@@ -161,7 +163,7 @@ impl State {
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).merge(services::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state).merge(programs::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
 }
 
 /// What answers with pages.
@@ -178,6 +180,8 @@ fn pages(state: &State) -> Router<State> {
         .route("/leases/{key}", get(lease::page))
         .route("/leases/{key}/{act}", post(lease::act))
         .route("/settings", get(settings::page).post(settings::save))
+        .route("/settings/tokens", post(keys::create))
+        .route("/settings/tokens/{id}/revoke", post(keys::revoke))
         .merge(lists())
         .merge(admin::routes())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
@@ -193,6 +197,7 @@ fn lists() -> Router<State> {
         .route("/all", get(all::page).post(all::act))
         .route("/all.csv", get(all::csv))
         .route("/unowned", get(all::unowned))
+        .route("/savings", get(savings::page))
         .route("/people", get(people::page).post(people::invite))
         .route("/people/{user}/role", post(people::role))
         .route("/people/{user}/leave", get(people::ask_leave).post(people::leave))

@@ -83,6 +83,7 @@ pub(super) async fn run(
     let client = client.header("Authorization", &token).map_err(|why| anyhow::anyhow!("the token: {why:?}"))?;
     let client = client.reconnect(reconnect.build()).build_with_transport(Transport(http));
     let mut events = client.stream();
+    let mut connected = false;
     let mut left = count.unwrap_or(u64::MAX);
     while left > 0 {
         match events.next().await.context("the events ended")? {
@@ -90,8 +91,13 @@ pub(super) async fn run(
                 show(&event.event_type, &event.data, json);
                 left -= 1;
             }
-            Ok(SSE::Connected(_)) => output::note("watching; Ctrl-C ends it"),
-            Ok(SSE::Comment(_)) => {}
+            Ok(SSE::Connected(_)) => {
+                if !std::mem::replace(&mut connected, true) {
+                    output::note("watching; Ctrl-C ends it");
+                }
+            }
+            // The service ends each connection after a while, and the client comes again by itself.
+            Ok(SSE::Comment(_)) | Err(eventsource_client::Error::Eof) => {}
             Err(eventsource_client::Error::UnexpectedResponse(answer, _)) if answer.status() < 500 => {
                 anyhow::bail!("{} does not let this token watch (status {})", remote.base, answer.status());
             }

@@ -56,8 +56,8 @@ impl Pages {
         let index = Index::default();
         let mut following = follow(store, &index, shutdown);
         let (polls, polled) = watch::channel(Polls::default());
-        tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let (base, accounts) = (self.base()?, self.seeded);
+        tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
         plans(&state, config, at, clock);
         let stop = shutdown.clone();

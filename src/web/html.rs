@@ -31,6 +31,8 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     super::admin::templates(&mut all)?;
     all.add_template("settings.html", include_str!("templates/settings.html"))?;
     all.add_template("all.html", include_str!("templates/all.html"))?;
+    all.add_template("savings.html", include_str!("templates/savings.html"))?;
+    all.add_template("token.html", include_str!("templates/token.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
     all.add_template("setup.html", include_str!("templates/setup.html"))?;
     all.add_template("which.html", include_str!("templates/which.html"))?;

@@ -12,8 +12,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::sync::CancellationToken;
 use zerocloud::clock::Clock;
 use zerocloud::config::Config;
 use zerocloud::follower::Index;
@@ -151,34 +153,37 @@ async fn socket_of_version_four(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
+/// Pages in front of a gateway at this address.
+async fn pages(gateway: String, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let config = StoreConfig {
+        public_url: gateway,
+        admin_url: "http://127.0.0.1:9".to_owned(),
+        database: "zerocloud".to_owned(),
+        admin: None,
+        timeout: Duration::from_secs(5),
+    };
+    let settings = Config::parse("mail: {from: a@b.c}\nweb: {}", |_| None).unwrap().web.unwrap();
+    let store = Store::new(&config).unwrap();
+    let polls = tokio::sync::watch::Sender::new(zerocloud::web::Polls::default()).subscribe();
+    let state = State::new(store, Index::default(), Clock::system(), settings, polls, stop.clone()).unwrap();
+    let stop = stop.clone();
+    tasks.spawn(async move { web::run(listener, state, stop).await.unwrap() });
+    url
+}
+
 #[tokio::test]
 async fn in_front_of_a_gateway_of_version_four_documents_lose_cv_everywhere() {
     let routes = Router::new()
         .route("/{*path}", any(version_four))
         .route("/sockets/zerocloud/_changes", get(socket_of_version_four));
     let far = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (url, base) =
-        (format!("http://{}", far.local_addr().unwrap()), format!("http://{}", near.local_addr().unwrap()));
-    let sockets = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (sockets_base, stop) =
-        (format!("http://{}", sockets.local_addr().unwrap()), tokio_util::sync::CancellationToken::new());
-    let mut tasks = tokio::task::JoinSet::new();
+    let url = format!("http://{}", far.local_addr().unwrap());
+    let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
     tasks.spawn(async move { axum::serve(far, routes).await.unwrap() });
-    for (listener, url) in [(near, url.clone()), (sockets, format!("{url}/sockets"))] {
-        let config = StoreConfig {
-            public_url: url.clone(),
-            admin_url: "http://127.0.0.1:9".to_owned(),
-            database: "zerocloud".to_owned(),
-            admin: None,
-            timeout: Duration::from_secs(5),
-        };
-        let settings = Config::parse("mail: {from: a@b.c}\nweb: {}", |_| None).unwrap().web.unwrap();
-        let state = State::new(Store::new(&config).unwrap(), Index::default(), Clock::system(), settings, stop.clone())
-            .unwrap();
-        let stop = stop.clone();
-        tasks.spawn(async move { web::run(listener, state, stop).await.unwrap() });
-    }
+    let base = pages(url.clone(), &stop, &mut tasks).await;
+    let sockets_base = pages(format!("{url}/sockets"), &stop, &mut tasks).await;
     for path in [
         "a",
         "a?open_revs=%5B%221-a%22%5D",

@@ -31,6 +31,7 @@ export const pagesOfAdmin = (world, lease) => [
   ['aws-disable', `${world.url}/aws-accounts/${DEV}/enabled`],
   ['events', `${world.url}/events`],
   ['status', `${world.url}/status`],
+  ['savings', `${world.url}/savings`],
   ...(lease ? [['lease-as-admin', `${world.url}/leases/${lease._id.slice('lease::'.length)}`]] : []),
 ];
 

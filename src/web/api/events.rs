@@ -27,6 +27,8 @@ const WAITING: usize = 256;
 const SLOW: Duration = Duration::from_secs(20);
 /// How often a line goes out when nothing happens, so that proxies keep the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long one connection lasts: whoever comes again shows again that they may.
+const LASTS: Duration = Duration::from_mins(10);
 /// What can be asked for.
 const TYPES: [&str; 4] = ["lease", "resource", "request", "event"];
 
@@ -82,7 +84,7 @@ pub(super) async fn stream(
     };
     // Read and told apart, so that a reader who takes nothing is noticed; both end with the connection.
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(async move { stop.run_until_cancelled(reading).await });
+    tasks.spawn(async move { stop.run_until_cancelled(tokio::time::timeout(LASTS, reading)).await });
     let told = futures_util::stream::unfold((waiting, tasks), |(mut waiting, tasks)| async move {
         let event = waiting.recv().await?;
         Some((Ok(event), (waiting, tasks)))
