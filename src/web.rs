@@ -16,6 +16,7 @@ mod form;
 mod headers;
 mod hooks;
 mod html;
+mod keys;
 mod lease;
 mod leases;
 mod limits;
@@ -26,6 +27,7 @@ pub mod planner;
 mod policy;
 pub mod prices;
 mod programs;
+mod savings;
 pub mod session;
 mod settings;
 pub mod setup;
@@ -175,6 +177,8 @@ fn pages(state: &State) -> Router<State> {
         .route("/leases/{key}", get(lease::page))
         .route("/leases/{key}/{act}", post(lease::act))
         .route("/settings", get(settings::page).post(settings::save))
+        .route("/settings/tokens", post(keys::create))
+        .route("/settings/tokens/{id}/revoke", post(keys::revoke))
         .merge(admin())
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
@@ -194,6 +198,7 @@ fn admin() -> Router<State> {
         .route("/aws-accounts/{id}/watch", post(aws::watch))
         .route("/pause", post(aws::pause))
         .route("/events", get(events::page))
+        .route("/savings", get(savings::page))
         .route("/status", get(status::page))
         .route("/people", get(people::page).post(people::invite))
         .route("/people/{user}/role", post(people::role))

@@ -36,6 +36,8 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     all.add_template("stage.html", include_str!("templates/stage.html"))?;
     all.add_template("events.html", include_str!("templates/events.html"))?;
     all.add_template("status.html", include_str!("templates/status.html"))?;
+    all.add_template("savings.html", include_str!("templates/savings.html"))?;
+    all.add_template("token.html", include_str!("templates/token.html"))?;
     all.add_template("login.html", include_str!("templates/login.html"))?;
     all.add_template("setup.html", include_str!("templates/setup.html"))?;
     all.add_template("which.html", include_str!("templates/which.html"))?;

@@ -29,9 +29,16 @@ pub(super) async fn page(desk: Desk) -> Result<Response, WebError> {
     let values = context! {
         name => clean(&user.name), email => clean(&user.email), login => user.github_login.as_deref().map(clean),
         zone => user.time_zone.unwrap_or_default(), text => user.mail_format.as_deref() == Some("text"),
+        tokens => super::keys::all(&desk).await?, scopes => scopes(person.is_admin()),
         delegate, others, zones, here => desk.zone().local(desk.state.clock.now()),
     };
     desk.show("settings", "My settings", "settings.html", values)
+}
+
+/// What tokens of that person may do, as the form names it.
+fn scopes(admin: bool) -> Vec<(&'static str, &'static str)> {
+    let all = super::keys::SCOPES.iter().filter(|(scope, ..)| admin || *scope != super::token::Scope::Admin);
+    all.map(|(_, word, what)| (*word, *what)).collect()
 }
 
 /// `POST /settings`.

@@ -118,6 +118,7 @@ fn every_dependency_is_used() {
         ("Cargo.toml", vec!["src"]),
         ("gateway/Cargo.toml", vec!["gateway/src"]),
         ("tests/ec2-double/Cargo.toml", vec!["tests/ec2-double/src"]),
+        ("tests/github-double/Cargo.toml", vec!["tests/github-double/src"]),
     ] {
         let text = fs::read_to_string(root().join(manifest)).unwrap();
         let code: String = folders.into_iter().flat_map(sources).map(|(_, text)| text).collect();

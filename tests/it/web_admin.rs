@@ -18,7 +18,7 @@ type Row = (&'static str, &'static str, [u16; 5]);
 const LOGIN: u16 = 303;
 
 /// GET: pages. `{lease}` is a lease of lin.
-const PAGES: [Row; 18] = [
+const PAGES: [Row; 19] = [
     ("GET", "/", [303, 303, 303, 303, 303]),
     ("GET", "/login", [200, 303, 303, 303, 303]),
     ("GET", "/login/callback", [403, 403, 403, 403, 403]),
@@ -36,15 +36,18 @@ const PAGES: [Row; 18] = [
     ("GET", "/policy/user/max", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/aws-accounts", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/events", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/savings", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/status", [LOGIN, 403, 403, 200, 200]),
 ];
 
 /// POST, each with the secret of the session. What is done leads on (303).
-const ACTS: [Row; 12] = [
+const ACTS: [Row; 14] = [
     ("POST", "/leases/{lease}/renew", [LOGIN, 303, 404, 303, 404]),
     ("POST", "/leases/{lease}/terminate", [LOGIN, 303, 404, 303, 404]),
     ("POST", "/leases/{lease}/nonsense", [LOGIN, 404, 404, 404, 404]),
     ("POST", "/settings", [LOGIN, 303, 303, 303, 303]),
+    ("POST", "/settings/tokens", [LOGIN, 303, 303, 303, 303]),
+    ("POST", "/settings/tokens/guess/revoke", [LOGIN, 404, 404, 404, 404]),
     ("POST", "/all", [LOGIN, 403, 403, 303, 303]),
     ("POST", "/people", [LOGIN, 403, 403, 303, 303]),
     ("POST", "/people/max/role", [LOGIN, 403, 403, 303, 404]),
@@ -253,6 +256,25 @@ async fn settings_are_a_persons_own() {
         (&user["time_zone"], &user["mail_format"], &user["delegate"]),
         (&json!("Europe/Berlin"), &json!("text"), &json!("max"))
     );
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_works_and_is_revoked() {
+    let app = TestApp::start(Setup::default()).await;
+    let lin = app.sign_in("lin").await;
+    let page = lin.act("/settings/tokens", &[("name", "script"), ("lasts", "1d"), ("read", "1")]).await;
+    let token = page.words().split_whitespace().find(|word| word.starts_with("zcp_")).unwrap().to_owned();
+    let bearer = format!("Bearer {token}");
+    let call = async || app.browser().send(Method::GET, "/api/v1/me", &[("authorization", &bearer)], None).await;
+    assert_eq!(call().await.status, StatusCode::OK);
+    let page = lin.get("/settings").await;
+    assert!(page.words().contains("script read; until") && !page.text.contains(&token), "{}", page.words());
+    let at = page.text.replace("&#x2f;", "/");
+    let path =
+        at.split("action=\"").find(|part| part.contains("/revoke")).unwrap().split('"').next().unwrap().to_owned();
+    assert!(lin.act(&path, &[]).await.words().contains("Revoked"));
+    assert_eq!(call().await.status, StatusCode::UNAUTHORIZED);
     app.stop().await;
 }
 

@@ -36,6 +36,7 @@ const pages = {
   policy: ['Ada Lovelace', '/policy'],
   aws: ['Ada Lovelace', '/aws-accounts'],
   stage: ['Ada Lovelace', `/aws-accounts/${ACCOUNTS[1]}/stage/stop`],
+  savings: ['Ada Lovelace', '/savings'],
   events: ['Ada Lovelace', '/events'],
   status: ['Ada Lovelace', '/status'],
 };

@@ -14,14 +14,39 @@
     }
     return parts.join(" ") || "0 s";
   };
-  const started = performance.now();
+  let started = performance.now();
   const tick = () => {
     for (const element of document.querySelectorAll("[data-left]")) {
       const left = Number(element.dataset.left) - (performance.now() - started) / 1000;
       element.textContent = words(left);
     }
   };
-  if (document.querySelector("[data-left]")) setInterval(tick, 1000);
+  setInterval(tick, 1000);
+
+  // What changes shows without loading the page again, unless somebody is in the middle of something.
+  const main = document.querySelector("main[data-live]");
+  if (main && "EventSource" in window) {
+    const busy = () => main.contains(document.activeElement) && document.activeElement !== main
+      || main.querySelector("details[open], input[type=checkbox]:checked");
+    let planned = 0;
+    const refresh = async () => {
+      planned = 0;
+      if (busy()) return plan(3000);
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+      if (!answer?.ok || answer.redirected || busy()) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.querySelector("main");
+      if (!fresh) return;
+      const said = main.querySelector(".said");
+      started = performance.now();
+      main.replaceChildren(...(said ? [said] : []), ...fresh.childNodes);
+      ready(main);
+    };
+    const plan = (wait) => { planned ||= setTimeout(refresh, wait); };
+    const events = new EventSource(`/api/v1/events?types=${main.dataset.live}`);
+    for (const kind of main.dataset.live.split(",")) events.addEventListener(kind, () => plan(400));
+    addEventListener("pagehide", () => events.close());
+  }
 
   // A form is sent once.
   document.addEventListener("submit", (event) => {
@@ -33,12 +58,15 @@
   });
 
   // One box ticks all.
-  for (const all of document.querySelectorAll("[data-ticks]")) {
-    all.hidden = false;
-    all.addEventListener("change", () => {
-      for (const box of document.querySelectorAll(`input[name="${all.dataset.ticks}"]`)) box.checked = all.checked;
-    });
+  function ready(part) {
+    for (const all of part.querySelectorAll("[data-ticks]")) {
+      all.hidden = false;
+      all.addEventListener("change", () => {
+        for (const box of document.querySelectorAll(`input[name="${all.dataset.ticks}"]`)) box.checked = all.checked;
+      });
+    }
   }
+  ready(document);
 
   // The part of the menu that is meant shows on a phone.
   document.querySelector(".menu a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
