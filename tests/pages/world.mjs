@@ -74,6 +74,9 @@ export class World {
       createInterface({ input: stream }).on('line', (line) => world.log.push(line));
     }
     await until('the pages answer', () => fetch(`${world.url}/login`).then((it) => it.ok, () => false));
+    // What ran before its AWS account was connected gets a full lease, whatever its tags say.
+    const connected = (account) => fetch(`${world.admin}/zerocloud/aws_account::bigdb::${account}`).then((it) => it.ok);
+    for (const account of seeded ? ACCOUNTS : []) await until(`${account} is connected`, () => connected(account));
     const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
     const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking',
       `--host-resolver-rules=MAP zerocloud.plain.example 127.0.0.1`];

@@ -18,7 +18,7 @@ pub(crate) async fn user(State(handle): State<Handle>, headers: HeaderMap) -> Re
             }))
             .into_response()
         }
-        Err(failure) => failure,
+        Err(failure) => *failure,
     }
 }
 
@@ -35,20 +35,20 @@ pub(crate) async fn emails(State(handle): State<Handle>, headers: HeaderMap) -> 
             Json(all.collect::<Vec<_>>()).into_response()
         }
         Ok(_) => failure(StatusCode::NOT_FOUND, "Not Found"),
-        Err(failure) => failure,
+        Err(failure) => *failure,
     }
 }
 
-fn caller(handle: &Handle, headers: &HeaderMap) -> Result<(Person, String), Response> {
+fn caller(handle: &Handle, headers: &HeaderMap) -> Result<(Person, String), Box<Response>> {
     if !headers.contains_key(header::USER_AGENT) {
-        return Err((StatusCode::FORBIDDEN, "Request forbidden by administrative rules.").into_response());
+        return Err(Box::new((StatusCode::FORBIDDEN, "Request forbidden by administrative rules.").into_response()));
     }
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = given.strip_prefix("Bearer ").or_else(|| given.strip_prefix("token "));
     let world = handle.world();
     let known = token.and_then(|token| world.tokens.get(token));
     let found = known.and_then(|(id, scope)| Some((world.people.get(id)?.clone(), scope.clone())));
-    found.ok_or_else(|| failure(StatusCode::UNAUTHORIZED, "Bad credentials"))
+    found.ok_or_else(|| Box::new(failure(StatusCode::UNAUTHORIZED, "Bad credentials")))
 }
 
 fn failure(status: StatusCode, message: &str) -> Response {

@@ -1,6 +1,6 @@
 //! The page that asks who you are and whether the app may know it (GitHub docs, "Authorizing OAuth apps", step 1).
 
-use crate::handle::{Code, Handle};
+use crate::handle::{Code, Handle, Person};
 use crate::page::{escape, hidden, page};
 use axum::Form;
 use axum::extract::{Query, State};
@@ -28,7 +28,7 @@ pub(crate) struct Wanted {
 /// `GET /login/oauth/authorize`.
 pub(crate) async fn ask(State(handle): State<Handle>, Query(wanted): Query<Wanted>) -> Response {
     if let Err(why) = check(&handle, &wanted) {
-        return why;
+        return *why;
     }
     let mut fields = String::new();
     for (name, value) in [
@@ -41,20 +41,8 @@ pub(crate) async fn ask(State(handle): State<Handle>, Query(wanted): Query<Wante
     ] {
         fields.push_str(&hidden(name, value));
     }
-    let people: String = handle
-        .world()
-        .people
-        .values()
-        .map(|person| {
-            let address = person.emails.first().map(|email| escape(&email.email)).unwrap_or_default();
-            format!(
-                "<button name=\"person\" value=\"{}\">{} <small>@{} · {address}</small></button>",
-                person.id,
-                escape(&person.name),
-                escape(&person.login)
-            )
-        })
-        .collect();
+    let people: Vec<String> = handle.world().people.values().map(button).collect();
+    let people = people.concat();
     let form = format!(
         "<h1>Who are you?</h1><form method=\"post\" action=\"/login/oauth/authorize\">{fields}{people}\
          <button name=\"person\" value=\"deny\">Cancel</button></form>"
@@ -62,10 +50,16 @@ pub(crate) async fn ask(State(handle): State<Handle>, Query(wanted): Query<Wante
     page("Sign in", &form).into_response()
 }
 
+fn button(person: &Person) -> String {
+    let address = person.emails.first().map(|email| escape(&email.email)).unwrap_or_default();
+    let (id, name, login) = (person.id, escape(&person.name), escape(&person.login));
+    format!("<button name=\"person\" value=\"{id}\">{name} <small>@{login} · {address}</small></button>")
+}
+
 /// What the person said.
 pub(crate) async fn answer(State(handle): State<Handle>, Form(wanted): Form<Wanted>) -> Response {
     if let Err(why) = check(&handle, &wanted) {
-        return why;
+        return *why;
     }
     let mut answer = form_urlencoded::Serializer::new(String::new());
     let mut world = handle.world();
@@ -90,11 +84,11 @@ pub(crate) async fn answer(State(handle): State<Handle>, Form(wanted): Form<Want
 }
 
 /// GitHub shows a page of its own for an app that it does not know, and never redirects then.
-fn check(handle: &Handle, wanted: &Wanted) -> Result<(), Response> {
+fn check(handle: &Handle, wanted: &Wanted) -> Result<(), Box<Response>> {
     let known = wanted.client_id == handle.app().client_id;
     let challenged = wanted.code_challenge.is_empty() || wanted.code_challenge_method == "S256";
     if known && challenged && wanted.redirect_uri.starts_with("http") {
         return Ok(());
     }
-    Err((StatusCode::NOT_FOUND, page("Not found", "<h1>404</h1>")).into_response())
+    Err(Box::new((StatusCode::NOT_FOUND, page("Not found", "<h1>404</h1>")).into_response()))
 }

@@ -1,6 +1,6 @@
 //! Signing in from a device without a browser (GitHub docs, "Device flow"): a device that waits is answered 200 with an `error`.
 
-use crate::handle::{Device, Handle};
+use crate::handle::{Device, Handle, Person};
 use crate::page::{escape, hidden, page};
 use crate::token::{error, grant, reply};
 use axum::Form;
@@ -85,12 +85,10 @@ pub(crate) async fn ask(State(handle): State<Handle>, Query(said): Query<Said>) 
         let form = "<h1>Which code does your device show?</h1><form><input name=\"user_code\" required><button>Continue</button></form>";
         return page("Your device", form);
     }
-    let people: String = handle
-        .world()
-        .people
-        .values()
-        .map(|person| format!("<button name=\"person\" value=\"{}\">{}</button>", person.id, escape(&person.name)))
-        .collect();
+    let button =
+        |person: &Person| format!("<button name=\"person\" value=\"{}\">{}</button>", person.id, escape(&person.name));
+    let people: Vec<String> = handle.world().people.values().map(button).collect();
+    let people = people.concat();
     let code = hidden("user_code", &said.user_code);
     page(
         "Your device",
