@@ -3,7 +3,7 @@
 
 use crate::aws::Aws;
 use crate::config::{AccountSeed, AwsAccountSeed, Config, UserSeed};
-use crate::model::{Account, AccountId, AwsAccount, AwsId, Doc, Extra, Time, User};
+use crate::model::{Account, AccountId, AwsId, Doc, Extra, Time, User};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
