@@ -6,8 +6,8 @@ use super::directory::{self, Scope};
 use super::document::{Document, passed_over, read};
 use super::views::{View, ViewTable};
 use crate::model::{
-    AccountId, AwsId, Directory, Doc, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource, State, Time,
-    UserId,
+    AccountId, AwsId, Directory, Doc, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource,
+    State, Time, UserId,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

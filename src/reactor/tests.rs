@@ -2,8 +2,8 @@
 
 mod decide;
 mod dice;
-mod ledger;
 mod forecast;
+mod ledger;
 mod life;
 mod owner;
 mod people;

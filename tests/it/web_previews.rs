@@ -100,7 +100,9 @@ async fn mistakes_in_a_policy_are_told_all_at_once_and_nothing_is_saved() {
     let ada = app.sign_in("ada").await;
     let page = ada.act("/policy", &[("do", "save"), ("grace", "soon"), ("max_instances", "many")]).await;
     let words = page.words();
-    assert!(words.contains("Grace: write a time such as 3d") && words.contains("Instances of one person: write a whole"));
+    assert!(
+        words.contains("Grace: write a time such as 3d") && words.contains("Instances of one person: write a whole")
+    );
     assert!(page.text.contains("value=\"soon\""), "what was typed is still there");
     app.stop().await;
 }
@@ -175,14 +177,22 @@ async fn a_policy_is_applied_to_running_leases_for_a_reason_and_never_nearer_tha
 async fn an_exemption_rule_holds_what_its_preview_named_until_it_is_ended() {
     let app = TestApp::start(Setup::default()).await;
     let ada = app.sign_in("ada").await;
-    let kept = app.aws.at(DEV, EAST).launch(&tagged(&[("owner", "lin@bigdb.example"), ("Name", "db-1"), ("Keep", "Yes")]));
+    let kept =
+        app.aws.at(DEV, EAST).launch(&tagged(&[("owner", "lin@bigdb.example"), ("Name", "db-1"), ("Keep", "Yes")]));
     let other = app.aws.at(DEV, EAST).launch(&tagged(&[("owner", "max@bigdb.example"), ("Name", "web-2")]));
     let lease = app.settled(&kept, "lin").await;
     app.settled(&other, "max").await;
     let until = app.clock.now().plus(60 * DAY).to_string()[..10].to_owned();
     let fields = |what: &'static str| {
-        [("do", what), ("by", "tag"), ("key", "keep"), ("value", "y*"), ("reason", "release"), ("until", until.as_str())]
-            .map(|(name, value)| (name, value.to_owned()))
+        [
+            ("do", what),
+            ("by", "tag"),
+            ("key", "keep"),
+            ("value", "y*"),
+            ("reason", "release"),
+            ("until", until.as_str()),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
     };
     let send = async |what: &'static str| {
         let fields = fields(what);

@@ -117,7 +117,8 @@ async fn an_admin_lifts_what_the_operator_paused_on_the_command_line() {
     let app = TestApp::start(Setup::default()).await;
     connected(&app).await;
     let ada = app.sign_in("ada").await;
-    let body = json!({ "account": "bigdb", "aws_id": DEV, "reason": "night", "by": "operator", "since": app.clock.now() });
+    let body =
+        json!({ "account": "bigdb", "aws_id": DEV, "reason": "night", "by": "operator", "since": app.clock.now() });
     let id = format!("pause::bigdb::{DEV}");
     app.store.put("pause", &Doc { id: id.clone(), rev: None, body }).await.unwrap();
     let path = format!("/aws-accounts/{DEV}");
@@ -173,4 +174,3 @@ async fn the_audit_is_paged_newest_first_and_filtered() {
     assert!(ada.get(&format!("/events?aws={TEST}")).await.words().contains("No events that fit"));
     app.stop().await;
 }
-

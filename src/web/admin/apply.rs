@@ -98,7 +98,8 @@ pub(super) async fn act(act: AdminAct) -> Result<Response, WebError> {
     let (desk, fields) = (&act.desk, &act.fields);
     let reason = fields.get("reason");
     if reason.is_empty() || reason.chars().count() > 400 {
-        return show(desk, fields, Some("Say why, in 1 to 400 characters: it stands on every lease that changes.")).await;
+        return show(desk, fields, Some("Say why, in 1 to 400 characters: it stands on every lease that changes."))
+            .await;
     }
     let (ground, _) = ground(desk, fields).await?;
     let keys = changing(&ground, desk);

@@ -95,8 +95,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         .filter(|place| place.aws_id == account.aws_id)
         .map(|place| {
             let region = place.region.as_ref();
-            let state =
-                region.and_then(|region| directory.regions.get(&(account.aws_id.clone(), region.clone())));
+            let state = region.and_then(|region| directory.regions.get(&(account.aws_id.clone(), region.clone())));
             context! {
                 region => region.map_or("all regions", Region::as_str),
                 count => &place.count,
@@ -148,10 +147,12 @@ pub(super) async fn regions(Path(aws_id): Path<String>, act: AdminAct) -> Result
             Err(_) => return Ok(desk.failed(&back, &format!("{} is no region; write us-east-1.", clean(name)))),
         }
     }
-    let what = if regions.is_empty() { "every enabled region".to_owned() } else { format!("{} regions", regions.len()) };
+    let what =
+        if regions.is_empty() { "every enabled region".to_owned() } else { format!("{} regions", regions.len()) };
     doc.body["regions"] = json!(regions);
     desk.write(doc).await?;
-    Ok(desk.done(&back, &format!("zerocloud looks at {what} here. Where it knows instances already, it goes on looking.")))
+    Ok(desk
+        .done(&back, &format!("zerocloud looks at {what} here. Where it knows instances already, it goes on looking.")))
 }
 
 /// `GET /aws-accounts/{aws_id}/enabled`: what disabling, or enabling again, would do.

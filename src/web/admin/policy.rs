@@ -164,9 +164,7 @@ struct Shown<'a> {
 /// Every layer that there is, and every one that could be.
 fn layers(directory: &Directory, desk: &AdminDesk) -> minijinja::Value {
     let account = &desk.person.account;
-    let says = |id: &str| {
-        directory.policies.get(id).is_some_and(|layer| *layer != PolicyLayer::default())
-    };
+    let says = |id: &str| directory.policies.get(id).is_some_and(|layer| *layer != PolicyLayer::default());
     let aws = directory.aws_accounts.values().filter(|aws| aws.account == *account).map(|aws| {
         let name = if aws.name.trim().is_empty() { aws.aws_id.to_string() } else { clean(&aws.name) };
         context! { path => format!("/policy/aws/{}", aws.aws_id), name,

@@ -84,7 +84,8 @@ impl Preview {
     ) {
         let (old, new) = (lines(before), lines(after));
         let said = |forecast: &Forecast| forecast.told.clone().into_iter().collect::<BTreeSet<Told>>();
-        let fresh: Vec<Told> = said(after).difference(&said(before)).filter(|told| told.at <= desk.now()).cloned().collect();
+        let fresh: Vec<Told> =
+            said(after).difference(&said(before)).filter(|told| told.at <= desk.now()).cloned().collect();
         if old == new && fresh.is_empty() {
             return;
         }
@@ -137,10 +138,12 @@ fn lines(forecast: &Forecast) -> Vec<String> {
         lines.push(format!("{} on {}", capital(past(end.action)), short_utc(end.at)));
     }
     if forecast.ends.is_empty() {
-        lines.push(forecast.hold.as_ref().map_or_else(
-            || "Does not end".to_owned(),
-            |hold| format!("Does not end: {}", clean(&hold.reason)),
-        ));
+        lines.push(
+            forecast
+                .hold
+                .as_ref()
+                .map_or_else(|| "Does not end".to_owned(), |hold| format!("Does not end: {}", clean(&hold.reason))),
+        );
     }
     lines.extend(forecast.reach.map(|reach| format!("Can be renewed until {}", short_utc(reach))));
     lines.extend(forecast.lease.as_ref().map(|lease| format!("Leased until {}", short_utc(lease.expires_at))));

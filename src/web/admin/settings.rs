@@ -42,8 +42,22 @@ const OWNING: &str = "Who owns what";
 pub(super) const SETTINGS: [Setting; 18] = [
     setting("default_lease", "New lease", "When nobody asks for anything.", Kind::Span, LENGTHS, true),
     setting("max_lease", "Longest renewal", "From the moment it is accepted.", Kind::Span, LENGTHS, true),
-    setting("max_total", "All renewals together", "From when it was first seen; none: no limit.", Kind::SpanOrNone, LENGTHS, true),
-    setting("max_instances", "Instances of one person", "More get a short lease; none: no limit.", Kind::CountOrNone, LENGTHS, true),
+    setting(
+        "max_total",
+        "All renewals together",
+        "From when it was first seen; none: no limit.",
+        Kind::SpanOrNone,
+        LENGTHS,
+        true,
+    ),
+    setting(
+        "max_instances",
+        "Instances of one person",
+        "More get a short lease; none: no limit.",
+        Kind::CountOrNone,
+        LENGTHS,
+        true,
+    ),
     setting("over_quota_lease", "Short lease", "For those beyond that number.", Kind::Span, LENGTHS, true),
     setting("warnings", "Warnings before the end", "Several, apart by spaces.", Kind::Spans, TELLING, true),
     setting("min_notice", "Least notice", "Nothing ends sooner after it was announced.", Kind::Span, TELLING, true),
@@ -55,7 +69,14 @@ pub(super) const SETTINGS: [Setting; 18] = [
     setting("max_reaps_per_hour", "Ends in an hour", "At most, in one AWS account.", Kind::Count, ENDING, false),
     setting("owner_tag", "Owner tag", "The tag that names the owner.", Kind::Text, OWNING, false),
     setting("lease_tag", "Lease tag", "The tag that asks for a length, such as 2d.", Kind::Text, OWNING, false),
-    setting("email_pattern", "Who may come in", "Such as *@example.com; none: only who is invited.", Kind::TextOrNone, OWNING, false),
+    setting(
+        "email_pattern",
+        "Who may come in",
+        "Such as *@example.com; none: only who is invited.",
+        Kind::TextOrNone,
+        OWNING,
+        false,
+    ),
     setting("settle", "Tags settle for", "Before the owner is judged by them.", Kind::Span, OWNING, false),
     setting("retention", "Ended leases are kept for", "Then they and their audit go.", Kind::Span, OWNING, false),
 ];
@@ -91,7 +112,9 @@ impl Setting {
             return Ok(None);
         }
         let none = text.eq_ignore_ascii_case("none");
-        let span = |text: &str| lease_length(text).ok_or_else(|| format!("write a time such as 3d, 12h or 90m, not {}", clean(text)));
+        let span = |text: &str| {
+            lease_length(text).ok_or_else(|| format!("write a time such as 3d, 12h or 90m, not {}", clean(text)))
+        };
         let count = |text: &str| text.parse::<u32>().map(|n| json!(n)).map_err(|_| "write a whole number".to_owned());
         Ok(Some(match self.kind {
             Kind::SpanOrNone | Kind::CountOrNone | Kind::TextOrNone if none => Value::Null,
@@ -172,7 +195,10 @@ mod tests {
             "expiry_action": "stop", "owner_tag": "owner", "colour": "blue"});
         let mut text = form_urlencoded::Serializer::new(String::new());
         for setting in &SETTINGS {
-            text.append_pair(setting.name, &layer.get(setting.name).map(|value| setting.show(value)).unwrap_or_default());
+            text.append_pair(
+                setting.name,
+                &layer.get(setting.name).map(|value| setting.show(value)).unwrap_or_default(),
+            );
         }
         assert_eq!(read(&layer, &Fields::read(text.finish().as_bytes()), false).unwrap(), layer);
     }

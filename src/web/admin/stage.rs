@@ -13,7 +13,8 @@ use minijinja::context;
 fn with_stage(directory: &Directory, account: &AwsAccount, stage: Stage, now: Time) -> Directory {
     let mut then = directory.clone();
     if let Some(aws) = then.aws_accounts.get_mut(&account.aws_id) {
-        let since = aws.stage_accepted.filter(|accepted| stage <= accepted.stage).map_or(now, |accepted| accepted.since);
+        let since =
+            aws.stage_accepted.filter(|accepted| stage <= accepted.stage).map_or(now, |accepted| accepted.since);
         aws.stage = stage;
         aws.stage_accepted = Some(StageAccepted { stage, since });
     }
