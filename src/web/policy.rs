@@ -166,7 +166,7 @@ async fn show(desk: &Desk, scope: &Scope) -> Result<Response, WebError> {
             context! {
                 name, label, hint, action => *kind == Kind::Action,
                 value => own.get(*name).map(|value| text(*kind, value)).unwrap_or_default(),
-                usual => below.get(*name).map(|value| text(*kind, value)).unwrap_or_else(|| "none".to_owned()),
+                usual => below.get(*name).map_or_else(|| "none".to_owned(), |value| text(*kind, value)),
             }
         })
         .collect();
