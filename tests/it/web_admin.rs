@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 fn two() -> Setup {
     let mut setup = Setup::default();
     let other = "  - id: other\n    name: Other\n    users:\n      - {id: eve, email: eve@other.example, name: Eve, role: admin}\n";
-    setup.more = other.to_owned();
+    other.clone_into(&mut setup.more);
     setup
 }
 
