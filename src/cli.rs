@@ -185,7 +185,7 @@ enum PolicyCommand {
     Set {
         /// account, aws:ID or user:ID
         layer: String,
-        /// name=value, such as default_lease=2d; name= takes it out.
+        /// `name=value`, such as `default_lease=2d`; `name=` takes it out.
         #[arg(required = true)]
         settings: Vec<String>,
     },

@@ -111,13 +111,13 @@ pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
         output::say("Nothing would be done now.");
         return Ok(());
     }
-    list(lines, json, &["lease", "what", "why"])
+    list(&lines, json, &["lease", "what", "why"])
 }
 
 /// The people of the Account.
 pub(super) async fn users(remote: &Remote, json: bool) -> anyhow::Result<()> {
     list(
-        remote.all("users").await?,
+        &remote.all("users").await?,
         json,
         &["id", "name", "email", "role", "github_login", "time_zone", "mail_problem"],
     )
@@ -126,7 +126,7 @@ pub(super) async fn users(remote: &Remote, json: bool) -> anyhow::Result<()> {
 /// The Account's AWS accounts.
 pub(super) async fn accounts(remote: &Remote, json: bool) -> anyhow::Result<()> {
     let all = remote.get("aws-accounts").await?.as_array().cloned().unwrap_or_default();
-    list(all, json, &["id", "name", "stage", "effective_stage", "disabled"])
+    list(&all, json, &["id", "name", "stage", "effective_stage", "disabled"])
 }
 
 /// How things stand.
@@ -136,7 +136,7 @@ pub(super) async fn status(remote: &Remote, json: bool) -> anyhow::Result<()> {
         return output::json(&status);
     }
     let places = status["places"].as_array().cloned().unwrap_or_default();
-    list(places, false, &["aws_id", "region", "running", "leased", "held", "state"])?;
+    list(&places, false, &["aws_id", "region", "running", "leased", "held", "state"])?;
     let word = if status["complete"] == true {
         "every running instance has a lease"
     } else {
@@ -197,21 +197,18 @@ fn read_setting(key: &str, value: &str) -> Value {
 /// Lets no end start, or lifts that; `scope` is `account` or an AWS account's id.
 pub(super) async fn pause(remote: &Remote, scope: &str, reason: Option<&str>) -> anyhow::Result<()> {
     let path = format!("pauses/{scope}");
-    let said = match reason {
-        Some(reason) => {
-            remote.call(Method::PUT, &path, Some(json!({ "reason": reason })), &[]).await?;
-            "paused: no end starts until `zerocloud resume`; all else goes on"
-        }
-        None => {
-            remote.call(Method::DELETE, &path, None, &[]).await?;
-            "resumed; what is overdue ends only after its owner had the minimum notice again"
-        }
+    let said = if let Some(reason) = reason {
+        remote.call(Method::PUT, &path, Some(json!({ "reason": reason })), &[]).await?;
+        "paused: no end starts until `zerocloud resume`; all else goes on"
+    } else {
+        remote.call(Method::DELETE, &path, None, &[]).await?;
+        "resumed; what is overdue ends only after its owner had the minimum notice again"
     };
     output::say(said);
     Ok(())
 }
 
-fn list(all: Vec<Value>, json: bool, names: &[&str]) -> anyhow::Result<()> {
+fn list(all: &[Value], json: bool, names: &[&str]) -> anyhow::Result<()> {
     if json {
         return output::json(&all);
     }

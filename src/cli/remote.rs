@@ -1,5 +1,5 @@
 //! The REST API from the command line: where it is, with which token, and one call at a time. The token stands in a file that
-//! only its person reads, or in ZEROCLOUD_TOKEN.
+//! only its person reads, or in `ZEROCLOUD_TOKEN`.
 
 use anyhow::{Context as _, bail};
 use reqwest::{Method, StatusCode, Url};
@@ -130,7 +130,7 @@ impl Remote {
         Ok(Remote { http, base, token })
     }
 
-    /// One call; its answer and its ETag.
+    /// One call; its answer and its `ETag`.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -139,7 +139,7 @@ impl Remote {
         headers: &[(&str, &str)],
     ) -> anyhow::Result<(Value, String)> {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
-        request = request.timeout(Duration::from_secs(60));
+        request = request.timeout(Duration::from_mins(1));
         if !self.token.expose_secret().is_empty() {
             request = request.bearer_auth(self.token.expose_secret());
         }

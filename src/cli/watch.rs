@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// No line for this long, and the connection is dead: the service sends one every 15 s.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Our HTTP client, as the crate wants one.
 #[derive(Clone)]
@@ -72,8 +72,7 @@ pub(super) async fn run(
     count: Option<u64>,
 ) -> anyhow::Result<()> {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    types.into_iter().for_each(|types| drop(query.append_pair("types", types)));
-    lease.into_iter().for_each(|lease| drop(query.append_pair("lease", lease)));
+    query.extend_pairs(types.map(|types| ("types", types))).extend_pairs(lease.map(|lease| ("lease", lease)));
     let url = format!("{}/api/v1/events?{}", remote.base, query.finish());
     let token = format!("Bearer {}", remote.token.expose_secret());
     let reconnect =

@@ -73,7 +73,7 @@ impl View {
 
 /// One thing to carry out after the lease was saved. All are idempotent: a restart derives them anew.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a decision has a few, for a moment")]
+#[expect(clippy::large_enum_variant, reason = "a handful live for a moment")]
 pub enum Effect {
     /// Put a notice into the outbox; a 409 means that it is there.
     Queue(Notice),

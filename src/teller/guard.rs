@@ -62,17 +62,17 @@ pub fn refused_address(ip: IpAddr, allowed: &[IpNet]) -> bool {
     }
 }
 
-/// IPv4-mapped, NAT64 (64:ff9b::/96) and 6to4 (2002::/16) addresses lead to a v4 one.
+/// IPv4-mapped, NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`) addresses lead to a v4 one.
 fn embedded(ip: Ipv6Addr) -> Option<IpAddr> {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
     let v4 = |high: u16, low: u16| {
         let [one, two] = high.to_be_bytes();
         let [three, four] = low.to_be_bytes();
         IpAddr::from([one, two, three, four])
     };
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => Some(v4(g, h)),
-        (0x2002, high, low, ..) => Some(v4(high, low)),
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(v4(high, low))
+        }
         _ => None,
     }
 }

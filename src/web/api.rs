@@ -72,7 +72,6 @@ fn nothing() -> WebError {
 
 /// Why a call failed (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes what the last layer writes")]
 struct Problem {
     /// `about:blank`: the status says what kind.
     r#type: String,

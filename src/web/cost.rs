@@ -50,7 +50,7 @@ pub fn amount(hourly: Micros, seconds: i64) -> Micros {
 
 /// `$1,234.50`, `$0.0104`: four digits below a dollar, so that small ones do not look like nothing.
 pub fn dollars(micros: Micros) -> String {
-    let digits = if micros < 1_000_000 && micros % 10_000 != 0 { 4 } else { 2 };
+    let digits = if micros < 1_000_000 && !micros.is_multiple_of(10_000) { 4 } else { 2 };
     let unit = 10_u64.pow(6 - digits);
     let rounded = micros.saturating_add(unit / 2) / unit;
     let (whole, part) = (rounded / 10_u64.pow(digits), rounded % 10_u64.pow(digits));
@@ -157,7 +157,9 @@ impl Daily {
     pub fn days(&self) -> Vec<(Time, Sum)> {
         let total = |owners: &BTreeMap<String, Sum>| {
             let mut total = Sum::default();
-            owners.values().for_each(|sum| total.add(*sum));
+            for sum in owners.values() {
+                total.add(*sum);
+            }
             total
         };
         self.0.iter().map(|(day, owners)| (*day, total(owners))).collect()

@@ -1,4 +1,4 @@
-//! `/sync/`: the gateway's *public* port on this origin, so that a phone needs one address. Feeds and WebSockets flow through;
+//! `/sync/`: the gateway's *public* port on this origin, so that a phone needs one address. Feeds and sockets flow through;
 //! a cookie's path is rewritten; who is signed in here acts there with a session of their own; `_cv` is taken off documents.
 //! The admin port is never reached from here.
 
@@ -50,7 +50,7 @@ const PASSED_BACK: [HeaderName; 9] = [
     header::RETRY_AFTER,
 ];
 
-/// A client for feeds: no limit for a whole call, and HTTP/1.1, as WebSockets begin in it.
+/// A client for feeds: no limit for a whole call, and HTTP/1.1, as sockets begin in it.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .http1_only()

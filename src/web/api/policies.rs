@@ -165,17 +165,18 @@ pub(super) async fn put(
     caller.admin(Scope::Admin)?;
     let layer = layer(&caller, &name)?;
     check(&edit.policy)?;
-    let fresh = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
-    let rev = if fresh { None } else { Some(based_on(&headers)?) };
+    let new = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
+    let rev = if new { None } else { Some(based_on(&headers)?) };
     let session = caller.person.session(&state).await?;
     let known = state.store.get_as(&session, &layer.id).await?;
-    let mut body = known.map(|doc| doc.body).unwrap_or_else(|| {
+    let fresh = || {
         let mut body = json!({ "type": layer.kind, "schema": 1, "account": caller.person.account });
-        if let Some((field, value)) = layer.field {
-            body[field] = value.into();
+        if let Some((field, value)) = &layer.field {
+            body[*field] = value.as_str().into();
         }
         body
-    });
+    };
+    let mut body = known.map_or_else(fresh, |doc| doc.body);
     body["policy"] = Value::Object(edit.policy);
     body["updated_by"] = caller.person.gateway_name().into();
     let rev = state.store.put_as(&session, &layer.id, &body, rev.as_deref()).await.map_err(stale)?;

@@ -74,12 +74,8 @@ pub(super) async fn json() -> Response {
 pub(super) async fn page(At(state): At<State>, site: Site) -> Result<Response, WebError> {
     let api: Value = serde_json::from_str(&TEXT).map_err(|why| WebError::Internal(why.into()))?;
     let shell = Shell::bare(&site, "The API");
-    Ok(html::render(
-        &state,
-        &shell,
-        "api.html",
-        context! { description => api["info"]["description"], groups => groups(&api) },
-    )?)
+    let values = context! { description => api["info"]["description"], groups => groups(&api) };
+    html::render(&state, &shell, "api.html", values)
 }
 
 /// The calls by what they are about, as the template shows them.

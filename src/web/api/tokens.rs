@@ -129,6 +129,7 @@ pub(super) struct DeviceView {
 /// Which sign-in goes on.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "GitHub's word")]
 pub(super) struct DeviceCode {
     device_code: String,
     /// In which Account, for who is in several.

@@ -1,4 +1,4 @@
-//! What all calls share: bodies and queries that are refused with a reason, pages of lists, and revisions as ETags.
+//! What all calls share: bodies and queries that are refused with a reason, pages of lists, and revisions as `ETag`s.
 
 use crate::web::{State, WebError};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -109,12 +109,12 @@ fn read_cursor(cursor: &str) -> Result<(String, String), WebError> {
     read.ok_or_else(|| WebError::Invalid("cursor must be the next of a page before".to_owned()))
 }
 
-/// The ETag of a document.
+/// The `ETag` of a document.
 pub(super) fn etag(rev: &str) -> String {
     format!("\"{rev}\"")
 }
 
-/// One document with its ETag; nothing but that when the client has it already.
+/// One document with its `ETag`; nothing but that when the client has it already.
 pub(super) fn one(headers: &HeaderMap, rev: &str, body: impl Serialize) -> Response {
     let tag = etag(rev);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());

@@ -32,6 +32,7 @@ pub enum SnsError {
 /// A message as SNS posts it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_field_names, reason = "the names that SNS gives them")]
 pub struct Message {
     #[serde(rename = "Type")]
     kind: String,

@@ -19,6 +19,9 @@ pub enum OfferError {
     Form(String),
 }
 
+type Said = HashMap<String, String>;
+type Columns = HashMap<&'static str, usize>;
+
 /// What one file says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
@@ -75,7 +78,7 @@ impl Offer {
 }
 
 /// The lines before the table, and where each column stands. The table begins with the line that starts with `SKU`.
-fn head(from: &mut impl BufRead) -> Result<(HashMap<String, String>, HashMap<&'static str, usize>), OfferError> {
+fn head(from: &mut impl BufRead) -> Result<(Said, Columns), OfferError> {
     let mut said = HashMap::new();
     for _ in 0..20 {
         let mut line = String::new();
@@ -85,7 +88,7 @@ fn head(from: &mut impl BufRead) -> Result<(HashMap<String, String>, HashMap<&'s
         let Some(row) = rows.records().next().transpose()? else { break };
         if row.get(0) == Some("SKU") {
             let at = |name: &'static str| row.iter().position(|column| column == name).map(|at| (name, at));
-            let found: HashMap<_, _> = COLUMNS.into_iter().filter_map(at).collect();
+            let found: Columns = COLUMNS.into_iter().filter_map(at).collect();
             let needed = COLUMNS.iter().filter(|name| **name != "MarketOption" && !found.contains_key(*name));
             let missing: Vec<&str> = needed.copied().collect();
             if missing.is_empty() {

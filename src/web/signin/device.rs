@@ -40,7 +40,7 @@ pub enum Outcome {
     /// The person has not answered yet: ask again.
     Pending,
     /// The token, which is shown this one time, and whose it is.
-    Token(String, User),
+    Token(String, Box<User>),
 }
 
 /// Begins.
@@ -93,7 +93,7 @@ pub async fn go_on(
         }
         Verdict::Closed => return refused("your Account is closed"),
     };
-    let user = enrol::enter(&state.store, entry, &identity).await?;
+    let user = enrol::enter(&state.store, *entry, &identity).await?;
     let now = state.clock.now();
     let wanted = Token {
         account: user.account.clone(),
@@ -108,7 +108,7 @@ pub async fn go_on(
     };
     let (_, secret) = token::create(&state.store, &wanted).await?;
     tracing::info!(account = %user.account, user = %user.user, "signed in on a device");
-    Ok(Outcome::Token(secret, user))
+    Ok(Outcome::Token(secret, Box::new(user)))
 }
 
 /// GitHub's token, which is used to ask who its person is, and then forgotten.

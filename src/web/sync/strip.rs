@@ -113,9 +113,9 @@ impl Stripper {
             b'\\' => Lexeme::Text { key, escaped: true },
             b'"' => {
                 if key {
-                    self.key_ends(out)
+                    self.key_ends(out);
                 } else {
-                    self.value_ends()
+                    self.value_ends();
                 }
                 Lexeme::None
             }
@@ -216,7 +216,9 @@ impl Stripper {
         if comma {
             self.put(b',', out);
         }
-        raw.iter().for_each(|byte| self.put(*byte, out));
+        for byte in raw {
+            self.put(byte, out);
+        }
     }
 
     fn value_ends(&mut self) {

@@ -1,4 +1,4 @@
-//! WebSockets through `/sync/`: the change feed, frame by frame without `_cv`, and whatever else the gateway speaks in frames of
+//! Sockets through `/sync/`: the change feed, frame by frame without `_cv`, and whatever else the gateway speaks in frames of
 //! its own, as it is.
 
 use super::strip::{Shape, strip};
