@@ -81,7 +81,7 @@ impl Wanted {
     }
 
     fn order(&self, leases: &mut [Lease]) {
-        leases.sort_by_key(|lease| lease.key());
+        leases.sort_by_key(Lease::key);
         match self.sort.trim_start_matches('-') {
             "name" => leases.sort_by_key(|lease| lease.summary.name.to_lowercase()),
             "owner" => leases.sort_by_key(|lease| lease.owner.clone()),
@@ -141,10 +141,10 @@ async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
         choices[0].push(lease.key.aws_id.to_string());
         choices[1].push(lease.key.region.to_string());
     }
-    choices.iter_mut().for_each(|all| {
+    for all in &mut choices {
         all.sort();
         all.dedup();
-    });
+    }
     let [aws, regions] = choices;
     let mut found: Vec<Lease> = all.into_iter().filter(|lease| wanted.fits(lease)).collect();
     wanted.order(&mut found);

@@ -242,7 +242,12 @@ pub fn local(next: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::local;
+    use super::{TEMPLATES, local};
+
+    #[test]
+    fn every_template_can_be_read() {
+        assert!(TEMPLATES.is_ok(), "{:?}", TEMPLATES.as_ref().err());
+    }
 
     #[test]
     fn nobody_is_sent_to_another_site() {

@@ -40,14 +40,12 @@ impl FromRequestParts<State> for Person {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Person, WebError> {
-        match Person::of(parts, state).await? {
-            Some(person) => Ok(person),
-            None => {
-                let wanted = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-                let next = if parts.method == Method::GET { wanted } else { "/leases".to_owned() };
-                Err(WebError::SignIn { next })
-            }
+        if let Some(person) = Person::of(parts, state).await? {
+            return Ok(person);
         }
+        let wanted = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        let next = if parts.method == Method::GET { wanted } else { "/leases".to_owned() };
+        Err(WebError::SignIn { next })
     }
 }
 

@@ -115,7 +115,7 @@ async fn admitted(desk: &OpenDesk, begun: &Begun, identity: &Identity) -> Result
     let users: Vec<User> = users.into_iter().filter_map(|doc| serde_json::from_value(doc.body).ok()).collect();
     let doors = doors(state);
     let entry = match admission::admit(identity, &users, &doors, begun.account.as_ref()) {
-        Verdict::In(entry) => entry,
+        Verdict::In(entry) => *entry,
         Verdict::Which(accounts) => {
             let directory = state.index.directory();
             let name = |id: &AccountId| directory.accounts.get(id).map(|account| account.name.clone());

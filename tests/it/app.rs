@@ -79,9 +79,9 @@ impl Setup {
 
     /// With a second Account, whose admin is Eve.
     pub fn with_another(mut self) -> Setup {
-        self.more = "  - id: other\n    name: Other\n    users:\n      \
-                     - {id: eve, email: eve@other.example, name: Eve, role: admin}\n"
-            .to_owned();
+        let other = "  - id: other\n    name: Other\n    users:\n      \
+                     - {id: eve, email: eve@other.example, name: Eve, role: admin}\n";
+        other.clone_into(&mut self.more);
         self
     }
 

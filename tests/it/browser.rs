@@ -69,7 +69,7 @@ impl Browser {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()
             .unwrap();
         Browser { base: base.to_owned(), origin: base.to_owned(), http, cookies: Mutex::default() }

@@ -14,7 +14,9 @@ struct World {
 /// An installation whose GitHub knows these people.
 async fn world(setup: impl FnOnce(Setup) -> Setup, people: Vec<Person>) -> World {
     let github = Double::start().await.unwrap();
-    people.into_iter().for_each(|person| github.handle().put(person));
+    for person in people {
+        github.handle().put(person);
+    }
     let app = TestApp::start(setup(Setup::default().web(&github.settings()))).await;
     app.until("the people of config.yml", || async { app.store.get::<Value>("user::bigdb::max").await.unwrap() }).await;
     World { app, github }

@@ -41,8 +41,8 @@ async fn what_runs_is_what_is_leased_and_what_is_held_in_every_place() {
     app.until("the numbers", || async {
         let all = status(&ada).await;
         let at = |aws: &str, region: &str| {
-            let rows = all["regions"].as_array().unwrap().iter();
-            let row = rows.cloned().find(|row| row["aws_id"] == aws && row["region"] == region).unwrap_or_default();
+            let mut rows = all["regions"].as_array().unwrap().iter();
+            let row = rows.find(|row| row["aws_id"] == aws && row["region"] == region).cloned().unwrap_or_default();
             [&row["running"], &row["leased"], &row["held"], &row["without"], &row["stopped"]].map(Value::as_u64)
         };
         let numbers = |running, leased, held, stopped| [running, leased, held, 0, stopped].map(Some);

@@ -92,7 +92,7 @@ pub(super) async fn status(At(state): At<State>, caller: Caller) -> Result<Json<
         });
     }
     let due = |row: &&crate::follower::LeaseRow| {
-        matches!(row.state, LeaseState::Expired | LeaseState::Reaping) && row.ends_at <= now && !row.hold.is_some()
+        matches!(row.state, LeaseState::Expired | LeaseState::Reaping) && row.ends_at <= now && row.hold.is_none()
     };
     let oldest = leases.values().filter(due).min_by_key(|row| row.ends_at);
     let seat = state.store.get::<Value>("leader").await?.map(|doc| doc.body).unwrap_or_default();

@@ -29,7 +29,7 @@ pub enum Entry {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// In.
-    In(Entry),
+    In(Box<Entry>),
     /// Several Accounts; the person says which.
     Which(Vec<AccountId>),
     /// GitHub knows no address of theirs that reaches them.
@@ -64,7 +64,7 @@ pub fn admit(identity: &Identity, users: &[User], doors: &[Door], wanted: Option
         }
     }
     match (entries.len(), entries.pop()) {
-        (1, Some(entry)) => return Verdict::In(entry),
+        (1, Some(entry)) => return Verdict::In(Box::new(entry)),
         (_, Some(last)) => {
             let mut accounts: Vec<AccountId> = entries.iter().map(Entry::account).collect();
             accounts.push(last.account());
@@ -154,7 +154,7 @@ mod tests {
         let users = [user("bigdb", "ada", "ada@bigdb.example", Some(7))];
         let doors = [door("bigdb", None)];
         let again = admit(&identity(7, &["new@elsewhere.example"]), &users, &doors, None);
-        assert_eq!(again, Verdict::In(Entry::Known(users[0].clone())));
+        assert_eq!(again, Verdict::In(Box::new(Entry::Known(users[0].clone()))));
         // Somebody who took over the login and the address.
         let other = admit(&identity(8, &["ada@bigdb.example"]), &users, &doors, None);
         assert_eq!(other, Verdict::Taken("ada@bigdb.example".to_owned()));
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn an_invited_address_comes_in_when_it_is_verified_and_fits_the_pattern() {
         let users = [user("bigdb", "lin", "Lin@BigDB.example", None)];
-        let first = Verdict::In(Entry::First(users[0].clone()));
+        let first = Verdict::In(Box::new(Entry::First(users[0].clone())));
         let lin = identity(9, &["private@mail.example", "lin@bigdb.example"]);
         assert_eq!(admit(&lin, &users, &[door("bigdb", None)], None), first);
         assert_eq!(admit(&lin, &users, &[door("bigdb", Some("*@bigdb.example"))], None), first);
@@ -175,7 +175,7 @@ mod tests {
     fn who_fits_the_pattern_comes_in_uninvited_and_nobody_does_without_a_pattern() {
         let max = identity(9, &["max@bigdb.example"]);
         let account = AccountId::parse("bigdb").unwrap();
-        let new = Verdict::In(Entry::New(account, "max@bigdb.example".to_owned()));
+        let new = Verdict::In(Box::new(Entry::New(account, "max@bigdb.example".to_owned())));
         assert_eq!(admit(&max, &[], &[door("bigdb", Some("*@bigdb.example"))], None), new);
         assert_eq!(admit(&max, &[], &[door("bigdb", None)], None), Verdict::Stranger);
     }
@@ -189,7 +189,7 @@ mod tests {
         let both = doors.iter().map(|door| door.account.clone()).collect();
         assert_eq!(admit(&ada, &users, &doors, None), Verdict::Which(both));
         let other = admit(&ada, &users, &doors, Some(&doors[1].account));
-        assert_eq!(other, Verdict::In(Entry::First(users[1].clone())));
+        assert_eq!(other, Verdict::In(Box::new(Entry::First(users[1].clone()))));
         let closed = [Door { closed: true, ..door("bigdb", None) }];
         assert_eq!(admit(&ada, &users, &closed, None), Verdict::Closed);
     }

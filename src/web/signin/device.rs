@@ -93,7 +93,7 @@ pub async fn go_on(
         }
         Verdict::Closed => return refused("your Account is closed"),
     };
-    let user = enrol::enter(&state.store, entry, &identity).await?;
+    let user = enrol::enter(&state.store, *entry, &identity).await?;
     let now = state.clock.now();
     let wanted = Token {
         account: user.account.clone(),
