@@ -18,7 +18,7 @@ type Row = (&'static str, &'static str, [u16; 5]);
 const LOGIN: u16 = 303;
 
 /// GET: pages. `{lease}` is a lease of lin.
-const PAGES: [Row; 19] = [
+const PAGES: [Row; 20] = [
     ("GET", "/", [303, 303, 303, 303, 303]),
     ("GET", "/login", [200, 303, 303, 303, 303]),
     ("GET", "/login/callback", [403, 403, 403, 403, 403]),
@@ -35,13 +35,14 @@ const PAGES: [Row; 19] = [
     ("GET", "/policy", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/policy/user/max", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/aws-accounts", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/aws-accounts/111122223333/stage/stop", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/events", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/savings", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/status", [LOGIN, 403, 403, 200, 200]),
 ];
 
 /// POST, each with the secret of the session. What is done leads on (303).
-const ACTS: [Row; 14] = [
+const ACTS: [Row; 15] = [
     ("POST", "/leases/{lease}/renew", [LOGIN, 303, 404, 303, 404]),
     ("POST", "/leases/{lease}/terminate", [LOGIN, 303, 404, 303, 404]),
     ("POST", "/leases/{lease}/nonsense", [LOGIN, 404, 404, 404, 404]),
@@ -54,6 +55,7 @@ const ACTS: [Row; 14] = [
     ("POST", "/policy", [LOGIN, 403, 403, 303, 303]),
     ("POST", "/policy/user/max", [LOGIN, 403, 403, 303, 404]),
     ("POST", "/aws-accounts/111122223333/stage/stop", [LOGIN, 403, 403, 303, 404]),
+    ("POST", "/aws-accounts/111122223333/watch", [LOGIN, 403, 403, 303, 404]),
     ("POST", "/pause", [LOGIN, 403, 403, 303, 303]),
     ("POST", "/people/max/leave", [LOGIN, 403, 403, 303, 404]),
 ];
