@@ -136,7 +136,7 @@ mod tests {
     use crate::model::Facts;
     use serde_json::json;
 
-    fn facts(more: serde_json::Value) -> Facts {
+    fn facts(more: &serde_json::Value) -> Facts {
         let mut all = json!({ "state": "running", "instance_type": "t3.large" });
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(all).unwrap()
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn a_known_type_has_its_price_and_what_is_not_known_is_unknown_and_never_nothing() {
         let prices = Prices::built_in();
-        assert_eq!(prices.hour("us-east-1", &facts(json!({}))), Some(83_200));
-        assert_eq!(prices.hour("eu-west-1", &facts(json!({}))), Some(91_200));
+        assert_eq!(prices.hour("us-east-1", &facts(&json!({}))), Some(83_200));
+        assert_eq!(prices.hour("eu-west-1", &facts(&json!({}))), Some(91_200));
         assert_eq!(prices.gigabyte_month("us-east-1", "gp3"), Some(80_000));
         for unknown in [
             json!({ "instance_type": "z9.huge" }),
@@ -165,9 +165,9 @@ mod tests {
             json!({ "platform": "Windows with SQL Server Web" }),
             json!({ "lifecycle": "spot" }),
         ] {
-            assert_eq!(prices.hour("us-east-1", &facts(unknown.clone())), None, "{unknown}");
+            assert_eq!(prices.hour("us-east-1", &facts(&unknown)), None, "{unknown}");
         }
-        assert_eq!(prices.hour("mars-1", &facts(json!({}))), None);
+        assert_eq!(prices.hour("mars-1", &facts(&json!({}))), None);
         assert_eq!(prices.gigabyte_month("us-east-1", "gp9"), None);
     }
 }

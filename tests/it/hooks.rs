@@ -21,7 +21,7 @@ struct Heard {
     refuse: Arc<Mutex<usize>>,
 }
 
-async fn hear(path: &str, heard: Heard, headers: HeaderMap, body: String) -> StatusCode {
+fn hear(path: &str, heard: &Heard, headers: &HeaderMap, body: String) -> StatusCode {
     {
         let mut refuse = heard.refuse.lock().unwrap();
         if *refuse > 0 {
@@ -40,13 +40,13 @@ async fn listener() -> (String, Heard, tokio::task::JoinSet<()>) {
         .route(
             "/signed",
             post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
-                hear("signed", heard, headers, body).await
+                hear("signed", &heard, &headers, body)
             }),
         )
         .route(
             "/slack",
             post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
-                hear("slack", heard, headers, body).await
+                hear("slack", &heard, &headers, body)
             }),
         )
         .with_state(heard.clone());

@@ -10,7 +10,7 @@ type Row = (&'static str, &'static str, [u16; 5]);
 const LOGIN: u16 = 303;
 
 /// GET: pages. `{lease}` is a lease of lin.
-const PAGES: [Row; 19] = [
+const PAGES: [Row; 20] = [
     ("GET", "/", [303, 303, 303, 303, 303]),
     ("GET", "/login", [200, 303, 303, 303, 303]),
     ("GET", "/login/callback", [403, 403, 403, 403, 403]),
@@ -27,6 +27,7 @@ const PAGES: [Row; 19] = [
     ("GET", "/policy", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/policy/user/max", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/aws-accounts", [LOGIN, 403, 403, 200, 200]),
+    ("GET", "/aws-accounts/111122223333/stage/stop", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/events", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/savings", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/status", [LOGIN, 403, 403, 200, 200]),
