@@ -47,7 +47,7 @@ async fn a_raised_stage_ends_what_its_preview_said_and_when() {
     let path = format!("/aws-accounts/{DEV}/stage");
     let page = ada.get(&format!("{path}?to=stop")).await;
     let words = page.words();
-    assert!(words.contains("1 leases looked at") && words.contains("1 ends sooner, or at all"), "{words}");
+    assert!(words.contains("1 lease looked at") && words.contains("1 ends sooner, or at all"), "{words}");
     let end = first_end(&page);
     assert_eq!(end, lease.ends_at, "three days are more than the notice of a stage");
     ada.act(&path, &[("to", "stop")]).await;

@@ -136,7 +136,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
 /// `POST /aws-accounts/{aws_id}/regions`: field `regions`, names apart by spaces or commas; none is every enabled one.
 pub(super) async fn regions(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let desk = &act.desk;
-    let (mut doc, _) = desk.aws_account(&aws_id).await?;
+    let (doc, _) = desk.aws_account(&aws_id).await?;
     let back = format!("/aws-accounts/{aws_id}");
     let names = act.fields.get("regions").split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
     let mut regions = Vec::new();
@@ -149,8 +149,7 @@ pub(super) async fn regions(Path(aws_id): Path<String>, act: AdminAct) -> Result
     }
     let what =
         if regions.is_empty() { "every enabled region".to_owned() } else { format!("{} regions", regions.len()) };
-    doc.body["regions"] = json!(regions);
-    desk.write(doc).await?;
+    desk.set(&doc.id, "regions", &json!(regions)).await?;
     Ok(desk
         .done(&back, &format!("zerocloud looks at {what} here. Where it knows instances already, it goes on looking.")))
 }
@@ -170,14 +169,13 @@ pub(super) async fn ask_enabled(desk: AdminDesk, Path(aws_id): Path<String>) -> 
 /// `POST /aws-accounts/{aws_id}/enabled`: field `enabled`, `yes` or `no`.
 pub(super) async fn enabled(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let desk = &act.desk;
-    let (mut doc, _) = desk.aws_account(&aws_id).await?;
+    let (doc, _) = desk.aws_account(&aws_id).await?;
     let enabled = match act.fields.get("enabled") {
         "yes" => true,
         "no" => false,
         _ => return Err(WebError::Invalid("say whether it is to be enabled".to_owned())),
     };
-    doc.body["disabled"] = (!enabled).into();
-    desk.write(doc).await?;
+    desk.set(&doc.id, "disabled", &(!enabled).into()).await?;
     let text = if enabled { "Enabled: it is polled again." } else { "Disabled: it is neither polled nor acted on." };
     Ok(desk.done(&format!("/aws-accounts/{aws_id}"), text))
 }

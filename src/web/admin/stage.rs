@@ -32,7 +32,7 @@ pub(super) async fn page(
     Path(aws_id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
-    let (doc, account) = desk.aws_account(&aws_id).await?;
+    let (_, account) = desk.aws_account(&aws_id).await?;
     let query = super::super::Fields::read(query.unwrap_or_default().as_bytes());
     let to = named(query.get("to"))?;
     let ground = Ground::read(&desk, Some(&account.aws_id)).await?;
@@ -48,22 +48,20 @@ pub(super) async fn page(
         same => to == account.stage,
         stage_notice => crate::words::span(policy.stage_notice),
         default_lease => crate::words::span(policy.default_lease),
-        rev => doc.rev,
         preview,
     };
     desk.show("aws", &format!("Stage {}", word(to)), "aws_stage.html", values)
 }
 
-/// `POST /aws-accounts/{aws_id}/stage`: fields `to`, and `rev` of what the preview was made of.
+/// `POST /aws-accounts/{aws_id}/stage`: field `to`.
 pub(super) async fn set(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let desk = &act.desk;
-    let (mut doc, account) = desk.aws_account(&aws_id).await?;
+    let (doc, account) = desk.aws_account(&aws_id).await?;
     let to = named(act.fields.get("to"))?;
     let back = format!("/aws-accounts/{aws_id}");
     if to == account.stage {
         return Ok(desk.done(&back, &format!("It is at stage {} already.", word(to))));
     }
-    doc.body["stage"] = word(to).into();
-    desk.write(doc).await?;
+    desk.set(&doc.id, "stage", &word(to).into()).await?;
     Ok(desk.done(&back, &format!("Stage {}: {}", word(to), meaning(to))))
 }
