@@ -27,7 +27,7 @@ const PAGES: [Row; 20] = [
     ("GET", "/policy", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/policy/user/max", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/aws-accounts", [LOGIN, 403, 403, 200, 200]),
-    ("GET", "/aws-accounts/111122223333/stage/stop", [LOGIN, 403, 403, 200, 404]),
+    ("GET", "/aws-accounts/111122223333/stage?to=stop", [LOGIN, 403, 403, 200, 404]),
     ("GET", "/events", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/savings", [LOGIN, 403, 403, 200, 200]),
     ("GET", "/status", [LOGIN, 403, 403, 200, 200]),
