@@ -4,6 +4,7 @@ terminate one by themselves."""
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import time
@@ -102,11 +103,12 @@ class People:
         browser = Browser()
         page = browser.open(address)
         self.say("renewing", f"{history.machine.name}: the button of {address.rpartition('/')[0]}/TOKEN")
-        asked = time.time()
         page = browser.press(page, "Renew", **{"for": str(RENEWED_FOR)})
-        if "renewed" not in page.text.lower():
-            raise Failure(f"{page.url} does not say that it is renewed: {page.text[:300]}")
-        history.granted = asked + RENEWED_FOR - 1
+        said = re.search(r"[Rr]enewed until (\S+Z)", page.text)
+        if said is None:
+            raise Failure(f"{page.url} does not say until when it is renewed: {page.text[:300]}")
+        self.say("answer", said[0])
+        history.granted = _time(said[1])
 
     def look(self, user: User, history: History) -> None:
         """Signs in with the stand-in for GitHub and finds an instance among `my leases`."""
