@@ -21,7 +21,7 @@ install: fresh
 test: fresh test-venv schemathesis
 	tests/clients/prerequisites.sh
 	tests/pages/prerequisites.sh >/dev/null
-	cargo build --workspace --locked
+	cargo build --workspace --locked --all-targets
 	cargo test --workspace --locked
 	cd sync-gateway/tests/otto && go test ./...
 	cd docker/tests && ZEROCLOUD_BIN=$(CARGO_TARGET_DIR)/debug/zerocloud go test -count=1 ./...
@@ -65,10 +65,11 @@ demo: venv $(if $(ZEROCLOUD_BIN),,demo-binary)
 		--github "$(or $(GITHUB_BIN),$(CARGO_TARGET_DIR)/debug/github-double)" \
 		$(if $(filter-out 0,$(ONCE)),--once) $(if $(BREAK),--break "$(BREAK)")
 
+# With a bench beside them the programs have the same features of libraries as the tests, so that aws-sdk-ec2 is compiled once.
 demo-binary: fresh
 	@if [ ! -e $(CARGO_TARGET_DIR)/debug/zerocloud ]; then \
 		echo "Building zerocloud. The first build compiles aws-sdk-ec2: about 10 minutes on two cores."; fi
-	cargo build --workspace --locked --bin zerocloud --bin github-double
+	cargo build --workspace --locked --bin zerocloud --bin github-double --bench inside
 
 # Outside the clone too, and made anew only when the list of packages changes.
 define make_venv
