@@ -136,6 +136,9 @@ step('an AWS account is paused for a reason and resumed', async (world) => {
 step('the first press of the tabulator leads past the menu', async (world) => {
   const page = await world.visitor();
   await world.signIn(page, 'Lin Wu');
+  // A key that is pressed while the page is still on its way goes to the one before.
+  await page.waitForURL('**/leases');
+  await page.waitForLoadState('load');
   await page.keyboard.press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to the content');
   await page.keyboard.press('Enter');
