@@ -27,7 +27,7 @@ pub(super) async fn edit(
 ) -> Result<(), WebError> {
     let session = person.session(state).await?;
     for _ in 0..TRIES {
-        let found = state.store.get_as(&session, id).await?;
+        let found = read(state, person, id).await?;
         let (rev, body) = match (found, &new) {
             (Some(doc), _) => (doc.rev, doc.body),
             (None, Some(new)) => (None, new.clone()),

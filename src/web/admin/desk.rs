@@ -1,6 +1,6 @@
 //! An admin's desk: pages and forms that nobody else gets, and documents read and written as that admin.
 
-use super::super::edit::edit;
+use super::super::edit::{self, edit};
 use super::super::form::{Act, Fields};
 use super::super::html::{self, Desk};
 use super::super::{State, WebError};
@@ -61,8 +61,7 @@ impl AdminDesk {
 
     /// A document as this admin sees it.
     pub(super) async fn find(&self, id: &str) -> Result<Option<Doc<Value>>, WebError> {
-        let session = self.person.session(&self.state).await?;
-        Ok(self.state.store.get_as(&session, id).await?)
+        edit::read(&self.state, &self.person, id).await
     }
 
     /// Every document with this beginning that this admin sees.

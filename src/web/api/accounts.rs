@@ -2,9 +2,8 @@
 
 use super::wire::{Body, based_on, etag, one as reply, stale};
 use crate::model::{AwsAccount, AwsId, Doc, Pause};
-use crate::store::StoreError;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, edit};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::{HeaderMap, StatusCode};
@@ -56,12 +55,8 @@ impl AwsAccountView {
 
 async fn read(state: &State, caller: &Caller, aws_id: &str) -> Result<Doc<Value>, WebError> {
     let aws_id = AwsId::parse(aws_id).map_err(|_| no_account())?;
-    let session = caller.person.session(state).await?;
-    match state.store.get_as(&session, &format!("aws_account::{}::{aws_id}", caller.person.account)).await {
-        Ok(Some(doc)) => Ok(doc),
-        Ok(None) | Err(StoreError::Refused { status: 403, .. }) => Err(no_account()),
-        Err(why) => Err(why.into()),
-    }
+    let id = format!("aws_account::{}::{aws_id}", caller.person.account);
+    edit::read(state, &caller.person, &id).await?.ok_or_else(no_account)
 }
 
 /// The Account's AWS accounts.

@@ -5,7 +5,7 @@ use crate::model::{Lease, LeaseKey};
 use crate::web::cost::Rate;
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, edit};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::HeaderMap;
@@ -218,12 +218,7 @@ impl Filter {
 pub(super) async fn find(state: &State, caller: &Caller, id: &str) -> Result<crate::model::Doc<Value>, WebError> {
     let gone = || WebError::NotFound("there is no such lease, or it is not yours".to_owned());
     let key = LeaseKey::parse(id).map_err(|_| gone())?;
-    let session = caller.person.session(state).await?;
-    match state.store.get_as(&session, &key.lease_id()).await {
-        Ok(Some(doc)) => Ok(doc),
-        Ok(None) | Err(crate::store::StoreError::Refused { status: 403, .. }) => Err(gone()),
-        Err(why) => Err(why.into()),
-    }
+    edit::read(state, &caller.person, &key.lease_id()).await?.ok_or_else(gone)
 }
 
 fn read(doc: &crate::model::Doc<Value>) -> Result<Lease, WebError> {

@@ -2,9 +2,8 @@
 
 use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
 use crate::model::{Doc, User};
-use crate::store::StoreError;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, edit};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::HeaderMap;
@@ -66,12 +65,8 @@ fn no_user() -> WebError {
 
 async fn read(state: &State, caller: &Caller, user: &str) -> Result<Doc<Value>, WebError> {
     let id = crate::model::UserId::parse(user).map_err(|_| no_user())?;
-    let session = caller.person.session(state).await?;
-    match state.store.get_as(&session, &format!("user::{}::{id}", caller.person.account)).await {
-        Ok(Some(doc)) => Ok(doc),
-        Ok(None) | Err(StoreError::Refused { status: 403, .. }) => Err(no_user()),
-        Err(why) => Err(why.into()),
-    }
+    let id = format!("user::{}::{id}", caller.person.account);
+    edit::read(state, &caller.person, &id).await?.ok_or_else(no_user)
 }
 
 /// Who calls.

@@ -4,7 +4,7 @@ use super::wire::{Body, Query, based_on, etag, one as reply, stale};
 use crate::model::{AwsId, Policy, PolicyLayer, UserId};
 use crate::store::StoreError;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, edit};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -139,14 +139,8 @@ pub(super) async fn one(
 ) -> Result<Response, WebError> {
     caller.may(Scope::Read)?;
     let layer = layer(&caller, &name)?;
-    let session = caller.person.session(&state).await?;
-    let doc = match state.store.get_as(&session, &layer.id).await {
-        Ok(Some(doc)) => doc,
-        Ok(None) | Err(StoreError::Refused { status: 403, .. }) => {
-            return Err(WebError::NotFound("there is no such layer".to_owned()));
-        }
-        Err(why) => return Err(why.into()),
-    };
+    let doc = edit::read(&state, &caller.person, &layer.id).await?;
+    let doc = doc.ok_or_else(|| WebError::NotFound("there is no such layer".to_owned()))?;
     let rev = doc.rev.clone().unwrap_or_default();
     Ok(reply(&headers, &rev, view(&name, Some(&rev), &doc.body)))
 }

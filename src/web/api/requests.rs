@@ -5,7 +5,7 @@ use super::wire::{Body, Page, Part, Query, page};
 use crate::model::{Doc, Lease, Time};
 use crate::store::StoreError;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, edit};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::{HeaderMap, StatusCode};
@@ -234,13 +234,8 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<RequestView>, WebError> {
     caller.may(Scope::Read)?;
-    let session = caller.person.session(&state).await?;
     let doc_id = format!("request::{}::{}::{id}", caller.person.account, caller.person.user);
-    let doc = match state.store.get_as(&session, &doc_id).await {
-        Ok(doc) => doc,
-        Err(StoreError::Refused { .. }) => None,
-        Err(why) => return Err(why.into()),
-    };
+    let doc = edit::read(&state, &caller.person, &doc_id).await?;
     let doc = doc.ok_or_else(|| WebError::NotFound("there is no such request of yours".to_owned()))?;
     Ok(Json(RequestView::of(&doc)))
 }
