@@ -20,6 +20,7 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod pauses;
 mod people;
 mod person;
 pub mod planner;

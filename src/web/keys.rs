@@ -5,7 +5,6 @@ use super::html::Desk;
 use super::token::{self, Scope, Token};
 use super::{State, WebError};
 use crate::config::parse_duration;
-use crate::model::Extra;
 use axum::extract::Path;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -46,17 +45,7 @@ pub(super) async fn create(desk: Desk, act: Act) -> Result<Response, WebError> {
             .failed("/settings", "A token needs a name, at least one thing that it may do, and a time up to a year."));
     };
     let now = desk.state.clock.now();
-    let made = Token {
-        account: act.person.account.clone(),
-        user: act.person.user.clone(),
-        name: name.clone(),
-        scopes,
-        created: now,
-        used: None,
-        expires: now.plus(ttl),
-        purge_at: now.plus(ttl),
-        extra: Extra::new(),
-    };
+    let made = Token::new((&act.person.account, &act.person.user), name.clone(), scopes, now, ttl);
     let (_, secret) = token::create(&desk.state.store, &made).await?;
     desk.show("settings", "Your new token", "token.html", context! { name, secret })
 }

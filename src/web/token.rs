@@ -59,6 +59,14 @@ pub struct Token {
     pub extra: Extra,
 }
 
+impl Token {
+    /// A new one of that person, good for so many seconds.
+    pub fn new(whose: (&AccountId, &UserId), name: String, scopes: Vec<Scope>, now: Time, ttl: i64) -> Token {
+        let (account, user, expires) = (whose.0.clone(), whose.1.clone(), now.plus(ttl));
+        Token { account, user, name, scopes, created: now, used: None, expires, purge_at: expires, extra: Extra::new() }
+    }
+}
+
 /// Makes one; gives its id and, this one time, the token itself.
 pub async fn create(store: &Store, token: &Token) -> Result<(String, String), WebError> {
     let own = list(store, &token.account, &token.user).await?;

@@ -1,6 +1,6 @@
 //! AWS accounts: what zerocloud may do in each, where it looks, whether it is paused or disabled.
 
-use super::super::WebError;
+use super::super::{WebError, pauses};
 use super::desk::{AdminAct, AdminDesk};
 use super::numbers::Numbers;
 use super::pause;
@@ -72,10 +72,10 @@ pub(super) async fn list(desk: AdminDesk) -> Result<Response, WebError> {
                 bad.push(place.region.as_ref().map_or("all regions", Region::as_str).to_owned());
             }
         }
-        let pause = pause::in_force(&desk, &pause::id(&desk.person.account, Some(account.aws_id.as_str())));
+        let pause = pause::in_force(&desk, &pauses::id(&desk.person.account, Some(account.aws_id.as_str())));
         rows.push(context! { running, held, bad, paused => paused(&desk, pause), ..head(&account) });
     }
-    let whole = paused(&desk, pause::in_force(&desk, &pause::id(&desk.person.account, None)));
+    let whole = paused(&desk, pause::in_force(&desk, &pauses::id(&desk.person.account, None)));
     let all = paused(&desk, pause::in_force(&desk, "pause::all"));
     desk.show("aws", "AWS accounts", "aws_accounts.html", context! { rows, whole, all })
 }
@@ -112,7 +112,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         .map(|stage| context! { word => word(stage), meaning => meaning(stage), on => stage <= account.stage })
         .collect();
     let at = STAGES.iter().position(|stage| *stage == account.stage).unwrap_or(0);
-    let pause = pause::in_force(desk, &pause::id(&desk.person.account, Some(account.aws_id.as_str())));
+    let pause = pause::in_force(desk, &pauses::id(&desk.person.account, Some(account.aws_id.as_str())));
     let values = context! {
         aws => head(account),
         meaning => meaning(account.stage),
@@ -126,7 +126,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         connected_at => account.connected_at.map(|at| desk.when(at)),
         places,
         paused => paused(desk, pause),
-        whole => paused(desk, pause::in_force(desk, &pause::id(&desk.person.account, None))),
+        whole => paused(desk, pause::in_force(desk, &pauses::id(&desk.person.account, None))),
         preview,
     };
     let name = if account.name.trim().is_empty() { account.aws_id.to_string() } else { clean(&account.name) };

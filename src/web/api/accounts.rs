@@ -3,13 +3,13 @@
 use super::wire::{Body, based_on, etag, one as reply, stale};
 use crate::model::{AwsAccount, AwsId, Doc, Pause};
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError, edit};
+use crate::web::{State, WebError, edit, pauses};
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// An AWS account.
@@ -146,15 +146,13 @@ pub(super) struct NewPause {
     reason: String,
 }
 
-fn pause_id(caller: &Caller, scope: &str) -> Result<(String, Option<AwsId>), WebError> {
-    let account = &caller.person.account;
+/// The AWS account that a scope names; `None` for the whole Account.
+fn scope_of(scope: &str) -> Result<Option<AwsId>, WebError> {
     if scope == "account" {
-        return Ok((format!("pause::{account}"), None));
+        return Ok(None);
     }
-    let aws_id = AwsId::parse(scope);
-    let aws_id = aws_id
-        .map_err(|_| WebError::NotFound("a pause is of the account, or of an AWS account by its id".to_owned()))?;
-    Ok((format!("pause::{account}::{aws_id}"), Some(aws_id)))
+    let unknown = |_| WebError::NotFound("a pause is of the account, or of an AWS account by its id".to_owned());
+    AwsId::parse(scope).map(Some).map_err(unknown)
 }
 
 /// The pauses that are in force.
@@ -168,8 +166,12 @@ pub(super) async fn pauses(At(state): At<State>, caller: Caller) -> Result<Json<
         let rest = doc.id.strip_prefix(&prefix)?;
         let scope = if rest.is_empty() { "account" } else { rest.strip_prefix("::")? }.to_owned();
         let pause: Pause = serde_json::from_value(doc.body).ok()?;
-        let over = pause.resumed_at.is_some_and(|at| at <= now);
-        (!over).then(|| PauseView { scope, reason: pause.reason, by: pause.by, since: pause.since.to_string() })
+        pauses::is_in_force(&pause, now).then(|| PauseView {
+            scope,
+            reason: pause.reason,
+            by: pause.by,
+            since: pause.since.to_string(),
+        })
     });
     Ok(Json(views.collect()))
 }
@@ -184,29 +186,13 @@ pub(super) async fn pause(
     Body(new): Body<NewPause>,
 ) -> Result<Json<PauseView>, WebError> {
     caller.admin(Scope::Admin)?;
-    let (id, aws_id) = pause_id(&caller, &scope)?;
+    let aws_id = scope_of(&scope)?;
     if let Some(aws_id) = &aws_id {
         read(&state, &caller, aws_id.as_str()).await?;
     }
-    let reason = new.reason.trim().to_owned();
-    if !(1..=500).contains(&reason.chars().count()) {
-        return Err(WebError::Invalid("a pause needs a reason of at most 500 characters".to_owned()));
-    }
-    let session = caller.person.session(&state).await?;
-    let (known, now) = (state.store.get_as(&session, &id).await?, state.clock.now());
-    let by = caller.person.gateway_name();
-    let (rev, old) = known.map_or((None, None), |doc| (doc.rev, serde_json::from_value::<Pause>(doc.body).ok()));
-    let running = old.filter(|pause| pause.resumed_at.is_none_or(|at| at > now));
-    let since = running.map_or(now, |pause| pause.since);
-    let mut body = json!({
-        "type": "pause", "schema": 1, "account": caller.person.account, "updated_by": by, "by": by, "reason": reason,
-        "since": since,
-    });
-    if let Some(aws_id) = aws_id {
-        body["aws_id"] = aws_id.to_string().into();
-    }
-    state.store.put_as(&session, &id, &body, rev.as_deref()).await?;
-    Ok(Json(PauseView { scope, reason, by, since: since.to_string() }))
+    let (person, reason) = (&caller.person, new.reason.trim().to_owned());
+    let since = pauses::begin(&state, person, aws_id.as_ref().map(AwsId::as_str), &reason).await?;
+    Ok(Json(PauseView { scope, reason, by: person.gateway_name(), since: since.to_string() }))
 }
 
 /// Lifts a pause. What is overdue ends only after its owner had the minimum notice again.
@@ -218,19 +204,7 @@ pub(super) async fn resume(
     Path(scope): Path<String>,
 ) -> Result<StatusCode, WebError> {
     caller.admin(Scope::Admin)?;
-    let (id, _) = pause_id(&caller, &scope)?;
-    let session = caller.person.session(&state).await?;
-    let now = state.clock.now();
-    if let Some(mut doc) = state.store.get_as(&session, &id).await? {
-        let over = serde_json::from_value::<Pause>(doc.body.clone())
-            .is_ok_and(|pause| pause.resumed_at.is_some_and(|at| at <= now));
-        if !over {
-            let by = caller.person.gateway_name();
-            doc.body["resumed_at"] = now.to_string().into();
-            doc.body["by"] = by.clone().into();
-            doc.body["updated_by"] = by.into();
-            state.store.put_as(&session, &id, &doc.body, doc.rev.as_deref()).await?;
-        }
-    }
+    let aws_id = scope_of(&scope)?;
+    pauses::lift(&state, &caller.person, aws_id.as_ref().map(AwsId::as_str)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

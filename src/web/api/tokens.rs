@@ -1,7 +1,6 @@
 //! Personal access tokens: the caller's own, and how a device without a browser gets one.
 
 use super::wire::Body;
-use crate::model::Extra;
 use crate::web::signin::device;
 use crate::web::token::{self, Caller, Scope, Token};
 use crate::web::{Site, State, WebError};
@@ -86,17 +85,7 @@ pub(super) async fn create(
     let mut scopes = new.scopes;
     scopes.sort_unstable();
     scopes.dedup();
-    let token = Token {
-        account: caller.person.account.clone(),
-        user: caller.person.user.clone(),
-        name: name.to_owned(),
-        scopes,
-        created: now,
-        used: None,
-        expires: now.plus(ttl),
-        purge_at: now.plus(ttl),
-        extra: Extra::new(),
-    };
+    let token = Token::new((&caller.person.account, &caller.person.user), name.to_owned(), scopes, now, ttl);
     let (id, secret) = token::create(&state.store, &token).await?;
     Ok((StatusCode::CREATED, Json(NewTokenView { token: secret, about: TokenView::of(id, token) })))
 }

@@ -5,7 +5,7 @@ use super::admission::{self, Verdict};
 use super::github::{self, GitHubError};
 use super::{doors, enrol, failed, settings};
 use crate::config::GitHubSettings;
-use crate::model::{AccountId, Extra, User};
+use crate::model::{AccountId, User};
 use crate::web::limits::Try;
 use crate::web::token::{self, Scope, Token};
 use crate::web::{Site, State, WebError};
@@ -95,17 +95,9 @@ pub async fn go_on(
     };
     let user = enrol::enter(&state.store, *entry, &identity).await?;
     let now = state.clock.now();
-    let wanted = Token {
-        account: user.account.clone(),
-        user: user.user.clone(),
-        name: name.chars().take(100).collect(),
-        scopes: vec![Scope::Read, Scope::Write, Scope::Admin, Scope::Sync],
-        created: now,
-        used: None,
-        expires: now.plus(TOKEN_LASTS),
-        purge_at: now.plus(TOKEN_LASTS),
-        extra: Extra::new(),
-    };
+    let scopes = vec![Scope::Read, Scope::Write, Scope::Admin, Scope::Sync];
+    let name = name.chars().take(100).collect();
+    let wanted = Token::new((&user.account, &user.user), name, scopes, now, TOKEN_LASTS);
     let (_, secret) = token::create(&state.store, &wanted).await?;
     tracing::info!(account = %user.account, user = %user.user, "signed in on a device");
     Ok(Outcome::Token(secret, Box::new(user)))
