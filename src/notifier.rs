@@ -6,6 +6,8 @@
 //! anything else is sent, so that only the death of the process in between can send a mail twice. Decides nothing about
 //! leases.
 
+#[cfg(test)]
+mod away;
 mod compose;
 mod item;
 mod judge;

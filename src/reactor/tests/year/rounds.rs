@@ -3,7 +3,7 @@
 
 use super::super::scene::{DAY, HOUR};
 use super::{Event, Year};
-use crate::model::{AccountId, Doc, Notice, NoticeStatus, Region, ResourceId, State, StoppedBy, Time};
+use crate::model::{AccountId, Doc, Notice, NoticeStatus, Region, ResourceId, Role, State, StoppedBy, Time, User};
 use crate::reactor::{Digest, Reconciled, Scan, Standing, batch, leaves_at, reconcile};
 use crate::words::Zone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +127,10 @@ impl Year {
 
     fn deliver(&mut self, doc: &Doc<Notice>, down: bool, lost: bool) {
         let now = self.world.now;
+        // A delegate's copy tells nobody.
+        let told = |user: &User| user.user == doc.body.user && user.role == Role::Admin;
+        let owner = self.world.leases.get(&doc.body.lease).map(|lease| lease.owner.clone());
+        let told = owner == Some(doc.body.user.clone()) || self.world.users.iter().any(told);
         let refuses = self.world.refuses.contains(&doc.body.address);
         let notice = self.world.notices.get_mut(&doc.id).unwrap();
         if down {
@@ -139,7 +143,7 @@ impl Year {
             self.world.outbox.remove(&doc.id);
             return;
         }
-        self.world.ledger.mailed(notice, self.world.leases.get(&notice.lease), now);
+        self.world.ledger.mailed(notice, self.world.leases.get(&notice.lease), told, now);
         if lost {
             self.world.ledger.lost_receipts.insert(doc.id.clone());
             return;
