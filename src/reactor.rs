@@ -4,6 +4,7 @@ mod admit;
 mod apply;
 mod batch;
 mod decide;
+mod digest;
 mod ends;
 mod exempt;
 mod forecast;
@@ -23,8 +24,9 @@ mod wishes;
 mod work;
 
 pub use admit::{Admission, admit};
-pub use batch::{Batch, batch};
+pub use batch::{Batch, Outgoing, batch};
 pub use decide::decide;
+pub use digest::{Digest, Standing, leaves_at};
 pub use exempt::exempting;
 pub use forecast::{Ending, Forecast, Told, forecast, reach};
 pub use owner::{Found, evidence};

@@ -14,6 +14,11 @@ impl Zone {
         Zone(zone.filter(|zone| *zone != TimeZone::UTC))
     }
 
+    /// The rules of its clocks.
+    pub fn rules(&self) -> TimeZone {
+        self.0.clone().unwrap_or(TimeZone::UTC)
+    }
+
     /// The instant there, with the zone's name; `None` in UTC, where it would say the same twice.
     pub fn local(&self, at: Time) -> Option<String> {
         let zone = self.0.clone()?;

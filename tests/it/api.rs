@@ -2,6 +2,8 @@
 //! rules, requests that are not doubled, events that go on where they were.
 
 mod live;
+mod people;
+mod streams;
 
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
 use reqwest::{Client, Method, StatusCode};
