@@ -101,7 +101,7 @@ fn nothing_of_mine() {
 fn a_mails_link() {
     let values = context! {
         lease => card(&lease("i-0aaa", "web-1", &json!({}))), token => "zc1.token", action => "renew", able => true,
-        terminates => false, owner => "Lin Wu",
+        terminates => false, bearer => "Lin Wu",
     };
     insta::assert_snapshot!(page("link.html", "Renew it", false, None, values));
 }
@@ -112,8 +112,7 @@ fn names_of_others_are_escaped_everywhere() {
     let lease = card(&lease("i-0aaa", "<img src=x onerror=alert(1)>", &json!({ "owner": "max" })));
     let none: [Card; 0] = [];
     let mine = context! { live => [&lease], stopped => none, over => none, offered => [&lease] };
-    let link =
-        context! { lease, token => "t", action => "end", able => true, terminates => false, owner => "<i>x</i>" };
+    let link = context! { lease, token => "t", action => "end", able => true, terminates => false, bearer => "<i>x</i>", stands_in_for => "<b>y</b>" };
     for html in [page("leases.html", "<b>", true, None, mine), page("link.html", "<b>", false, None, link)] {
         for markup in ["<img src=x", "<b>", "<i>"] {
             assert!(!html.contains(markup), "{markup} in {html}");
