@@ -114,7 +114,11 @@ pub(super) fn forecast(preview: &Value) {
     }
     output::say(format!(
         "Of {leases} leases {changed} would go on otherwise within {}: {} end sooner, {} later or not at all; {} mails to {} people at once.",
-        text(preview, "horizon"), number("sooner"), number("later"), number("mails"), number("people"),
+        text(preview, "horizon"),
+        number("sooner"),
+        number("later"),
+        number("mails"),
+        number("people"),
     ));
     if let Some(what) = preview["first_end"]["what"].as_str() {
         output::say(format!("First: {what} on {}.", text(&preview["first_end"]["when"], "utc")));

@@ -16,13 +16,7 @@ pub(super) fn pattern(state: &State, account: &AccountId) -> Option<String> {
 ///
 /// # Errors
 /// `Forbidden` for who is no admin; `Invalid`, with what to do, for an address that cannot be or is here already.
-pub(super) async fn invite(
-    state: &State,
-    by: &Person,
-    email: &str,
-    name: &str,
-    role: Role,
-) -> Result<User, WebError> {
+pub(super) async fn invite(state: &State, by: &Person, email: &str, name: &str, role: Role) -> Result<User, WebError> {
     by.admin()?;
     let (account, email) = (&by.account, email.trim().to_lowercase());
     let sound = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
@@ -53,12 +47,7 @@ pub(super) async fn invite(
 ///
 /// # Errors
 /// `NotFound` when there is nobody by that id; `Forbidden` for oneself and for who is no admin.
-pub(super) async fn remove(
-    state: &State,
-    by: &Person,
-    user: &UserId,
-    based_on: Option<&str>,
-) -> Result<(), WebError> {
+pub(super) async fn remove(state: &State, by: &Person, user: &UserId, based_on: Option<&str>) -> Result<(), WebError> {
     by.admin()?;
     let unknown = || WebError::NotFound("there is nobody here by that name".to_owned());
     let id = format!("user::{}::{user}", by.account);
