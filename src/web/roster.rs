@@ -3,6 +3,7 @@
 
 use super::signin::{admission, enrol};
 use super::{Person, State, WebError, edit, session};
+use crate::audit;
 use crate::model::{AccountId, Policy, Role, User, UserId};
 use crate::store::StoreError;
 
@@ -54,6 +55,7 @@ pub(super) async fn remove(state: &State, by: &Person, user: &UserId, based_on: 
     let doc = edit::read(state, by, &id).await?.ok_or_else(unknown)?;
     let gateway = by.session(state).await?;
     let rev = based_on.map(str::to_owned).or(doc.rev).unwrap_or_default();
+    audit::about_to_remove(&state.store, &id, &by.gateway_name()).await;
     state.store.delete_as(&gateway, &id, &rev).await?;
     let ended = session::end_all(&state.store, &by.account, user).await?;
     state.forget(&ended);

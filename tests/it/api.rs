@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A program that acts for a person.
-struct Program {
+pub struct Program {
     base: String,
     token: String,
     http: Client,
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
-    etag: String,
-    kind: String,
-    body: Value,
+pub struct Answer {
+    pub status: u16,
+    pub etag: String,
+    pub kind: String,
+    pub body: Value,
 }
 
 fn http() -> Client {
@@ -46,11 +46,15 @@ impl Program {
         Program { base: app.web.clone(), token: made["token"].as_str().unwrap().to_owned(), http: http() }
     }
 
-    async fn all(app: &TestApp, user: &str) -> Program {
+    pub async fn all(app: &TestApp, user: &str) -> Program {
         Program::of(app, user, &["read", "write", "admin", "sync"]).await
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
@@ -69,7 +73,7 @@ impl Program {
         Answer { status, etag, kind, body }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let answer = self.send(Method::GET, path, &[], None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
