@@ -106,11 +106,29 @@ pub(super) async fn renew(remote: &Remote, clock: &Clock, lease: &str, duration:
 pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
     let plan = output::spinning("reading documents and AWS", remote.get("plan")).await?;
     let lines = plan.as_array().cloned().unwrap_or_default();
-    if lines.is_empty() && !json {
+    if json {
+        return output::json(&lines);
+    }
+    for pause in remote.get("pauses").await?.as_array().into_iter().flatten() {
+        let scope = text(pause, "scope");
+        let place = if scope == "account" { "the whole Account".to_owned() } else { format!("AWS account {scope}") };
+        let (by, since, reason) = (text(pause, "by"), text(pause, "since"), text(pause, "reason"));
+        output::say(format!("No end starts in {place}: paused by {by} since {since}: {reason}"));
+    }
+    if lines.is_empty() {
         output::say("Nothing would be done now.");
         return Ok(());
     }
-    list(&lines, json, &["lease", "what", "why"])
+    let row = |line: &Value| {
+        let lease = text(line, "lease");
+        let mut place: Vec<String> = lease.splitn(3, "::").map(str::to_owned).collect();
+        place.reverse();
+        let when = line["at"].as_str().unwrap_or("at once").to_owned();
+        place.extend([text(line, "name"), text(line, "what"), when, text(line, "why")]);
+        place
+    };
+    output::table(&["INSTANCE", "REGION", "AWS ACCOUNT", "NAME", "WOULD", "WHEN", "WHY"], lines.iter().map(row));
+    Ok(())
 }
 
 /// The Account's AWS accounts.

@@ -112,8 +112,9 @@ pub(super) fn author(kind: Kind, doc: &Value, made: bool) -> Option<String> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Change {
     pub(super) what: String,
-    pub(super) before: Value,
-    pub(super) after: Value,
+    /// `None` when it was not there; null lifts a limit.
+    pub(super) before: Option<Value>,
+    pub(super) after: Option<Value>,
 }
 
 impl Change {
@@ -128,13 +129,7 @@ pub(super) fn changes(before: Option<&Facts>, after: Option<&Facts>) -> Vec<Chan
     let value = |facts: Option<&Facts>, name: &String| facts.and_then(|facts| facts.get(name)).cloned();
     let all = names.into_iter().map(|name| (name, value(before, name), value(after, name)));
     let differing = all.filter(|(_, before, after)| before != after);
-    differing
-        .map(|(name, before, after)| Change {
-            what: name.clone(),
-            before: before.unwrap_or_default(),
-            after: after.unwrap_or_default(),
-        })
-        .collect()
+    differing.map(|(name, before, after)| Change { what: name.clone(), before, after }).collect()
 }
 
 /// Whether there is anything to tell: a wish that the service took back, or what ended at its time, is nobody's doing.
@@ -193,10 +188,12 @@ fn subject(kind: Kind, id: &str, text: &dyn Fn(&str) -> String) -> String {
 
 fn list(kind: Kind, before: Option<&Facts>, after: Option<&Facts>) -> String {
     let one = |change: &Change| {
-        let [before, after] = [&change.before, &change.after].map(|value| words(kind, &change.what, value));
-        match (kind, change.before.is_null(), change.after.is_null()) {
-            (Kind::Account, true, false) => format!("{} made: {after}", change.what),
-            (Kind::Account, false, true) => format!("{} ended: {before}", change.what),
+        let say = |value: &Value| words(kind, &change.what, value);
+        let [before, after] =
+            [&change.before, &change.after].map(|value| value.as_ref().map_or_else(|| "–".to_owned(), say));
+        match (kind, &change.before, &change.after) {
+            (Kind::Account, None, Some(_)) => format!("{} made: {after}", change.what),
+            (Kind::Account, Some(_), None) => format!("{} ended: {before}", change.what),
             _ => format!("{} {before} → {after}", change.what),
         }
     };
@@ -206,7 +203,7 @@ fn list(kind: Kind, before: Option<&Facts>, after: Option<&Facts>) -> String {
 /// A value as people read it; whole numbers of a policy are durations but for those that count something.
 fn words(kind: Kind, name: &str, value: &Value) -> String {
     match value {
-        Value::Null => "–".to_owned(),
+        Value::Null => "none".to_owned(),
         Value::Number(number)
             if kind == Kind::Policy && !name.starts_with("max_instances") && !name.contains("reaps") =>
         {
@@ -271,7 +268,7 @@ mod tests {
             told,
             [
                 "AWS account 111122223333 Dev: stage observe → notify",
-                "Policy of lin: grace 1 h → 2 h; max_instances 2 → 3",
+                "Policy of lin: grace 1 hour → 2 hours; max_instances 2 → 3; max_total – → none",
                 "Account: exemption ab made: tag env = prod, until 2099-01-01T00:00:00Z: live",
                 "The whole Account: paused: a demo",
                 "l@x (lin): role dev → admin",

@@ -281,13 +281,21 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
     let status = app
         .until("the status", || async {
             let status = ada.get("status").await;
-            (status["places"][0]["leased"] == 1).then_some(status)
+            let places = status["places"].as_array().cloned().unwrap_or_default();
+            let place = places.into_iter().find(|place| place["aws_id"] == DEV && place["region"] == EAST)?;
+            (place["leased"] == 1).then_some((status, place))
         })
         .await;
-    assert_eq!(
-        (&status["complete"], &status["places"][0]["running"], &status["places"][0]["region"]),
-        (&json!(true), &json!(1), &json!(EAST))
-    );
+    let (status, place) = status;
+    assert_eq!((&status["complete"], &place["running"], &place["without"]), (&json!(true), &json!(1), &json!(0)));
+    let page = app.sign_in("ada").await.get("/status.json").await;
+    let page: Value = serde_json::from_str(&page.text).unwrap();
+    let counted = |list: &Value, name: &str| -> u64 {
+        list.as_array().unwrap().iter().map(|place| place[name].as_u64().unwrap()).sum()
+    };
+    for name in ["running", "leased", "held", "without", "stopped"] {
+        assert_eq!(json!(counted(&status["places"], name)), page["total"][name], "{name} as the page counts");
+    }
     assert!(status["leader_beat"].is_string() && status["unreadable"] == json!([]), "{status}");
     app.advance(3_600);
     let costs = ada.get("costs?days=2").await;
@@ -327,7 +335,7 @@ async fn the_plan_says_what_would_be_done_to_whom_and_is_for_admins() {
     let line = plan.as_array().unwrap().iter().find(|line| line["lease"].as_str().unwrap().ends_with(&id));
     assert_eq!(
         line.map(|line| (&line["what"], &line["why"])),
-        Some((&json!("lease it"), &json!("no lease yet"))),
+        Some((&json!("give it a lease"), &json!("it runs and has none yet"))),
         "{plan}"
     );
     assert!(app.lease(&id).await.is_none(), "a plan touches nothing");

@@ -131,7 +131,14 @@ fn place(row: Row) -> Place {
 pub(super) struct PlanView {
     /// `{aws_id}::{region}::{resource_id}`
     lease: String,
+    /// Its Name tag.
+    name: String,
+    /// Such as `stop it` or `not stop it for now`.
     what: String,
+    /// When, or since when it is due; absent for what would happen at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    /// Such as a pause that is in force.
     why: String,
 }
 
@@ -146,7 +153,12 @@ pub(super) async fn plan(At(state): At<State>, caller: Caller) -> Result<Json<Ve
     let ours = |line: &crate::web::planner::Line| {
         directory.aws_accounts.get(&line.lease.aws_id).is_some_and(|aws| aws.account == caller.person.account)
     };
-    let view =
-        |line: crate::web::planner::Line| PlanView { lease: line.lease.to_string(), what: line.what, why: line.why };
+    let view = |line: crate::web::planner::Line| PlanView {
+        lease: line.lease.to_string(),
+        name: line.name,
+        what: line.what,
+        at: line.at.map(|at| at.to_string()),
+        why: line.why,
+    };
     Ok(Json(lines.into_iter().filter(ours).map(view).collect()))
 }

@@ -63,6 +63,11 @@ async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
     assert!(said(&app, ada, &set[..4]).await.contains("5 days"));
     let table = said(&app, ada, &["policy", "get"]).await;
     assert!(table.contains("default_lease") && table.contains("2 h"), "{table}");
+    // A plan says that nothing ends at all.
+    said(&app, ada, &["pause", "--account", "bigdb", "--reason", "the demo"]).await;
+    let plan = said(&app, ada, &["plan"]).await;
+    assert!(plan.contains("No end starts in the whole Account: paused by bigdb.ada"), "{plan}");
+    said(&app, ada, &["resume", "--account", "bigdb"]).await;
     // Nothing else is without a table or JSON.
     for name in ["status", "accounts", "plan", "leases"] {
         let json = said(&app, ada, &[name, "--json"]).await;
