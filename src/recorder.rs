@@ -120,7 +120,7 @@ impl Recorder {
     /// Notes what stood there before anything was recorded; nobody did it.
     async fn begin(&self, docs: Vec<(String, Value)>, ledger: &mut Ledger) {
         for part in docs.chunks(TOGETHER) {
-            let fresh: Vec<Doc<Known>> = part.iter().filter_map(|(id, doc)| Some(baseline(id, doc)?)).collect();
+            let fresh: Vec<Doc<Known>> = part.iter().filter_map(|(id, doc)| baseline(id, doc)).collect();
             let bodies = fresh.iter().filter_map(|doc| {
                 let body = serde_json::to_value(&doc.body).ok()?;
                 Some(("known", Doc { id: doc.id.clone(), rev: None, body }))

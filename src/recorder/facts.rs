@@ -156,12 +156,11 @@ pub(super) fn sentence(kind: Kind, id: &str, before: Option<&Facts>, after: Opti
         (Kind::Pause, _, Some(facts)) if facts.contains_key("resumed_at") => format!("{what}: resumed"),
         (Kind::Pause, _, Some(_)) => format!("{what}: paused: {}", text("reason")),
         (Kind::Region, ..) => format!("{what}: reading goes on"),
-        (Kind::Policy, None, Some(_)) => format!("{what}: {}", list(kind, before, after)),
+        (Kind::Policy, None, Some(_)) | (_, Some(_), Some(_)) => format!("{what}: {}", list(kind, before, after)),
         (Kind::User, None, Some(_)) => format!("{what} may come in as {}", text("role")),
         (Kind::AwsAccount, None, Some(_)) => format!("{what} is here, at stage {}", text("stage")),
         (_, None, Some(_)) => format!("{what} made"),
         (_, _, None) => format!("{what} removed"),
-        (_, Some(_), Some(_)) => format!("{what}: {}", list(kind, before, after)),
     };
     cut(&said, 500)
 }
