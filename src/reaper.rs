@@ -60,8 +60,12 @@ struct Claim {
 pub struct PlanLine {
     /// Which lease.
     pub lease: LeaseKey,
-    /// `stop`, `terminate`, or `hold`.
+    /// What people call it.
+    pub name: String,
+    /// What would happen, such as `stop it`.
     pub what: String,
+    /// When, or since when it is due; absent for what would happen at once.
+    pub at: Option<Time>,
     /// Why.
     pub why: String,
 }
@@ -322,17 +326,25 @@ impl Reaper {
     /// The same path as an end, up to the claim: reads only.
     pub async fn plan(&self, due: Vec<DueEnd>) -> anyhow::Result<Vec<PlanLine>> {
         let Admission { admitted, held } = self.admit(due).await?;
-        let line =
-            |end: &DueEnd, what: &str, why: String| PlanLine { lease: end.key.clone(), what: what.to_owned(), why };
+        let line = |end: &DueEnd, what: String, why: String| PlanLine {
+            lease: end.key.clone(),
+            name: String::new(),
+            what,
+            at: Some(end.deadline),
+            why,
+        };
+        let keep = |end: &DueEnd, why| line(end, format!("not {} it for now", end.action.as_str()), why);
         let mut lines = Vec::new();
         for end in &admitted {
             lines.push(match self.foresee(end).await {
-                Ok(Ok(action)) => line(end, action.as_str(), format!("due since {}", end.deadline)),
-                Ok(Err(why)) => line(end, "hold", why),
-                Err(error) => line(end, "hold", format!("{error:#}")),
+                Ok(Ok(action)) => {
+                    line(end, format!("{} it", action.as_str()), "its lease is over and nobody renewed it".to_owned())
+                }
+                Ok(Err(why)) => keep(end, why),
+                Err(error) => keep(end, format!("{error:#}")),
             });
         }
-        let paced = |end| line(end, "hold", "more ends than max_reaps_per_hour".to_owned());
+        let paced = |end| keep(end, "more ends are due than max_reaps_per_hour allows".to_owned());
         lines.extend(held.iter().map(paced));
         Ok(lines)
     }

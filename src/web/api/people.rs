@@ -1,12 +1,12 @@
 //! Who calls, and the people of their Account.
 
-use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
-use crate::model::{Doc, Time, User, UserId};
+use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale, stale_edit};
+use crate::model::{Doc, Role, Time, User, UserId};
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError, edit};
+use crate::web::{State, WebError, edit, roster};
 use axum::Json;
 use axum::extract::{Path, State as At};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -203,4 +203,49 @@ pub(super) async fn edit(
     let doc = read(&state, &caller, &user).await?;
     let rev = doc.rev.clone().unwrap_or_default();
     Ok(reply(&HeaderMap::new(), &rev, UserView::of(doc).ok_or_else(no_user)?))
+}
+
+/// Who is invited.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    /// They sign in with GitHub by this address.
+    #[schema(min_length = 3, max_length = 254)]
+    email: String,
+    #[serde(default)]
+    #[schema(max_length = 80)]
+    name: String,
+    /// `admin` or `dev`; `dev` when left out.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
+}
+
+/// Invites somebody. No mail goes out: tell them where zerocloud is.
+#[utoipa::path(post, path = "/api/v1/users", tag = "people", request_body = NewUser, responses((status = 201, body = UserView)))]
+pub(super) async fn invite(
+    At(state): At<State>,
+    caller: Caller,
+    Body(new): Body<NewUser>,
+) -> Result<(StatusCode, Json<UserView>), WebError> {
+    caller.admin(Scope::Admin)?;
+    let role = new.role.unwrap_or(Role::Dev);
+    let user = roster::invite(&state, &caller.person, &new.email, &new.name, role).await?;
+    let doc = read(&state, &caller, user.user.as_str()).await?;
+    Ok((StatusCode::CREATED, Json(UserView::of(doc).ok_or_else(no_user)?)))
+}
+
+/// Removes somebody who left: their sessions end at once, their leases pass to an admin, who is told. Never oneself.
+#[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "people",
+    params(("user" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 204, description = "Removed")))]
+pub(super) async fn remove(
+    At(state): At<State>,
+    caller: Caller,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, WebError> {
+    caller.admin(Scope::Admin)?;
+    let id = crate::model::UserId::parse(&user).map_err(|_| no_user())?;
+    let rev = headers.contains_key(header::IF_MATCH).then(|| based_on(&headers)).transpose()?;
+    roster::remove(&state, &caller.person, &id, rev.as_deref()).await.map_err(stale_edit)?;
+    Ok(StatusCode::NO_CONTENT)
 }
