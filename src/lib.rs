@@ -7,6 +7,7 @@ pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod detector;
 pub mod driver;
 pub mod failpoint;

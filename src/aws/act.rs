@@ -43,9 +43,7 @@ impl Ec2 {
     {
         match reply {
             Ok(changes) => changed(call, id, &changes.unwrap_or_default()),
-            Err(why) if why.as_service_error().and_then(|why| why.code()) == Some("DryRunOperation") => {
-                self.present(call, id).await
-            }
+            Err(why) if was_dry_run(&why) => self.present(call, id).await,
             Err(why) => Err(call.failed(&why)),
         }
     }
@@ -68,6 +66,11 @@ impl Ec2 {
             other => Err(call.malformed(format!("after cancelling {request} its state is {other:?}"))),
         }
     }
+}
+
+/// EC2 says of a dry run that would have succeeded that it failed, by this name.
+pub(super) fn was_dry_run<E: ProvideErrorMetadata>(why: &SdkError<E, HttpResponse>) -> bool {
+    why.as_service_error().and_then(|why| why.code()) == Some("DryRunOperation")
 }
 
 fn changed(call: Call<'_>, id: &ResourceId, changes: &[InstanceStateChange]) -> Result<ResourceState, AwsError> {

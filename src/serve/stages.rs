@@ -4,6 +4,7 @@ use super::seed;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::connect::Connect;
 use crate::detector::{self, Detector};
 use crate::driver::{self, LiveWorld, Look};
 use crate::failpoint::Failpoint;
@@ -30,6 +31,7 @@ pub(super) struct Stages {
     pub(super) fail: Failpoint,
     pub(super) store: Store,
     pub(super) aws: Aws,
+    pub(super) connect: Connect,
     pub(super) leadership: Leadership,
     pub(super) reports: watch::Sender<detector::Report>,
     pub(super) index: Index,
@@ -56,9 +58,9 @@ impl Stages {
         self.mail(tasks, tokens);
         self.jobs(tasks);
         self.hooks(tasks);
-        let (store, aws, config) = (self.store.clone(), self.aws.clone(), self.config.clone());
-        let (clock, wake, stop) = (self.clock.clone(), Arc::clone(&self.ticks.connect), self.stop.clone());
-        tasks.spawn(connects(store, aws, config, clock, wake, stop));
+        let (config, clock) = (self.config.clone(), self.clock.clone());
+        let (wake, stop) = (Arc::clone(&self.ticks.connect), self.stop.clone());
+        tasks.spawn(connects(self.connect.clone(), config, clock, wake, stop));
         tasks.spawn(self.sweeps(again));
         Ok(())
     }
@@ -196,8 +198,7 @@ impl Stages {
 
 /// Connects what the configuration names, apart from everything else: AWS may take its time to answer.
 async fn connects(
-    store: Store,
-    aws: Aws,
+    connect: Connect,
     config: Config,
     clock: Clock,
     wake: Arc<Notify>,
@@ -206,7 +207,7 @@ async fn connects(
     let mut patience = seed::Patience::new();
     let run = async {
         loop {
-            seed::connect(&store, &aws, &config, clock.now(), &mut patience).await;
+            seed::connect(&connect, &config, clock.now(), &mut patience).await;
             wake.notified().await;
         }
     };

@@ -77,7 +77,10 @@ pub(super) async fn list(desk: AdminDesk) -> Result<Response, WebError> {
     }
     let whole = paused(&desk, pause::in_force(&desk, &pauses::id(&desk.person.account, None)));
     let all = paused(&desk, pause::in_force(&desk, "pause::all"));
-    desk.show("aws", "AWS accounts", "aws_accounts.html", context! { rows, whole, all })
+    let begun = desk.state.connections.get()?.begun(&desk.person.account).await?;
+    let begun: Vec<Value> =
+        begun.iter().map(|one| context! { aws_id => one.aws_id.as_str(), name => clean(&one.name) }).collect();
+    desk.show("aws", "AWS accounts", "aws_accounts.html", context! { rows, whole, all, begun })
 }
 
 /// `GET /aws-accounts/{aws_id}`.
@@ -138,15 +141,10 @@ pub(super) async fn regions(Path(aws_id): Path<String>, act: AdminAct) -> Result
     let desk = &act.desk;
     let (doc, _) = desk.aws_account(&aws_id).await?;
     let back = format!("/aws-accounts/{aws_id}");
-    let names = act.fields.get("regions").split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
-    let mut regions = Vec::new();
-    for name in names {
-        match Region::parse(name) {
-            Ok(region) if !regions.contains(&region) => regions.push(region),
-            Ok(_) => {}
-            Err(_) => return Ok(desk.failed(&back, &format!("{} is no region; write us-east-1.", clean(name)))),
-        }
-    }
+    let regions = match super::connect::regions_of(act.fields.get("regions")) {
+        Ok(regions) => regions,
+        Err(bad) => return Ok(desk.failed(&back, &format!("{} is no region; write us-east-1.", clean(&bad)))),
+    };
     let what =
         if regions.is_empty() { "every enabled region".to_owned() } else { format!("{} regions", regions.len()) };
     desk.set(&doc.id, "regions", &json!(regions)).await?;
