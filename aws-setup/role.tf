@@ -156,7 +156,9 @@ resource "aws_iam_role_policy" "tag" {
       Action   = "ec2:CreateTags"
       Resource = local.instances
       Condition = {
-        "ForAllValues:StringEquals" = { "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", var.owner_tag] }
+        "ForAllValues:StringEqualsIgnoreCase" = {
+          "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
+        }
       }
     }]
   })

@@ -75,6 +75,7 @@ impl Aws {
     }
 
     /// The same, knowing nothing yet: roles are assumed anew, so that what it says is true now.
+    #[must_use]
     pub fn afresh(&self) -> Aws {
         Aws(Arc::new(self.0.afresh()))
     }
@@ -195,6 +196,17 @@ impl Aws {
         mode: Mode,
     ) -> Result<ResourceState, AwsError> {
         self.ec2(account, region, |ec2| async move { ec2.terminate(id, mode).await }).await
+    }
+
+    /// Writes tags to one instance; its others stay.
+    pub async fn tag(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, async |ec2| ec2.tag(id, tags).await).await
     }
 
     /// Cancels one spot request, so that it launches nothing again. Its instance keeps running.

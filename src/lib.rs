@@ -2,6 +2,7 @@
 //!
 //! The import rule (ARCHITECTURE.md): `model` ← `reactor` ← stages ← `serve`; adapters know `model` only.
 
+pub mod alarm;
 pub mod audit;
 pub mod aws;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod reaper;
 pub mod scheduler;
 pub mod serve;
 pub mod store;
+pub mod tagger;
 pub mod teller;
 pub mod tokens;
 pub mod web;

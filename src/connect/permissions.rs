@@ -23,7 +23,8 @@ struct Found {
 pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<Permission>, Vec<Seen>) {
     let mut found = BTreeMap::new();
     let listed = aws.regions(body).await;
-    let regions = if body.regions.is_empty() { listed.as_ref().cloned().unwrap_or_default() } else { body.regions.clone() };
+    let regions =
+        if body.regions.is_empty() { listed.as_ref().cloned().unwrap_or_default() } else { body.regions.clone() };
     let told = listed.as_ref().map(|all| format!("{} regions are enabled", all.len()));
     found.insert("ec2:DescribeRegions".to_owned(), judged(told, "the call"));
     let glances = glances(aws, body, regions).await;
@@ -74,12 +75,7 @@ fn instances(glances: &[Glance]) -> Found {
 }
 
 /// Tries an action by a dry run.
-async fn tried(
-    aws: &Aws,
-    body: &AwsAccount,
-    action: &str,
-    place: Option<(&Region, &Option<ResourceId>)>,
-) -> Found {
+async fn tried(aws: &Aws, body: &AwsAccount, action: &str, place: Option<(&Region, &Option<ResourceId>)>) -> Found {
     let unproven = |why: &str| Found { allowed: Allowed::Unproven, why: why.to_owned() };
     let Some(probe) = Probe::of(action) else {
         return unproven("AWS has no dry run for this call, and making it would change something");
@@ -92,7 +88,9 @@ async fn tried(
         return unproven("there is no instance to try it on");
     };
     match aws.probe(body, region, probe, id).await {
-        Err(AwsError::NotFound { .. } | AwsError::Failed { .. }) if !about || probe == Probe::CancelSpotInstanceRequests => {
+        Err(AwsError::NotFound { .. } | AwsError::Failed { .. })
+            if !about || probe == Probe::CancelSpotInstanceRequests =>
+        {
             unproven("there is nothing here yet to try it on; nothing speaks against it")
         }
         told => judged(told.as_ref().map(|()| format!("a dry run in {region} was let through")), "the dry run"),

@@ -74,6 +74,7 @@ pub struct Seen {
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = VerifyReport)]
 pub struct Report {
     /// The AWS account's 12 digits.
     pub aws_id: String,

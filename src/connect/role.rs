@@ -128,7 +128,8 @@ impl Wanted {
             values.insert(name.as_str().unwrap_or_default().to_owned(), default.to_owned());
         }
         let own = [("AWS::Partition", self.partition.as_str()), ("AWS::AccountId", self.aws_id.as_str())];
-        values.extend(self.parameters().into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())));
+        values
+            .extend(self.parameters().into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())));
         Filled(values)
     }
 }
@@ -252,7 +253,8 @@ pub(super) mod tests {
         assert_eq!(*actions, ["ec2:StartInstances", "ec2:StopInstances"]);
         assert_eq!(statement["Resource"], "arn:aws:ec2:*:111122223333:instance/*");
         let tag = policies.iter().find(|policy| policy.name == "tag").unwrap();
-        let keys = tag.document.pointer("/Statement/0/Condition/ForAllValues:StringEquals/aws:TagKeys").unwrap();
-        assert_eq!(*keys, json!(["zerocloud:lease", "zerocloud:expires", "owner"]));
+        let keys =
+            tag.document.pointer("/Statement/0/Condition/ForAllValues:StringEqualsIgnoreCase/aws:TagKeys").unwrap();
+        assert_eq!(*keys, json!(["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", "owner"]));
     }
 }

@@ -1,6 +1,7 @@
 //! The stages and the channels between them: what serve.rs starts once this process leads.
 
 use super::seed;
+use crate::alarm::{self, Alarm};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::notifier::{Mailer, Notifier, NotifierConfig};
 use crate::reaper::{self, Reaper};
 use crate::scheduler::{self, Deadlines, Ticks};
 use crate::store::Store;
+use crate::tagger::Tagger;
 use crate::teller::Teller;
 use crate::tokens::Tokens;
 use serde_json::json;
@@ -58,6 +60,7 @@ impl Stages {
         self.mail(tasks, tokens);
         self.jobs(tasks);
         self.hooks(tasks);
+        self.after_polls(tasks);
         let (config, clock) = (self.config.clone(), self.clock.clone());
         let (wake, stop) = (Arc::clone(&self.ticks.connect), self.stop.clone());
         tasks.spawn(connects(self.connect.clone(), config, clock, wake, stop));
@@ -141,6 +144,33 @@ impl Stages {
         tasks.spawn(teller.run(self.stop.clone()));
     }
 
+    /// What follows each poll: word of AWS accounts that cannot be read, and tags.
+    fn after_polls(&self, tasks: &mut Tasks) {
+        let (sights, seen) = watch::channel(alarm::Sight::default());
+        tasks.spawn(sighted(self.reports.subscribe(), sights, self.stop.clone()));
+        let mail = &self.config.mail;
+        let alarm = Alarm {
+            store: self.store.clone(),
+            index: self.index.clone(),
+            clock: self.clock.clone(),
+            mail: mail.ses.then(|| (self.aws.clone(), mail.from.clone())),
+            public_url: self.config.web.as_ref().and_then(|web| web.public_url.clone()),
+            failing: std::collections::BTreeMap::new(),
+        };
+        tasks.spawn(alarm.run(seen.clone(), self.stop.clone()));
+        let leadership = self.leadership.clone();
+        let tagger = Tagger {
+            store: self.store.clone(),
+            index: self.index.clone(),
+            aws: self.aws.clone(),
+            clock: self.clock.clone(),
+            leads: Arc::new(move || leadership.is_leader()),
+            written: std::collections::HashMap::new(),
+            refused: std::collections::HashMap::new(),
+        };
+        tasks.spawn(tagger.run(seen, self.stop.clone()));
+    }
+
     /// The recurring jobs; the first run of every stage comes when the index is complete.
     fn jobs(&self, tasks: &mut Tasks) {
         let (schedule, ticks) = (self.config.schedule.clone(), self.ticks.clone());
@@ -212,6 +242,30 @@ async fn connects(
         }
     };
     stop.run_until_cancelled(run).await;
+    Ok(())
+}
+
+/// From the detector to the alarm: which AWS accounts could not be read at all.
+async fn sighted(
+    mut reports: watch::Receiver<detector::Report>,
+    sights: watch::Sender<alarm::Sight>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Ok(())) = stop.run_until_cancelled(reports.changed()).await {
+        let report = reports.borrow_and_update().clone();
+        let mut sight = std::collections::BTreeMap::new();
+        for ((aws_id, _), polled) in report.regions {
+            let unread = match polled {
+                detector::Polled::Failed(why) => Some(why),
+                _ => None,
+            };
+            let all: &mut Option<String> = sight.entry(aws_id).or_insert_with(|| unread.clone());
+            if unread.is_none() {
+                *all = None;
+            }
+        }
+        sights.send_replace((report.at, sight));
+    }
     Ok(())
 }
 

@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/aws-accounts/{aws_id}", get(aws::page))
         .route("/aws-accounts/{aws_id}/stage", get(stage::page).post(stage::set))
         .route("/aws-accounts/{aws_id}/regions", post(aws::regions))
+        .route("/aws-accounts/{aws_id}/tags", post(aws::tags))
         .route("/aws-accounts/{aws_id}/enabled", get(aws::ask_enabled).post(aws::enabled))
         .route("/aws-accounts/{aws_id}/regions/{region}/resume", post(aws::resume_region))
         .route("/pause", post(pause::begin))

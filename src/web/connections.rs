@@ -28,13 +28,17 @@ impl From<Trouble> for WebError {
             Trouble::Unknown => WebError::NotFound("there is no such AWS account here".to_owned()),
             Trouble::Invalid(what) => WebError::Invalid(what),
             Trouble::Own(_) => {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::new(trouble)), "an AWS account cannot be connected");
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::new(trouble)),
+                    "an AWS account cannot be connected"
+                );
                 WebError::Refused {
                     status: StatusCode::SERVICE_UNAVAILABLE,
                     heading: "zerocloud cannot ask AWS".to_owned(),
-                    what: "zerocloud's own keys do not work, or AWS does not answer. Whoever runs it finds out more with \
+                    what:
+                        "zerocloud's own keys do not work, or AWS does not answer. Whoever runs it finds out more with \
                            `zerocloud doctor`."
-                        .to_owned(),
+                            .to_owned(),
                 }
             }
             Trouble::Store(why) => why.into(),

@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A program that acts for a person.
-struct Program {
+pub struct Program {
     base: String,
     token: String,
     http: Client,
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
-    etag: String,
+pub struct Answer {
+    pub status: u16,
+    pub etag: String,
     kind: String,
-    body: Value,
+    pub body: Value,
 }
 
 fn http() -> Client {
@@ -34,7 +34,7 @@ impl Program {
         Program::with(app, app.sign_in(user).await, scopes).await
     }
 
-    async fn with(app: &TestApp, browser: crate::browser::Browser, scopes: &[&str]) -> Program {
+    pub async fn with(app: &TestApp, browser: crate::browser::Browser, scopes: &[&str]) -> Program {
         let csrf = browser.get("/leases").await.field("csrf");
         let wanted = json!({ "name": "a test", "scopes": scopes });
         let made = http().post(format!("{}/api/v1/tokens", app.web)).json(&wanted).header("x-csrf-token", csrf);
@@ -45,11 +45,11 @@ impl Program {
         Program { base: app.web.clone(), token: made["token"].as_str().unwrap().to_owned(), http: http() }
     }
 
-    async fn all(app: &TestApp, user: &str) -> Program {
+    pub async fn all(app: &TestApp, user: &str) -> Program {
         Program::of(app, user, &["read", "write", "admin", "sync"]).await
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
@@ -68,10 +68,23 @@ impl Program {
         Answer { status, etag, kind, body }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let answer = self.send(Method::GET, path, &[], None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
+    }
+
+    /// A POST that works.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.send(Method::POST, path, &[], Some(body)).await;
+        assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.body);
+        answer.body
+    }
+
+    /// An answer that is no JSON.
+    pub async fn text(&self, path: &str) -> String {
+        let asked = self.http.get(format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token);
+        asked.send().await.unwrap().text().await.unwrap()
     }
 }
 

@@ -53,7 +53,14 @@ fn head(account: &AwsAccount) -> Value {
         effective => word(account.effective_stage()),
         disabled => account.disabled,
         connected => account.connected_at.is_some(),
+        trouble => trouble(account),
     }
+}
+
+/// Why it cannot be read at all, when it cannot.
+pub(super) fn trouble(account: &AwsAccount) -> Option<String> {
+    let said = account.extra.get("trouble").filter(|_| !account.disabled)?;
+    Some(clean(said.get("why").and_then(serde_json::Value::as_str).unwrap_or_default()))
 }
 
 /// `GET /aws-accounts`.
@@ -127,6 +134,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         regions => account.regions.iter().map(Region::as_str).collect::<Vec<_>>().join(" "),
         role => account.role_arn.as_deref(),
         connected_at => account.connected_at.map(|at| desk.when(at)),
+        tags => account.writes_tags(),
         places,
         paused => paused(desk, pause),
         whole => paused(desk, pause::in_force(desk, &pauses::id(&desk.person.account, None))),
@@ -175,6 +183,17 @@ pub(super) async fn enabled(Path(aws_id): Path<String>, act: AdminAct) -> Result
     };
     desk.set(&doc.id, "disabled", &(!enabled).into()).await?;
     let text = if enabled { "Enabled: it is polled again." } else { "Disabled: it is neither polled nor acted on." };
+    Ok(desk.done(&format!("/aws-accounts/{aws_id}"), text))
+}
+
+/// `POST /aws-accounts/{aws_id}/tags`: field `write`, `yes` or `no`.
+pub(super) async fn tags(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
+    let desk = &act.desk;
+    let (doc, _) = desk.aws_account(&aws_id).await?;
+    let write = act.fields.get("write") == "yes";
+    desk.set(&doc.id, "write_tags", &write.into()).await?;
+    let text =
+        if write { "zerocloud writes its tags there, a few at a time." } else { "No more tags are written there." };
     Ok(desk.done(&format!("/aws-accounts/{aws_id}"), text))
 }
 

@@ -19,10 +19,8 @@ pub(super) async fn new(desk: AdminDesk) -> Result<Response, WebError> {
 
 async fn form(desk: &AdminDesk, name: &str, aws_id: &str, regions: &str, mistake: &str) -> Result<Response, WebError> {
     let begun = desk.state.connections.get()?.begun(&desk.person.account).await?;
-    let begun: Vec<Value> = begun
-        .iter()
-        .map(|one| context! { aws_id => one.aws_id.as_str(), name => clean(&one.name) })
-        .collect();
+    let begun: Vec<Value> =
+        begun.iter().map(|one| context! { aws_id => one.aws_id.as_str(), name => clean(&one.name) }).collect();
     let values = context! { name, aws_id, regions, mistake, begun };
     desk.show("aws", "Connect an AWS account", "aws_new.html", values)
 }
@@ -126,9 +124,7 @@ pub(super) async fn verify(Path(aws_id): Path<String>, act: AdminAct) -> Result<
     let asked = Asked::read(desk, &aws_id, &format!("kind={}", act.fields.get("kind")));
     match verified {
         Ok(report) => show(desk, &aws_id, &asked, Some(&report), "").await,
-        Err(WebError::Invalid(why)) => {
-            show(desk, &aws_id, &asked, None, &super::super::error::sentence(&why)).await
-        }
+        Err(WebError::Invalid(why)) => show(desk, &aws_id, &asked, None, &super::super::error::sentence(&why)).await,
         Err(other) => Err(other),
     }
 }
@@ -184,11 +180,7 @@ async fn show(
     let template = connect.template(&desk.person.account, aws_id, asked.kind, &asked.options).await?;
     let ends = asked.options.ends.unwrap_or(access.ends);
     let tags = asked.options.tags.unwrap_or(access.tags);
-    let kinds = [
-        (Kind::CloudFormation, "CloudFormation"),
-        (Kind::Terraform, "Terraform"),
-        (Kind::Cli, "Command line"),
-    ];
+    let kinds = [(Kind::CloudFormation, "CloudFormation"), (Kind::Terraform, "Terraform"), (Kind::Cli, "Command line")];
     let kinds: Vec<Value> = kinds
         .into_iter()
         .map(|(kind, label)| context! { word => kind.word(), label, on => kind == asked.kind })
