@@ -29,6 +29,24 @@ pub fn utc(at: Time) -> String {
     at.timestamp().strftime("%a %-d %b %Y, %H:%M:%S UTC").to_string()
 }
 
+/// A sentence of the service with each instant in it (`2026-11-28T20:25:47Z`) as a reader sees one.
+pub fn with_instants(text: &str) -> String {
+    const LENGTH: usize = "2026-11-28T20:25:47Z".len();
+    let (mut told, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let instant = rest.get(..LENGTH).and_then(|part| Time::parse(part).ok());
+        let taken = if let Some(at) = instant {
+            told.push_str(&utc(at));
+            LENGTH
+        } else {
+            told.push(first);
+            first.len_utf8()
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    told
+}
+
 /// For a subject line.
 pub fn short_utc(at: Time) -> String {
     at.timestamp().strftime("%-d %b %H:%M UTC").to_string()
@@ -74,6 +92,12 @@ mod tests {
             spans,
             ["7 days", "24 hours", "36 hours", "1 hour", "90 seconds", "1 minute", "1 second", "0 seconds"]
         );
+    }
+
+    #[test]
+    fn instants_within_a_sentence_are_told_as_instants() {
+        let told = with_instants("the größte: until 2026-11-28T20:25:47Z, not 2026-13-28T20:25:47Z");
+        assert_eq!(told, "the größte: until Sat 28 Nov 2026, 20:25:47 UTC, not 2026-13-28T20:25:47Z");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::model::{
     Action, Directory, EvidenceSource, Facts, Lease, Notice, NoticeKind, Policy, Stage, State, Time, User,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
-use crate::words::{Zone, clean, cut, short_utc, span, utc};
+use crate::words::{Zone, clean, cut, short_utc, span, utc, with_instants};
 use serde::Serialize;
 
 /// How long after the end that a mail names its tokens stay good, so that a late reader is told what became of the
@@ -220,7 +220,7 @@ impl<'a> Facets<'a> {
         let word = hold.kind.as_str().replace('_', " ");
         format!(
             "Its end does not happen ({word}): {}. So since {}; looked at again at {}.",
-            clean(&hold.reason).trim_end_matches('.'),
+            with_instants(&clean(&hold.reason)).trim_end_matches('.'),
             utc(hold.since),
             utc(hold.review_at)
         )

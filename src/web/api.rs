@@ -8,6 +8,7 @@ mod events;
 mod history;
 mod hooks;
 mod leases;
+mod manual;
 mod people;
 mod phone;
 mod policies;
@@ -57,7 +58,7 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/sync-session", post(phone::sync_session))
         .route("/api/openapi.json", get(reference::json))
-        .route("/api", get(reference::page))
+        .route("/api", get(manual::page))
         .route("/api/{*path}", axum::routing::any(async || nothing()))
         .method_not_allowed_fallback(async || WebError::Refused {
             status: axum::http::StatusCode::METHOD_NOT_ALLOWED,

@@ -4,7 +4,7 @@ use super::super::WebError;
 use super::super::form::Fields;
 use super::desk::AdminDesk;
 use crate::model::{Doc, LeaseKey, Time, UserId};
-use crate::words::{clean, cut};
+use crate::words::{clean, cut, with_instants};
 use axum::extract::RawQuery;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -131,13 +131,17 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
         lease => key.as_ref().map(|key| called(desk, key)),
         place => key.as_ref().map(|key| format!("{} · {} · {}", key.resource_id, key.aws_id, key.region)),
         // The state has a place of its own.
-        reason => cut(&clean(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))), 300),
+        reason => reason(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))),
         outcome => clean(at("/outcome")),
         state => clean(at("/decision/state")),
         owner => owner(desk, at("/decision/owner")),
         hold => clean(at("/decision/hold")).replace('_', " "),
         cause => clean(cause),
     }
+}
+
+fn reason(text: &str) -> String {
+    cut(&with_instants(&clean(text)), 300)
 }
 
 /// By its Name tag, while anything is known of it.
