@@ -59,8 +59,8 @@ pub(super) fn command(kind: Kind, wanted: &Wanted) -> String {
     match kind {
         Kind::CloudFormation => {
             let mut out = format!(
-                "aws cloudformation deploy --stack-name zerocloud --template-file {} \\\n  --capabilities CAPABILITY_NAMED_IAM \
-                 --parameter-overrides",
+                "aws cloudformation deploy --stack-name zerocloud \\\n  --template-file {} \\\n  \
+                 --capabilities CAPABILITY_NAMED_IAM --parameter-overrides",
                 kind.file()
             );
             for (name, value) in wanted.parameters() {

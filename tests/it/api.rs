@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A program that acts for a person.
 pub struct Program {
     base: String,
-    token: String,
+    pub token: String,
     http: Client,
 }
 

@@ -182,6 +182,49 @@ async fn an_external_id_is_rotated_while_zerocloud_goes_on() {
     app.stop().await;
 }
 
+/// The command line, signed in with that token: exit code and what it printed.
+async fn command(app: &TestApp, token: &str, arguments: &[&str]) -> (i32, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_zerocloud"));
+    command.env("ZEROCLOUD_URL", &app.web).env("ZEROCLOUD_TOKEN", token).env("NO_COLOR", "1").kill_on_drop(true);
+    let run = command.arg("aws").args(arguments).stdin(std::process::Stdio::null()).output();
+    let output = tokio::time::timeout(std::time::Duration::from_mins(1), run).await.unwrap().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), text)
+}
+
+#[tokio::test]
+async fn the_command_line_connects_verifies_disables_and_removes() {
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.add_account(NEW);
+    app.aws.only_regions(NEW, &[EAST]);
+    let token = crate::api::Program::all(&app, "ada").await.token;
+    let run = async |arguments: &[&str]| command(&app, &token, arguments).await;
+    let (code, text) = run(&["add", NEW, "--name", "Lab", "--regions", EAST]).await;
+    let secret = external_id(&app, "bigdb", NEW).await;
+    assert!(code == 0 && text.contains(&secret) && text.contains("zerocloud aws verify"), "{text}");
+    let (code, text) = run(&["template", NEW, "--kind", "terraform", "--ends", "stop", "--tags", "true"]).await;
+    assert!(code == 0 && text.contains(&secret) && text.contains("default     = \"stop\""), "{text}");
+    let (_, text) = run(&["list"]).await;
+    assert!(text.contains("not verified yet") && text.contains(DEV), "{text}");
+    let (code, text) = run(&["verify", NEW]).await;
+    assert!(code == 3 && text.contains("cannot assume"), "{code} {text}");
+    app.aws.add_role(Role::new(NEW, "zerocloud").external_id(secret).lacks("ec2:DescribeVolumes"));
+    let (code, text) = run(&["verify", NEW]).await;
+    assert!(
+        code == 3
+            && text.contains("Connected, at stage observe")
+            && text.contains("ec2:DescribeVolumes is missing; add:"),
+        "{text}"
+    );
+    let (code, text) = run(&["remove", NEW]).await;
+    assert!(code == 1 && text.contains("disable it first"), "{text}");
+    assert_eq!(run(&["disable", NEW]).await.0, 0);
+    let (code, text) = run(&["remove", NEW]).await;
+    assert!(code == 0 && text.contains("Nothing was ended there"), "{text}");
+    assert!(!run(&["list"]).await.1.contains(NEW));
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_removed_ends_nothing_is_forgotten_and_stays_away_until_somebody_connects_it_again() {
     let app = TestApp::start(Setup::default().with_another()).await;

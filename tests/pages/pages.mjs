@@ -65,8 +65,8 @@ const LAB = '777788889999';
 
 const begun = (world) => async (page) => {
   await page.goto(`${world.url}/aws-accounts/new`);
-  await page.getByLabel('AWS account').fill(LAB);
-  await page.getByLabel('Name').fill('Lab');
+  await page.locator('input[name=aws_id]').fill(LAB);
+  await page.locator('input[name=name]').fill('Lab');
   await Promise.all([page.waitForLoadState('load'), page.getByRole('button', { name: 'Go on' }).click()]);
   await page.getByRole('heading', { name: 'External id' }).waitFor();
 };
