@@ -10,6 +10,8 @@ use crate::store::{Store, StoreError};
 use crate::words::{clean, utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +43,6 @@ impl Trouble {
 }
 
 /// What the stage works with.
-#[derive(Debug)]
 pub struct Alarm {
     /// Documents.
     pub store: Store,
@@ -53,8 +54,16 @@ pub struct Alarm {
     pub mail: Option<(Aws, String)>,
     /// Where people reach the pages.
     pub public_url: Option<String>,
+    /// Whether this copy may act.
+    pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Since when every poll failed.
     pub failing: BTreeMap<AwsId, Time>,
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").field("failing", &self.failing).finish_non_exhaustive()
+    }
 }
 
 impl Alarm {
@@ -63,7 +72,7 @@ impl Alarm {
         while let Some(Ok(())) = shutdown.run_until_cancelled(polls.changed()).await {
             let (at, sight) = polls.borrow_and_update().clone();
             let Some(at) = at else { continue };
-            if shutdown.run_until_cancelled(self.look(at, &sight)).await.is_none() {
+            if shutdown.run_until_cancelled(Box::pin(self.look(at, &sight))).await.is_none() {
                 break;
             }
         }
@@ -111,13 +120,12 @@ impl Alarm {
         }
         let directory = self.index.directory();
         for admin in directory.admins(&account.account) {
-            if trouble.told.iter().any(|told| told == admin.user.as_str()) {
+            if trouble.told.iter().any(|told| told == admin.user.as_str()) || !(self.leads)() {
                 continue;
             }
             match self.tell(account, &trouble, admin).await {
-                Ok(()) => trouble.told.push(admin.user.to_string()),
                 // An address that takes no mail is not asked for ever.
-                Err(AwsError::MailRefused { .. }) => trouble.told.push(admin.user.to_string()),
+                Ok(()) | Err(AwsError::MailRefused { .. }) => trouble.told.push(admin.user.to_string()),
                 Err(error) => {
                     tracing::warn!(aws_id = %account.aws_id, %error, "an admin was not told that it cannot be read");
                     continue;

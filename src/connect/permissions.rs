@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use std::collections::BTreeMap;
 
 /// Regions asked at a time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 20;
 /// An instance that nobody has, for where there is none to ask about.
 const NOBODYS: &str = "i-00000000000000000";
 

@@ -132,8 +132,17 @@ fn steps(wanted: &Wanted, again: bool) -> String {
              --assume-role-policy-document {trust}"
         )
     };
-    for policy in wanted.policies().into_iter().filter(|policy| policy.wanted) {
+    for policy in wanted.policies() {
         let (name, document) = (in_shell(&policy.name), in_shell(&policy.document.to_string()));
+        if !policy.wanted {
+            if again {
+                let _ = writeln!(
+                    out,
+                    "aws iam delete-role-policy --role-name {role} --policy-name {name} 2>/dev/null || true"
+                );
+            }
+            continue;
+        }
         let _ = writeln!(
             out,
             "aws iam put-role-policy --role-name {role} --policy-name {name} \\\n  --policy-document {document}"
@@ -196,5 +205,6 @@ mod tests {
         assert!(text.contains(r"o'\''wner"), "{text}");
         let text = render(Kind::Cli, &wanted, true);
         assert!(text.contains("aws iam update-assume-role-policy --role-name zerocloud ") && !text.contains("create-"));
+        assert!(text.contains("aws iam delete-role-policy --role-name zerocloud --policy-name stop "), "{text}");
     }
 }

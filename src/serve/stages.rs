@@ -149,7 +149,10 @@ impl Stages {
         let (sights, seen) = watch::channel(alarm::Sight::default());
         tasks.spawn(sighted(self.reports.subscribe(), sights, self.stop.clone()));
         let mail = &self.config.mail;
+        let leadership = self.leadership.clone();
+        let leads: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || leadership.is_leader());
         let alarm = Alarm {
+            leads: Arc::clone(&leads),
             store: self.store.clone(),
             index: self.index.clone(),
             clock: self.clock.clone(),
@@ -158,13 +161,12 @@ impl Stages {
             failing: std::collections::BTreeMap::new(),
         };
         tasks.spawn(alarm.run(seen.clone(), self.stop.clone()));
-        let leadership = self.leadership.clone();
         let tagger = Tagger {
             store: self.store.clone(),
             index: self.index.clone(),
             aws: self.aws.clone(),
             clock: self.clock.clone(),
-            leads: Arc::new(move || leadership.is_leader()),
+            leads,
             written: std::collections::HashMap::new(),
             refused: std::collections::HashMap::new(),
         };
