@@ -27,6 +27,12 @@ variable "external_id" {
   }
 }
 
+variable "former_external_id" {
+  type        = string
+  default     = ""
+  description = "The external id before it, while it is being rotated; else empty."
+}
+
 variable "role_name" {
   type    = string
   default = "zerocloud"
@@ -40,6 +46,22 @@ variable "ends" {
     condition     = contains(["none", "stop", "terminate"], var.ends)
     error_message = "Must be none, stop or terminate."
   }
+}
+
+variable "tags" {
+  type        = string
+  default     = "no"
+  description = "Whether zerocloud may write its tags and the owner's to instances: no or yes."
+  validation {
+    condition     = contains(["no", "yes"], var.tags)
+    error_message = "Must be no or yes."
+  }
+}
+
+variable "owner_tag" {
+  type        = string
+  default     = "owner"
+  description = "The key of the owner's tag."
 }
 
 data "aws_caller_identity" "this" {}
@@ -59,7 +81,7 @@ resource "aws_iam_role" "zerocloud" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { AWS = var.principal }
-      Condition = { StringEquals = { "sts:ExternalId" = var.external_id } }
+      Condition = { StringEquals = { "sts:ExternalId" = compact([var.external_id, var.former_external_id]) } }
     }]
   })
 }
@@ -119,6 +141,26 @@ resource "aws_iam_role_policy" "terminate" {
         Resource = "*"
       },
     ]
+  })
+}
+
+resource "aws_iam_role_policy" "tag" {
+  count = var.tags == "yes" ? 1 : 0
+  name  = "tag"
+  role  = aws_iam_role.zerocloud.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "Tag"
+      Effect   = "Allow"
+      Action   = "ec2:CreateTags"
+      Resource = local.instances
+      Condition = {
+        "ForAllValues:StringEqualsIgnoreCase" = {
+          "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
+        }
+      }
+    }]
   })
 }
 

@@ -11,7 +11,7 @@ import yaml
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
-POLICIES = ["see", "stop", "terminate"]
+POLICIES = ["see", "stop", "terminate", "tag"]
 
 
 class CloudFormation(yaml.SafeLoader):
@@ -74,19 +74,22 @@ class Templates(unittest.TestCase):
         role = template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         self.assertEqual(len(role), 1)
         self.assertEqual(role[0]["Principal"], {"AWS": "Principal"})
-        self.assertEqual(role[0]["Condition"], {"StringEquals": {"sts:ExternalId": "ExternalId"}})
+        self.assertEqual(role[0]["Condition"], {"StringEquals": {"sts:ExternalId": ["Rotating", ["ExternalId", "FormerExternalId"], "ExternalId"]}})
+        self.assertEqual(template["Conditions"]["Rotating"], [["FormerExternalId", ""]])
+        self.assertEqual(template["Parameters"]["FormerExternalId"]["Default"], "")
         self.assertEqual(template["Parameters"]["Ends"]["Default"], "none")
         text = re.sub(r"\s+", " ", (HERE / "role.tf").read_text())
-        self.assertIn('Condition = { StringEquals = { "sts:ExternalId" = var.external_id } }', text)
+        condition = '{ "sts:ExternalId" = compact([var.external_id, var.former_external_id]) }'
+        self.assertIn(f"Condition = {{ StringEquals = {condition} }}", text)
 
     def test_both_templates_grant_the_same(self):
         _, granted = cloudformation()
-        self.assertEqual(sorted(granted), POLICIES)
+        self.assertEqual(sorted(granted), sorted(POLICIES))
         self.assertEqual({name: set(actions) for name, actions in granted.items()}, terraform())
 
     def test_what_ends_instances_is_granted_on_instances_alone(self):
         _, granted = cloudformation()
-        for action, resource in {**granted["stop"], **granted["terminate"]}.items():
+        for action, resource in {**granted["stop"], **granted["terminate"], **granted["tag"]}.items():
             if action != "ec2:CancelSpotInstanceRequests":
                 self.assertTrue(resource.endswith(":instance/*"), action)
 

@@ -26,7 +26,7 @@ pub use lease::{
 pub use notice::{Notice, NoticeKind, NoticeStatus, address_hash};
 pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
-pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState, Volume};
+pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, OWNER_WRITTEN, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
 
 /// The version of the document shapes that this program writes.

@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod card;
 pub mod chart;
+pub mod connections;
 pub mod cost;
 mod edit;
 mod error;
@@ -92,6 +93,8 @@ pub struct Shared {
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
+    /// How AWS accounts are connected.
+    pub connections: connections::Connections,
     /// What would be ended now.
     pub planner: planner::Planner,
     /// With when they were read.
@@ -141,6 +144,7 @@ impl State {
             streams: streams::Streams::default(),
             feeds,
             certificates,
+            connections: connections::Connections::default(),
             planner: planner::Planner::default(),
             prices: Mutex::default(),
             gateway_sessions,

@@ -116,6 +116,13 @@ impl Clients {
         Clients { settings: settings.clone(), own, own_identity, ses, known }
     }
 
+    /// The same settings and own keys, and nothing else known yet.
+    pub(super) fn afresh(&self) -> Clients {
+        let (settings, own) = (self.settings.clone(), self.own.clone());
+        let ses = Ses::new(&own, &settings);
+        Clients { settings, own, own_identity: OnceCell::new(), ses, known: Mutex::default() }
+    }
+
     /// The region of STS and SES; also where an account is asked for its regions.
     pub(super) fn home(&self) -> Result<Region, AwsError> {
         let call = Call { action: "ec2:DescribeRegions", place: &self.settings.region };

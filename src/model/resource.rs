@@ -115,7 +115,15 @@ pub struct Volume {
     pub kind: Option<String>,
 }
 
+/// The tag that says what zerocloud wrote to the owner's tag.
+pub const OWNER_WRITTEN: &str = "zerocloud:owner";
+
 impl Facts {
+    /// Whether the owner's tag, which says `value`, is what zerocloud wrote there itself: that tells nothing new.
+    pub fn wrote_owner(&self, value: &str) -> bool {
+        self.tags.get(OWNER_WRITTEN).is_some_and(|written| written.trim().eq_ignore_ascii_case(value.trim()))
+    }
+
     /// One-time spot and instance-store instances cannot be stopped (EC2 User Guide): for them `stop` means terminate. While
     /// the kind of a spot request is not known, the gentler end is assumed: EC2 refuses it where it is not possible.
     pub fn can_stop(&self) -> bool {

@@ -231,7 +231,13 @@ impl Reaper {
             let found = facts.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(tag));
             found.map(|(_, value)| value.clone())
         };
-        [policy.owner_tag, policy.lease_tag].into_iter().find(|tag| value(&seen.facts, tag) != value(fresh, tag))
+        // What zerocloud wrote there itself since names the owner whom the decision saw.
+        let owner = directory.user(&lease.account, &lease.owner).map(|user| user.email.as_str());
+        let ours = value(fresh, &policy.owner_tag).is_some_and(|said| {
+            fresh.wrote_owner(&said) && owner.is_some_and(|owner| owner.eq_ignore_ascii_case(&said))
+        });
+        let changed = |tag: &String| value(&seen.facts, tag) != value(fresh, tag);
+        Some(policy.owner_tag).filter(|tag| changed(tag) && !ours).or_else(|| Some(policy.lease_tag).filter(changed))
     }
 }
 

@@ -4,6 +4,7 @@ use super::Ready;
 use super::plan::{follow, plan_at};
 use crate::clock::Clock;
 use crate::config::{Config, WebSettings};
+use crate::connect::Connect;
 use crate::detector::{Polled, Report};
 use crate::follower::Index;
 use crate::store::Store;
@@ -48,7 +49,7 @@ impl Pages {
         self,
         config: &Config,
         at: &Ready,
-        store: &Store,
+        (store, connect): (&Store, &Connect),
         clock: &Clock,
         shutdown: &CancellationToken,
         tasks: &mut JoinSet<anyhow::Result<()>>,
@@ -60,6 +61,7 @@ impl Pages {
         tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
         plans(&state, config, at, clock);
+        state.connections.set(connect.clone());
         let stop = shutdown.clone();
         tasks.spawn(async move {
             if !accounts {

@@ -7,6 +7,7 @@ mod api;
 mod app;
 mod bounces;
 mod browser;
+mod connect;
 mod crash;
 mod detection;
 mod faults;
