@@ -3,6 +3,7 @@
 mod admit;
 mod apply;
 mod batch;
+mod cover;
 mod decide;
 mod ends;
 mod exempt;
@@ -10,6 +11,7 @@ mod forecast;
 mod holds;
 mod life;
 mod marks;
+mod members;
 mod notices;
 mod owner;
 mod reap;
@@ -24,9 +26,11 @@ mod work;
 
 pub use admit::{Admission, admit};
 pub use batch::{Batch, batch};
+pub use cover::Cover;
 pub use decide::decide;
 pub use exempt::exempting;
 pub use forecast::{Ending, Forecast, Told, forecast, reach};
+pub use members::assign_members;
 pub use owner::{Found, evidence};
 pub use reap::{ReapOutcome, claim, paced, reaped, spoken_for};
 pub use reconcile::{Change, Reconciled, Scan, reconcile};

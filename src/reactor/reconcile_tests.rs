@@ -25,6 +25,8 @@ fn facts(state: ResourceState, tagged: bool) -> Facts {
         managed_by: None,
         platform: None,
         volumes: Vec::new(),
+        group: None,
+        member_of: None,
     }
 }
 
@@ -34,6 +36,7 @@ fn scan(ids: impl IntoIterator<Item = usize>, facts: &Facts) -> Scan {
         aws_id: AwsId::parse("111122223333").unwrap(),
         region: Region::parse("us-east-1").unwrap(),
         found: ids.into_iter().map(|id| (name(id), facts.clone())).collect::<BTreeMap<_, _>>(),
+        groups_read: true,
         confirmed_absent: BTreeSet::new(),
         agreed: false,
     }

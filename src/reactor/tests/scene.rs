@@ -87,6 +87,7 @@ impl Scene {
             requests: Vec::new(),
             notices: Vec::new(),
             usage: 1,
+            cover: None,
         };
         let mut scene = Scene { view, now: noon() };
         scene.told("first", "lin", -DAY + 130);

@@ -35,6 +35,7 @@ impl Year {
             aws_id: self.world.aws.aws_id.clone(),
             region: Region::parse("us-east-1").unwrap(),
             found,
+            groups_read: true,
             confirmed_absent: BTreeSet::new(),
             agreed: false,
         };
