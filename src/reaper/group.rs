@@ -43,12 +43,12 @@ impl Reaper {
         if let Some(tag) = self.changed_tag(lease, &facts) {
             return changed(format!("its tag {tag} changed"));
         }
+        if let Some(why) = group.protection() {
+            return Ok(Found::Outcome(ReapOutcome::Protected(why)));
+        }
         if lease.state == State::Reaping && lease.sizes != Some(group.sizes) {
             // They are what a revival gives back, so they must be those that it has at the end.
             return changed("its sizes changed since the claim".to_owned());
-        }
-        if let Some(why) = group.protection() {
-            return Ok(Found::Outcome(ReapOutcome::Protected(why)));
         }
         Ok(Found::Ready(Box::new(Ready { account, facts, action })))
     }
