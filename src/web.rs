@@ -12,6 +12,7 @@ pub mod cost;
 mod edit;
 mod error;
 mod form;
+mod group;
 mod headers;
 mod hooks;
 mod html;

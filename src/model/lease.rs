@@ -287,6 +287,15 @@ impl Lease {
         self.key.resource_id.is_group()
     }
 
+    /// What an end does to it, as people say it: it is `stopped`, `terminated` or `put to sleep`.
+    pub fn past(&self, action: Action) -> &'static str {
+        match action {
+            Action::Stop if self.is_group() => "put to sleep",
+            Action::Stop => "stopped",
+            Action::Terminate => "terminated",
+        }
+    }
+
     /// Adds a line to the story; the last 20 stay.
     pub fn log(&mut self, at: Time, what: impl Into<String>) {
         self.events.push(LogLine { at, what: what.into() });

@@ -275,7 +275,7 @@ impl<'a> Facets<'a> {
 
     /// What its end does to it.
     fn verb(&self) -> &'static str {
-        if self.lease().is_group() { "put to sleep" } else { past(self.action) }
+        self.lease().past(self.action)
     }
 
     /// Why the owner is the owner.
@@ -424,13 +424,6 @@ impl<'a> Facets<'a> {
             }
         });
         choices.collect()
-    }
-}
-
-fn past(action: Action) -> &'static str {
-    match action {
-        Action::Stop => "stopped",
-        Action::Terminate => "terminated",
     }
 }
 

@@ -98,14 +98,7 @@ impl Work<'_> {
         self.marks.reviving = None;
         self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
         self.next_term(format!("{} asked for its end", request.user));
-        Ok(format!(
-            "it will be {} now",
-            match action {
-                Action::Stop if self.lease.is_group() => "put to sleep",
-                Action::Stop => "stopped",
-                Action::Terminate => "terminated",
-            }
-        ))
+        Ok(format!("it will be {} now", self.lease.past(action)))
     }
 
     /// A wish for the end that is older than what was asked for since is out of date: it may have waited in a phone.

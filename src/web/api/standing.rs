@@ -77,16 +77,20 @@ pub(super) async fn status(At(state): At<State>, caller: Caller) -> Result<Json<
         if !ours.iter().any(|resource| resource.account == *account) {
             continue;
         }
-        let up = ours.iter().filter(|resource| resource.facts.state.is_up() && !resource.is_gone());
+        let instances = ours.iter().filter(|resource| !resource.key.resource_id.is_group());
+        let up = instances.filter(|resource| resource.facts.state.is_up() && !resource.is_gone());
         let live = |row: &&crate::follower::LeaseRow| !row.state.is_over() && row.state != LeaseState::Stopped;
-        let running: Vec<_> = up.map(|resource| leases.get(&resource.key.key())).collect();
+        // A member runs by the lease of its group, also while that goes to sleep.
+        let group = |resource: &Resource| leases.get(&resource.group_key()?).filter(|row| !row.state.is_over());
+        let running: Vec<_> =
+            up.map(|resource| leases.get(&resource.key.key()).filter(live).or_else(|| group(resource))).collect();
         let here = leases.values().filter(|row| row.key.aws_id == aws_id && row.key.region == region);
         let odd = directory.regions.get(&(aws_id.clone(), region.clone())).filter(|it| it.state != "ok");
         places.push(Place {
             aws_id: aws_id.to_string(),
             region: region.to_string(),
             running: running.len(),
-            leased: running.iter().flatten().filter(|row| live(row)).count(),
+            leased: running.iter().flatten().count(),
             held: here.filter(live).filter(|row| row.hold.is_some()).count(),
             state: odd.map(|it| it.state.clone()),
         });
