@@ -143,11 +143,7 @@ impl Aws {
     }
 
     /// Every Auto Scaling group of a region: all pages, or an error.
-    pub async fn groups(
-        &self,
-        account: &AwsAccount,
-        region: &Region,
-    ) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+    pub async fn groups(&self, account: &AwsAccount, region: &Region) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
         self.ec2(account, region, async |ec2| ec2.groups().await).await
     }
 

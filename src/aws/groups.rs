@@ -130,7 +130,8 @@ fn types(members: &[Member]) -> String {
 }
 
 fn tags(group: &AutoScalingGroup) -> Option<BTreeMap<String, String>> {
-    let pairs = group.tags().iter().map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
+    let pairs =
+        group.tags().iter().map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
     pairs.collect()
 }
 

@@ -81,7 +81,8 @@ impl Group {
     /// What people should know beside it: it holds no end.
     pub fn remarks(&self) -> Vec<String> {
         let suspended = (!self.suspended.is_empty()).then(|| format!("suspended: {}", self.suspended.join(", ")));
-        let warm = self.warm_pool.map(|count| format!("a warm pool with {count} instances, which zerocloud leaves alone"));
+        let warm =
+            self.warm_pool.map(|count| format!("a warm pool with {count} instances, which zerocloud leaves alone"));
         suspended.into_iter().chain(warm).collect()
     }
 }
@@ -132,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_group_is_named_by_the_uuid_of_its_arn_and_not_by_its_name() {
-        let arn = format!("arn:aws:autoscaling:us-east-1:111122223333:autoScalingGroup:{UUID}:autoScalingGroupName/a:b");
+        let arn =
+            format!("arn:aws:autoscaling:us-east-1:111122223333:autoScalingGroup:{UUID}:autoScalingGroupName/a:b");
         let id = ResourceId::of_group(&arn).unwrap();
         assert_eq!(id.as_str(), format!("asg-{UUID}"));
         assert!(id.is_group() && !ResourceId::parse("i-0abc").unwrap().is_group());

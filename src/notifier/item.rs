@@ -266,9 +266,7 @@ impl<'a> Facets<'a> {
         let group = self.told.facts.as_ref().and_then(|facts| facts.group.as_ref());
         match (self.lease().sizes, group) {
             (Some(kept), _) if self.lease().state == State::Stopped => Some(format!("{kept}, before")),
-            (_, Some(group)) => {
-                Some([vec![group.sizes.to_string()], group.remarks()].concat().join("; "))
-            }
+            (_, Some(group)) => Some([vec![group.sizes.to_string()], group.remarks()].concat().join("; ")),
             _ => None,
         }
     }
@@ -357,7 +355,8 @@ impl<'a> Facets<'a> {
     fn after_stop(&self) -> Vec<String> {
         if self.lease().is_group() {
             let revived = "The group stays as it is. Revived in zerocloud, it gets back the sizes that it had.";
-            let woken = "Whoever gives it sizes again, a scheduled action too, wakes it: it gets a new lease from that moment.";
+            let woken =
+                "Whoever gives it sizes again, a scheduled action too, wakes it: it gets a new lease from that moment.";
             return vec![revived.to_owned(), woken.to_owned()];
         }
         let mut next = Vec::new();

@@ -72,10 +72,11 @@ impl Work<'_> {
     /// What the next end does, if there is one: what somebody else stopped has none, unless a person asked.
     fn coming_end(&self) -> Option<Action> {
         match self.lease.state {
+            // Asleep is the end of a group, and all that is done to it.
+            State::Stopped if self.lease.is_group() => None,
+            State::Active | State::Expired | State::Reaping if self.lease.is_group() => Some(Action::Stop),
             State::Active | State::Expired => Some(self.lease.end_action),
             State::Reaping => Some(self.lease.reap.as_ref().map_or(self.lease.end_action, |reap| reap.action)),
-            // Asleep is the end of a group.
-            State::Stopped if self.lease.is_group() => None,
             State::Stopped => {
                 let ours = self.lease.stopped_by == Some(StoppedBy::Zerocloud);
                 (ours || self.marks.wish.is_some()).then_some(Action::Terminate)
@@ -90,7 +91,8 @@ impl Work<'_> {
         let group = self.facts().filter(|facts| !facts.state.is_up())?.group.as_ref()?;
         let left = group.members.len();
         let why = group.protection().map(|why| format!(": {why}")).unwrap_or_default();
-        (left > 0 && self.passed(stopped, OUT_OF_SIGHT)).then(|| format!("it is asleep, and {left} members run on{why}"))
+        (left > 0 && self.passed(stopped, OUT_OF_SIGHT))
+            .then(|| format!("it is asleep, and {left} members run on{why}"))
     }
 
     /// The first end needs it running, the second one stopped; anything between is waited out.

@@ -88,7 +88,8 @@ impl Work<'_> {
     }
 
     fn note_facts(&mut self, facts: &Facts, seen: bool) {
-        let gone = self.lease.summary.state == ResourceState::Stopping.as_str() && facts.state == ResourceState::Stopped;
+        let gone =
+            self.lease.summary.state == ResourceState::Stopping.as_str() && facts.state == ResourceState::Stopped;
         if gone && self.lease.is_group() {
             self.lease.log(self.now, "its last member is gone");
         }
@@ -110,6 +111,10 @@ impl Work<'_> {
     /// What cannot be stopped is terminated, and told so in a new term; whether spot can be may come to be known late.
     fn note_action(&mut self, facts: &Facts) {
         if !self.lease.state.is_renewable() {
+            return;
+        }
+        if self.lease.is_group() {
+            self.lease.end_action = Action::Stop;
             return;
         }
         let asked = self.marks.wish.as_ref().map(|wish| wish.action);
@@ -184,6 +189,8 @@ impl Work<'_> {
         let launched = self.facts().and_then(|facts| facts.launch_time);
         let (since, doubt) = match (launched, self.marks.launched) {
             (Some(launched), Some(known)) => (launched > known, STOP_FAILED),
+            // Of a group nothing says when it was woken.
+            (None, _) if self.lease.is_group() => (false, STOP_FAILED),
             (launched, _) => (launched.is_some_and(|launched| launched > at), LAG),
         };
         seen_down || since || (!self.blind() && self.passed(at, doubt))

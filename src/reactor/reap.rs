@@ -52,6 +52,7 @@ pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
     let before = lease.reap.as_ref();
     let ready = match lease.state {
         State::Expired => !due.resumes && now >= lease.expires_at.max(lease.ends_at) && due.action == lease.end_action,
+        _ if lease.is_group() && due.action != Action::Stop => false,
         State::Stopped if lease.is_group() => false,
         State::Stopped => !due.resumes && now >= lease.ends_at && due.action == Action::Terminate,
         State::Reaping => due.resumes && before.is_none_or(|reap| passed(reap.claimed_at, CLAIM_LASTS, now)),

@@ -2,8 +2,8 @@
 //! not empty).
 
 use crate::model::{
-    AccountId, AwsId, Detail, Facts, GROUP_KIND, LeaseKey, LeaseKeyFields, Missing, Region, Resource, ResourceChange, ResourceId,
-    Time, UserId,
+    AccountId, AwsId, Detail, Facts, GROUP_KIND, LeaseKey, LeaseKeyFields, Missing, Region, Resource, ResourceChange,
+    ResourceId, Time, UserId,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

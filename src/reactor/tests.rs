@@ -3,6 +3,7 @@
 mod decide;
 mod dice;
 mod forecast;
+mod groups;
 mod ledger;
 mod life;
 mod owner;

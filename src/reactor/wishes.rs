@@ -172,7 +172,9 @@ impl Work<'_> {
             return Err(MANAGED.to_owned());
         }
         if self.lease.is_group() && self.lease.sizes.is_none() {
-            return Err("zerocloud did not put it to sleep and does not know its sizes; set them in Auto Scaling".to_owned());
+            return Err(
+                "zerocloud did not put it to sleep and does not know its sizes; set them in Auto Scaling".to_owned()
+            );
         }
         let down = self.facts().is_some_and(|facts| !facts.state.is_ended());
         if !down || self.stage() < Stage::Stop {

@@ -140,7 +140,8 @@ async fn what_keeps_members_from_being_terminated_is_respected_and_told() {
 async fn members_had_leases_of_their_own_while_groups_could_not_be_read_and_lose_them_to_the_groups() {
     let role = format!("arn:aws:iam::{DEV}:role/zerocloud");
     let lacks = format!("autoscaling:{DESCRIBE}");
-    let app = TestApp::with(Setup::default(), |aws| aws.edit_role(&role, |role| _ = role.lacks.insert(lacks.clone()))).await;
+    let app =
+        TestApp::with(Setup::default(), |aws| aws.edit_role(&role, |role| _ = role.lacks.insert(lacks.clone()))).await;
     let group = add(&app.aws, "web", 2);
     let members = up(&app.aws, "web");
     for member in &members {
@@ -151,7 +152,11 @@ async fn members_had_leases_of_their_own_while_groups_could_not_be_read_and_lose
     app.state(&group, State::Active).await;
     for member in &members {
         let closed = app.state(member, State::Gone).await;
-        assert!(closed.events.iter().any(|line| line.what.contains("whose lease stands for it")), "{:?}", closed.events);
+        assert!(
+            closed.events.iter().any(|line| line.what.contains("whose lease stands for it")),
+            "{:?}",
+            closed.events
+        );
     }
     // Denied again, nothing is concluded: no lease of the group ends, no member gets one.
     app.aws.edit_role(&role, |role| _ = role.lacks.insert(lacks.clone()));
@@ -238,10 +243,8 @@ async fn a_member_that_leaves_its_group_has_a_lease_at_once() {
     let id = up(&app.aws, "web").swap_remove(0);
     let seen = key(DEV, EAST, &id).resource_doc_id();
     let owned = |doc: &zerocloud::model::Doc<Value>| doc.body["owner"] == "lin";
-    app.until("its group's owner sees it", || async {
-        app.store.get::<Value>(&seen).await.unwrap().filter(owned)
-    })
-    .await;
+    app.until("its group's owner sees it", || async { app.store.get::<Value>(&seen).await.unwrap().filter(owned) })
+        .await;
     assert!(app.lease(&id).await.is_none());
     // The whole region denied says nothing of anybody.
     app.aws.set_region(DEV, EAST, Access::Denied);
