@@ -126,7 +126,7 @@ async fn what_keeps_members_from_being_terminated_is_respected_and_told() {
     app.lease_where(&kept, "held for the process", suspended).await;
     assert_eq!(sizes(&app.aws, "kept"), (1, 2, 5));
     app.until("admins are told", || async {
-        app.mails("ada@bigdb.example", &kept).iter().any(|mail| mail.subject.starts_with("Held")).then_some(())
+        app.mails("ada@bigdb.example", &kept).iter().any(|mail| mail.text.contains("scale-in")).then_some(())
     })
     .await;
     place.edit_group("kept", |group| group.suspended.clear());
@@ -253,5 +253,29 @@ async fn a_member_that_leaves_its_group_has_a_lease_at_once() {
     app.aws.at(DEV, EAST).leave("web", &id);
     let own = app.state(&id, State::Active).await;
     assert_eq!(own.kind, "instance");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_of_the_same_name_made_later_is_another_one() {
+    let app = TestApp::start(Setup::default()).await;
+    let first = add(&app.aws, "web", 1);
+    let lease = app.settled(&first, "lin").await;
+    app.clock.set(lease.expires_at);
+    let told = |lease: &Lease| lease.notified.as_ref().is_some_and(|told| told.kind.to_string() == "expired");
+    let lease = app.lease_where(&first, "told that it is over", told).await;
+    app.aws.at(DEV, EAST).delete_group("web");
+    let second = add(&app.aws, "web", 2);
+    assert_ne!(first, second);
+    app.clock.set(after(lease.ends_at.max(app.clock.now().plus(3_600)), 1));
+    let own = app.state(&second, State::Active).await;
+    assert_eq!(own.owner.as_str(), "pending", "it inherited an owner");
+    app.polled(DEV, EAST, 3).await;
+    assert_eq!((sizes(&app.aws, "web"), updates(&app)), ((1, 2, 5), 0), "the name was acted on");
+    for _ in 0..3 {
+        app.advance(400);
+        app.polled(DEV, EAST, 2).await;
+    }
+    app.state(&first, State::Gone).await;
     app.stop().await;
 }
