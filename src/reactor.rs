@@ -3,6 +3,7 @@
 mod admit;
 mod apply;
 mod batch;
+mod clusters;
 mod cover;
 mod decide;
 mod ends;
@@ -26,6 +27,7 @@ mod work;
 
 pub use admit::{Admission, admit};
 pub use batch::{Batch, batch};
+pub use clusters::assign_clusters;
 pub use cover::Cover;
 pub use decide::decide;
 pub use exempt::exempting;

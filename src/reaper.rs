@@ -335,7 +335,10 @@ impl Reaper {
         let mut lines = Vec::new();
         for end in &admitted {
             lines.push(match self.foresee(end).await {
-                Ok(Ok(action)) => line(end, action.as_str(), format!("due since {}", end.deadline)),
+                Ok(Ok(action)) => {
+                    let what = if end.key.is_group() { "put to sleep" } else { action.as_str() };
+                    line(end, what, format!("due since {}", end.deadline))
+                }
                 Ok(Err(why)) => line(end, "hold", why),
                 Err(error) => line(end, "hold", format!("{error:#}")),
             });

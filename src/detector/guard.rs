@@ -22,7 +22,7 @@ impl Detector {
         scan: &mut Scan,
         missing: &[ResourceId],
     ) -> anyhow::Result<Result<(), AwsError>> {
-        let instances: Vec<ResourceId> = missing.iter().filter(|id| !id.is_group()).cloned().collect();
+        let instances: Vec<ResourceId> = missing.iter().filter(|id| id.is_instance()).cloned().collect();
         let asked = match self.aws.ask(account, &scan.region, &instances).await {
             Ok(asked) => asked,
             Err(error) => return Ok(Err(error)),

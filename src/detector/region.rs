@@ -3,7 +3,7 @@
 use super::{Detector, Polled};
 use crate::aws::AwsError;
 use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId, Volume};
-use crate::reactor::{Change, Reconciled, Scan, assign_members, reconcile};
+use crate::reactor::{Change, Reconciled, Scan, assign_clusters, assign_members, reconcile};
 use crate::store::StoreError;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +77,7 @@ impl Detector {
         };
         let bodies: Vec<Resource> = known.iter().map(|doc| doc.body.clone()).collect();
         assign_members(&mut found, &bodies);
+        assign_clusters(&mut found, &bodies);
         let mut scan = Scan {
             account: account.account.clone(),
             aws_id: account.aws_id.clone(),
@@ -94,6 +95,7 @@ impl Detector {
                 return Ok(Compared::Paused { scan, reason });
             }
             assign_members(&mut scan.found, &bodies);
+            assign_clusters(&mut scan.found, &bodies);
             reconciled = reconcile(&bodies, &scan, now);
         }
         Ok(match reconciled {

@@ -94,6 +94,10 @@ impl LiveWorld {
     /// its lease says that it is stopped, or was and is being started again. A poll before our own stop must not pass for a
     /// start.
     fn is_doubtful(&self, lease: &Lease, seen: &Resource) -> bool {
+        if lease.key.resource_id.is_cluster() {
+            // Nothing in AWS can be asked for it.
+            return false;
+        }
         let settled = lease.owner.is_pending() && self.clock.now() >= lease.settle_at;
         let reviving =
             lease.extra.get("marks").and_then(|marks| marks.get("reviving")).is_some_and(|mark| !mark.is_null());

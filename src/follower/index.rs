@@ -351,7 +351,7 @@ impl Tables {
 
     /// How many instances a lease counts as.
     fn weight(&self, key: &LeaseKey) -> u32 {
-        if !key.is_group() {
+        if key.resource_id.is_instance() {
             return 1;
         }
         let place = (key.aws_id.clone(), key.region.clone());
@@ -359,9 +359,9 @@ impl Tables {
         known.map_or(1, |doc| doc.body.weight())
     }
 
-    /// The members of a group: whether its lease stands for them has changed.
+    /// The members of a group or cluster: whether its lease stands for them has changed.
     fn members(&self, key: &LeaseKey) -> Vec<LeaseKey> {
-        if !key.is_group() {
+        if key.resource_id.is_instance() {
             return Vec::new();
         }
         let place = (key.aws_id.clone(), key.region.clone());

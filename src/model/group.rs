@@ -1,13 +1,18 @@
-//! Auto Scaling groups: one resource and one lease that stand for all members. A group is put to sleep (its sizes become
-//! zero, so Auto Scaling terminates the members), never deleted.
+//! Auto Scaling groups and clusters: one resource and one lease that stand for all members. A group is put to sleep (its sizes
+//! become zero, so Auto Scaling terminates the members), never deleted; a cluster or fleet is held.
 
 use super::{LeaseKey, Resource, ResourceId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The `kind` of a group's resource and lease.
 pub const GROUP_KIND: &str = "auto_scaling_group";
+/// The `kind` of what EKS, ECS and the like manage together.
+pub const CLUSTER_KIND: &str = "cluster";
 /// What the resource id of a group begins with; the UUID of its ARN follows.
 const PREFIX: &str = "asg-";
+/// What the resource id of a cluster begins with; its kind and a hash of its name follow.
+const CLUSTER: &str = "cluster-";
 
 /// How many members a group has by its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +103,34 @@ impl ResourceId {
         fits.then(|| ResourceId::parse(&format!("{PREFIX}{uuid}")).ok()).flatten()
     }
 
+    /// The id of a cluster or fleet, the same at each scan. AWS gives no id of it on its instances, only its name.
+    pub fn of_cluster(kind: &str, name: &str) -> Option<ResourceId> {
+        let hash = hex::encode(&Sha256::digest(format!("{kind}\n{name}"))[..10]);
+        let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
+        ResourceId::parse(&format!("{CLUSTER}{kind}-{hash}")).ok()
+    }
+
+    /// Whether this is a cluster or fleet.
+    pub fn is_cluster(&self) -> bool {
+        self.as_str().starts_with(CLUSTER)
+    }
+
+    /// Whether this is one machine.
+    pub fn is_instance(&self) -> bool {
+        !self.is_group() && !self.is_cluster()
+    }
+
+    /// What kind of resource has such an id.
+    pub fn kind(&self) -> &'static str {
+        if self.is_group() {
+            GROUP_KIND
+        } else if self.is_cluster() {
+            CLUSTER_KIND
+        } else {
+            "instance"
+        }
+    }
+
     /// Whether this is a group.
     pub fn is_group(&self) -> bool {
         self.as_str().starts_with(PREFIX)
@@ -118,7 +151,7 @@ impl Resource {
         Some(LeaseKey { resource_id, ..self.key.key() })
     }
 
-    /// How many instances it counts as: a group by its wished size.
+    /// How many instances it counts as: a group by its wished size, a cluster by what runs of it.
     pub fn weight(&self) -> u32 {
         self.facts.group.as_ref().map_or(1, |group| group.sizes.desired)
     }
@@ -141,6 +174,16 @@ mod tests {
         for wrong in ["", "arn:aws:ec2:us-east-1:111122223333:instance/i-1", &arn.replace(UUID, "x"), &arn[..90]] {
             assert_eq!(ResourceId::of_group(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_cluster_has_the_same_id_at_each_scan_and_another_kind_or_name_another_one() {
+        let id = |kind, name| ResourceId::of_cluster(kind, name).unwrap();
+        assert_eq!(id("eks", "ci"), id("eks", "ci"));
+        let long = "é".repeat(300);
+        let others = [id("ecs", "ci"), id("eks", "c i"), id("eks", "c_i"), id("", &long)];
+        assert!(others.iter().all(|other| *other != id("eks", "ci") && other.is_cluster() && !other.is_instance()));
+        assert!(id("eks", "ci").as_str().starts_with("cluster-eks-"));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 
 use super::judge::is_hold;
 use crate::model::{
-    Action, Directory, EvidenceSource, Facts, Lease, Notice, NoticeKind, Policy, Stage, State, Time, User,
+    Action, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Notice, NoticeKind, Policy, Stage,
+    State, Time, User,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
 use crate::words::{Zone, clean, cut, short_utc, span, utc};
@@ -236,9 +237,14 @@ impl<'a> Facets<'a> {
         let row = |label: &str, value: String| Row { label: label.to_owned(), value };
         let name = clean(&lease.summary.name);
         let kind = clean(&lease.summary.instance_type);
+        let label = match lease.key.resource_id.kind() {
+            GROUP_KIND => "Group",
+            CLUSTER_KIND => "Cluster",
+            _ => "Instance",
+        };
         let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
         let mut rows = vec![
-            row(if lease.is_group() { "Group" } else { "Instance" }, lease.key.resource_id.to_string()),
+            row(label, lease.key.resource_id.to_string()),
             row("Name", or(name, "no Name tag")),
             row("Type", or(kind, "unknown")),
             row("Region", lease.key.region.to_string()),
@@ -266,7 +272,9 @@ impl<'a> Facets<'a> {
         let group = self.told.facts.as_ref().and_then(|facts| facts.group.as_ref());
         match (self.lease().sizes, group) {
             (Some(kept), _) if self.lease().state == State::Stopped => Some(format!("{kept}, before")),
-            (_, Some(group)) => Some([vec![group.sizes.to_string()], group.remarks()].concat().join("; ")),
+            (_, Some(group)) if self.lease().is_group() => {
+                Some([vec![group.sizes.to_string()], group.remarks()].concat().join("; "))
+            }
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Members of a group have no lease of their own: the group's stands for them (SAFETY.md, invariant 3: a live lease of its own
+//! Members of a group or cluster have no lease of their own: the group's stands for them (SAFETY.md, invariant 3: a live lease of its own
 //! or of its group). While the group has none, a member has one, held like everything that somebody else decides about.
 
 use super::view::View;
@@ -45,9 +45,15 @@ impl Work<'_> {
         }
         if !self.lease.state.is_over() {
             self.close(State::Gone);
-            let name = self.facts().and_then(|facts| facts.managed_by.as_ref()).map_or("", |by| by.name.as_str());
-            let line = format!("it belongs to the Auto Scaling group {name}, whose lease stands for it from now on");
-            self.next_term(line.replace("  ", " "));
+            let by = self.facts().and_then(|facts| facts.managed_by.as_ref());
+            let whose = by.map_or_else(
+                || "a group".to_owned(),
+                |by| match by.kind.as_str() {
+                    "auto_scaling" => format!("the Auto Scaling group {}", by.name),
+                    kind => format!("{kind} {}", by.name),
+                },
+            );
+            self.next_term(format!("it belongs to {whose}, whose lease stands for it from now on"));
         }
         true
     }

@@ -15,7 +15,7 @@ pub fn assign_members(found: &mut BTreeMap<ResourceId, Facts>, known: &[Resource
         by_name.insert(group.facts.name.clone(), group.key.resource_id.clone());
     }
     for (id, facts) in found.iter() {
-        let Some(group) = &facts.group else { continue };
+        let Some(group) = facts.group.as_ref().filter(|_| id.is_group()) else { continue };
         by_name.insert(facts.name.clone(), id.clone());
         by_member.extend(group.members.iter().map(|member| (member.id.clone(), id.clone())));
     }

@@ -2,8 +2,8 @@
 //! not empty).
 
 use crate::model::{
-    AccountId, AwsId, Detail, Facts, GROUP_KIND, LeaseKey, LeaseKeyFields, Missing, Region, Resource, ResourceChange,
-    ResourceId, Time, UserId,
+    AccountId, AwsId, Detail, Facts, LeaseKey, LeaseKeyFields, Missing, Region, Resource, ResourceChange, ResourceId,
+    Time, UserId,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,9 @@ pub fn reconcile(known: &[Resource], scan: &Scan, now: Time) -> Reconciled {
     let told = |resource: &&Resource| scan.groups_read || !resource.key.resource_id.is_group();
     let live: Vec<&Resource> = known.iter().filter(told).filter(|resource| !resource.is_gone()).collect();
     // Each by itself: many instances must not hide that all groups are missing.
-    let (groups, instances): (Vec<_>, Vec<_>) = live.iter().copied().partition(|it| it.key.resource_id.is_group());
+    let of = |fits: fn(&ResourceId) -> bool| live.iter().copied().filter(move |it| fits(&it.key.resource_id));
+    let (groups, instances): (Vec<_>, Vec<_>) =
+        (of(ResourceId::is_group).collect(), of(ResourceId::is_instance).collect());
     if let Some(paused) = guard(&instances, scan, "instances").or_else(|| guard(&groups, scan, "groups")) {
         return paused;
     }
@@ -117,7 +119,7 @@ fn created(scan: &Scan, id: &ResourceId, facts: &Facts, now: Time) -> Option<Cha
     let resource = Resource {
         account: scan.account.clone(),
         key: LeaseKeyFields::from(key),
-        kind: if id.is_group() { GROUP_KIND } else { "instance" }.to_owned(),
+        kind: id.kind().to_owned(),
         facts: facts.clone(),
         owner: UserId::pending(),
         first_seen: now,
@@ -149,13 +151,15 @@ fn missed(scan: &Scan, known: &Resource, now: Time) -> Change {
 fn event(scan: &Scan, resource: &Resource, what: &str, now: Time) -> ResourceChange {
     let id = &resource.key.resource_id;
     let (aws_id, region) = (&scan.aws_id, &scan.region);
-    let (name, arn, names) = if id.is_group() {
+    let (name, arn, names) = if id.is_cluster() {
+        (format!("Cluster{what}"), None, json!({ "cluster": { "id": id, "name": resource.facts.name } }))
+    } else if id.is_group() {
         let (group, uuid) = (&resource.facts.name, id.as_str().trim_start_matches("asg-"));
         let arn = format!("arn:aws:autoscaling:{region}:{aws_id}:autoScalingGroup:{uuid}:autoScalingGroupName/{group}");
-        (format!("Group{what}"), arn, json!({ "autoScalingGroup": { "id": id, "name": group } }))
+        (format!("Group{what}"), Some(arn), json!({ "autoScalingGroup": { "id": id, "name": group } }))
     } else {
         let names = json!({ "instancesSet": { "items": [{ "instanceId": id }] } });
-        (format!("Instance{what}"), format!("arn:aws:ec2:{region}:{aws_id}:instance/{id}"), names)
+        (format!("Instance{what}"), Some(format!("arn:aws:ec2:{region}:{aws_id}:instance/{id}")), names)
     };
     ResourceChange {
         version: "0".to_owned(),
@@ -166,7 +170,7 @@ fn event(scan: &Scan, resource: &Resource, what: &str, now: Time) -> ResourceCha
         account: aws_id.clone(),
         time: now,
         region: region.clone(),
-        resources: vec![arn],
+        resources: arn.into_iter().collect(),
         detail: Detail {
             event_name: name,
             event_source: "zerocloud.detector".to_owned(),

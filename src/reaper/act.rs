@@ -50,6 +50,9 @@ impl Reaper {
     /// Reads instance, tags and protection from EC2 and says what may be done. Changes nothing.
     pub(super) async fn examine(&self, lease: &Lease, action: Action) -> anyhow::Result<Found> {
         let key = lease.key();
+        if key.resource_id.is_cluster() {
+            return Ok(Found::Changed("a cluster is ended where it is managed".to_owned()));
+        }
         if key.is_group() {
             return self.examine_group(lease, action).await;
         }
@@ -217,7 +220,12 @@ impl Reaper {
             return Ok(());
         }
         if key.is_group() {
-            return self.wake(&lease.body, &account).await;
+            let asleep = self.to_wake(&lease.body, &account).await?;
+            if let Some((name, sizes)) = asleep.filter(|_| (self.leads)()) {
+                self.aws.set_sizes(&account, &key.region, &name, sizes).await?;
+                tracing::info!(lease = %key, %sizes, "woken");
+            }
+            return Ok(());
         }
         let facts = self.facts(&account, key).await?;
         let stopped = facts.is_some_and(|facts| facts.state == ResourceState::Stopped);
@@ -229,6 +237,9 @@ impl Reaper {
     }
 
     async fn facts(&self, account: &AwsAccount, key: &LeaseKey) -> Result<Option<Facts>, AwsError> {
+        if key.resource_id.is_cluster() {
+            return Ok(None);
+        }
         if key.is_group() {
             return self.group(account, key).await;
         }

@@ -62,16 +62,11 @@ impl Reaper {
         self.aws.group(account, &key.region, &key.resource_id, &name).await
     }
 
-    /// Gives a revived group back what it had before it was put to sleep, unless somebody woke it already.
-    pub(super) async fn wake(&self, lease: &Lease, account: &AwsAccount) -> anyhow::Result<()> {
-        let key = lease.key();
-        let Some(sizes) = lease.sizes else { return Ok(()) };
-        let Some(facts) = self.group(account, &key).await? else { return Ok(()) };
-        let asleep = !facts.state.is_up() && !facts.state.is_ended();
-        if asleep && facts.managed_by.is_none() && (self.leads)() {
-            self.aws.set_sizes(account, &key.region, &facts.name, sizes).await?;
-            tracing::info!(lease = %key, %sizes, "woken");
-        }
-        Ok(())
+    /// The name of a revived group that still sleeps, and what it had before; `None` when somebody woke it already.
+    pub(super) async fn to_wake(&self, lease: &Lease, account: &AwsAccount) -> anyhow::Result<Option<(String, Sizes)>> {
+        let Some(sizes) = lease.sizes else { return Ok(None) };
+        let Some(facts) = self.group(account, &lease.key()).await? else { return Ok(None) };
+        let asleep = !facts.state.is_up() && !facts.state.is_ended() && facts.managed_by.is_none();
+        Ok(asleep.then_some((facts.name, sizes)))
     }
 }

@@ -1,7 +1,8 @@
 //! A lease as pages show it: how long it still is, what happens next, and what its reader can do about it. Pure.
 
 use crate::model::{
-    Action, AwsAccount, Directory, EvidenceSource, Facts, Lease, Policy, Stage, State, StoppedBy, Time, UserId,
+    Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State,
+    StoppedBy, Time, UserId,
 };
 use crate::reactor::{exempting, renewal_limit};
 use crate::words::{Zone, clean, cut, span, utc};
@@ -46,6 +47,9 @@ pub(super) struct Card {
     pub(super) can: Can,
     verb: &'static str,
     group: bool,
+    /// What it is: `Instance`, `Group`, `Cluster`.
+    label: &'static str,
+    stack: Option<String>,
     offered_to: Option<String>,
 }
 
@@ -157,6 +161,8 @@ impl Card {
             can: can(lease, action, stage, facts),
             verb: lease.past(action),
             group: lease.is_group(),
+            label: label(lease),
+            stack: facts.and_then(stack_of).map(|name| clean(&name)),
             offered_to: lease.offered_to.as_ref().map(|to| user_name(directory, lease, to)),
         }
     }
@@ -287,9 +293,26 @@ fn wakes(lease: &Lease) -> bool {
 fn kind(lease: &Lease, facts: Option<&Facts>) -> String {
     let kind = clean(&lease.summary.instance_type);
     match facts.and_then(|facts| facts.group.as_ref()) {
-        Some(group) if kind.is_empty() => format!("Auto Scaling group of {}", group.sizes.desired),
-        Some(group) => format!("Auto Scaling group of {} × {kind}", group.sizes.desired),
+        Some(group) => {
+            let by = facts.and_then(|facts| facts.managed_by.as_ref()).map(|by| by.kind.replace('_', " "));
+            let what = by.filter(|_| !lease.is_group()).unwrap_or_else(|| "Auto Scaling group".to_owned());
+            let kind = if kind.is_empty() { kind } else { format!(" × {kind}") };
+            format!("{what} of {}{kind}", group.sizes.desired)
+        }
         None => kind,
+    }
+}
+
+/// The CloudFormation stack that made it.
+pub(super) fn stack_of(facts: &Facts) -> Option<String> {
+    facts.tags.get("aws:cloudformation:stack-name").filter(|name| !name.is_empty()).cloned()
+}
+
+fn label(lease: &Lease) -> &'static str {
+    match lease.key.resource_id.kind() {
+        GROUP_KIND => "Group",
+        CLUSTER_KIND => "Cluster",
+        _ => "Instance",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Auto Scaling groups: one lease for all members, put to sleep in one call, woken by others or revived; and what is respected.
 
-use crate::app::{DEV, EAST, Setup, TestApp, after, key, owned_by};
+use crate::app::{DEV, EAST, Setup, TestApp, after, key, owned_by, tagged};
 use ec2_double::{Access, Fault, GroupSpec, Handle, Rule, State as Ec2};
 use serde_json::{Value, json};
 use zerocloud::model::{HoldKind, Lease, ResourceId, Sizes, State, StoppedBy};
@@ -89,6 +89,8 @@ async fn a_group_that_a_scheduled_action_wakes_has_a_default_lease_from_then_and
     app.aws.settle();
     app.lease_where(&group, "its members are gone", |lease| lease.summary.state == "stopped").await;
     app.advance(DAY);
+    // A look under way goes by the time that it began at.
+    app.polled(DEV, EAST, 2).await;
     let before = app.mails("lin@bigdb.example", &group).len();
     app.aws.at(DEV, EAST).scale("nightly", 1, 3, 4);
     let woken = app.state(&group, State::Active).await;
@@ -126,7 +128,7 @@ async fn what_keeps_members_from_being_terminated_is_respected_and_told() {
     app.lease_where(&kept, "held for the process", suspended).await;
     assert_eq!(sizes(&app.aws, "kept"), (1, 2, 5));
     app.until("admins are told", || async {
-        app.mails("ada@bigdb.example", &kept).iter().any(|mail| mail.text.contains("scale-in")).then_some(())
+        app.mails("ada@bigdb.example", &kept).iter().any(|mail| mail.text.contains("Held: kept")).then_some(())
     })
     .await;
     place.edit_group("kept", |group| group.suspended.clear());
@@ -277,5 +279,66 @@ async fn a_group_of_the_same_name_made_later_is_another_one() {
         app.polled(DEV, EAST, 2).await;
     }
     app.state(&first, State::Gone).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_cluster_runs_has_one_lease_that_is_held_with_its_owner_and_review() {
+    let app = TestApp::start(Setup::default()).await;
+    let node = tagged(&[("eks:cluster-name", "ci"), ("owner", "lin")]);
+    let nodes = app.aws.at(DEV, EAST).seed(2, &node);
+    let workers = GroupSpec::new("nodes", 1).tag("eks:cluster-name", "ci").tag("owner", "lin");
+    app.aws.at(DEV, EAST).add_group(workers);
+    let cluster = ResourceId::of_cluster("eks", "ci").unwrap().to_string();
+    let lease = app.settled(&cluster, "lin").await;
+    assert_eq!((lease.kind.as_str(), lease.summary.name.as_str()), ("cluster", "ci"));
+    assert_eq!(app.leases().await.len(), 1, "a node or its group has a lease of its own");
+    assert_eq!(lease.hold.unwrap().kind, HoldKind::ManagedElsewhere);
+    let request = app.ask("lin", &app.lease(&cluster).await.unwrap(), "end", json!({})).await;
+    assert_eq!(app.answer(&request).await.0, "refused");
+    app.advance(90 * DAY);
+    let overdue = |lease: &Lease| lease.state == State::Expired && lease.hold.is_some();
+    app.lease_where(&cluster, "held beyond its end", overdue).await;
+    app.polled(DEV, EAST, 2).await;
+    assert!(app.aws.calls().acting().is_empty());
+    // What leaves the cluster has a lease of its own.
+    app.aws.untag(&nodes[0], "eks:cluster-name");
+    app.state(&nodes[0], State::Active).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_group_shows_sizes_and_members_and_those_of_a_stack_are_found_together() {
+    let app = TestApp::start(Setup::default()).await;
+    let group = add(&app.aws, "web", 2);
+    app.aws.at(DEV, EAST).edit_group("web", |group| group.warm_pool = Some(4));
+    let stacked = app.aws.at(DEV, EAST).launch(&tagged(&[("aws:cloudformation:stack-name", "shop"), ("owner", "lin")]));
+    let lease = app.settled(&group, "lin").await;
+    app.settled(&stacked, "lin").await;
+    let (lin, ada) = (app.sign_in("lin").await, app.sign_in("ada").await);
+    let path = format!("/leases/{}", lease.key());
+    let page = lin.get(&path).await.words();
+    let member = up(&app.aws, "web").swap_remove(0);
+    for word in [
+        "Auto Scaling group of 2 × t3.micro",
+        "2 wished, 1 to 5",
+        "a warm pool with 4 instances, which zerocloud leaves alone",
+        &member,
+        "it is put to sleep at",
+        "Members have no lease of their own",
+    ] {
+        assert!(page.contains(word), "{word} in {page}");
+    }
+    let all = ada.get("/all?stack=shop").await.text;
+    assert!(all.contains(&stacked) && !all.contains(&group), "{all}");
+    let status = ada.get("/status").await.words();
+    assert!(status.contains("3 running = 3 leased + 0 held"), "members count as not leased: {status}");
+    app.advance(2);
+    let page = lin.act(&format!("{path}/end"), &[]).await;
+    assert!(page.words().contains("It will be put to sleep now."), "{}", page.words());
+    app.state(&group, State::Stopped).await;
+    app.aws.settle();
+    let page = lin.get("/leases").await.words();
+    assert!(page.contains("Asleep") && page.contains("Wake it"), "{page}");
     app.stop().await;
 }

@@ -5,7 +5,7 @@ use super::world::group_key;
 use crate::model::{
     Action, Facts, HoldKind, LeaseKey, NoticeKind, ResourceId, ResourceState, Sizes, State, StoppedBy, Wish,
 };
-use crate::reactor::{Cover, DueEnd, Effect, ReapOutcome, assign_members, claim, reaped};
+use crate::reactor::{Cover, DueEnd, Effect, ReapOutcome, assign_clusters, assign_members, claim, reaped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -215,4 +215,59 @@ fn members_are_assigned_by_the_groups_list_by_the_tag_and_by_what_is_known() {
 fn a_group_is_keyed_like_an_instance() {
     let key = LeaseKey::parse(&group_key(1).to_string()).unwrap();
     assert!(key.is_group() && key.lease_id().starts_with("lease::111122223333::us-east-1::asg-"));
+}
+
+#[test]
+fn what_a_cluster_runs_has_one_lease_together_that_is_held_and_names_its_owner() {
+    let id = |text: &str| ResourceId::parse(text).unwrap();
+    let node = |more: Value| {
+        let mut all = json!({"managed_by": {"kind": "eks", "name": "ci"}, "instance_type": "t3.large"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        facts(all)
+    };
+    let sizes = json!({"min": 0, "desired": 1, "max": 1});
+    let listed = json!({"sizes": sizes, "members": [{"id": "i-3", "state": "InService"}]});
+    let eks = json!({"kind": "eks", "name": "ci"});
+    let auto = json!({"kind": "auto_scaling", "name": "nodes"});
+    let mut found: BTreeMap<ResourceId, Facts> = [
+        (id("i-1"), node(json!({"tags": {"owner": "lin", "n": "1"}}))),
+        (id("i-2"), node(json!({"tags": {"owner": "lin", "n": "2"}, "state": "stopped"}))),
+        (id("i-3"), node(json!({"tags": {"owner": "lin"}, "managed_by": auto.clone()}))),
+        (id("i-4"), node(json!({"state": "terminated"}))),
+        (id("i-5"), facts(json!({"managed_by": auto.clone()}))),
+        (id("i-6"), facts(json!({}))),
+        (group_key(1).resource_id, facts(json!({"name": "nodes", "managed_by": eks, "group": listed}))),
+        (group_key(2).resource_id, facts(json!({"name": "mine", "group": {"sizes": sizes}}))),
+    ]
+    .into();
+    for _ in 0..2 {
+        // Again on its own result, as after a question.
+        assign_members(&mut found, &[]);
+        assign_clusters(&mut found, &[]);
+    }
+    let cluster = ResourceId::of_cluster("eks", "ci").unwrap();
+    let of = |name: &str| found[&id(name)].member_of.clone();
+    assert_eq!(
+        [of("i-1"), of("i-2"), of("i-3")],
+        [Some(cluster.clone()), Some(cluster.clone()), Some(cluster.clone())]
+    );
+    assert_eq!([of("i-4"), of("i-5"), of("i-6")], [None, None, None]);
+    assert_eq!(found[&group_key(1).resource_id].member_of, Some(cluster.clone()));
+    assert_eq!(found[&group_key(2).resource_id].member_of, None);
+    assert_eq!(found.keys().filter(|id| id.is_cluster()).count(), 1);
+    let facts = &found[&cluster];
+    assert_eq!(
+        (facts.state, facts.name.as_str(), facts.instance_type.as_str()),
+        (ResourceState::Running, "ci", "t3.large")
+    );
+    assert_eq!(facts.tags, [("owner".to_owned(), "lin".to_owned())].into());
+    assert_eq!((facts.group.as_ref().unwrap().sizes.desired, facts.group.as_ref().unwrap().members.len()), (2, 3));
+    // Whatever its lease says, nothing ends it.
+    let mut scene = Scene::overdue();
+    scene.resource().key.resource_id = cluster.clone();
+    scene.resource().facts = facts.clone();
+    scene.lease().key.resource_id = cluster;
+    let lease = scene.decide().lease.unwrap();
+    assert_eq!(lease.hold.unwrap().kind, HoldKind::ManagedElsewhere);
+    assert!(due(&scene).is_none());
 }

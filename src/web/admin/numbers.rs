@@ -159,7 +159,7 @@ fn count(
     let mut count = Count::default();
     for doc in index.resources(aws_id, region) {
         let resource = &doc.body;
-        if resource.account != *account || resource.is_gone() || resource.key.resource_id.is_group() {
+        if resource.account != *account || resource.is_gone() || !resource.key.resource_id.is_instance() {
             continue;
         }
         if !resource.facts.state.is_up() {

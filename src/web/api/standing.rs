@@ -77,7 +77,7 @@ pub(super) async fn status(At(state): At<State>, caller: Caller) -> Result<Json<
         if !ours.iter().any(|resource| resource.account == *account) {
             continue;
         }
-        let instances = ours.iter().filter(|resource| !resource.key.resource_id.is_group());
+        let instances = ours.iter().filter(|resource| resource.key.resource_id.is_instance());
         let up = instances.filter(|resource| resource.facts.state.is_up() && !resource.is_gone());
         let live = |row: &&crate::follower::LeaseRow| !row.state.is_over() && row.state != LeaseState::Stopped;
         // A member runs by the lease of its group, also while that goes to sleep.

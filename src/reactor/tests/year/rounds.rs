@@ -4,7 +4,7 @@
 use super::super::scene::{DAY, HOUR};
 use super::{Event, Year};
 use crate::model::{AccountId, Doc, LeaseKey, Notice, NoticeStatus, Region, ResourceId, State, StoppedBy, Time};
-use crate::reactor::{Reconciled, Scan, assign_members, batch, reconcile};
+use crate::reactor::{Reconciled, Scan, assign_clusters, assign_members, batch, reconcile};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Year {
@@ -32,6 +32,7 @@ impl Year {
             .collect();
         let known: Vec<_> = self.world.resources.values().cloned().collect();
         assign_members(&mut found, &known);
+        assign_clusters(&mut found, &known);
         let scan = Scan {
             account: AccountId::parse("bigdb").unwrap(),
             aws_id: self.world.aws.aws_id.clone(),
