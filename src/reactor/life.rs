@@ -238,9 +238,10 @@ impl Work<'_> {
 
     /// When something stopped ends at the earliest, and how. A group that is asleep stays: nothing ends it a second time.
     fn after_stop(&self) -> (Time, Action) {
-        match self.lease.is_group() {
-            true => (self.now, Action::Stop),
-            false => (self.now.plus(self.policy().terminate_after), Action::Terminate),
+        if self.lease.is_group() {
+            (self.now, Action::Stop)
+        } else {
+            (self.now.plus(self.policy().terminate_after), Action::Terminate)
         }
     }
 

@@ -20,7 +20,7 @@ fn due(scene: &Scene) -> Option<DueEnd> {
 
 #[test]
 fn a_group_is_put_to_sleep_whatever_the_policy_says_and_nothing_ends_it_a_second_time() {
-    let mut scene = Scene::overdue().as_group();
+    let mut scene = Scene::overdue().grouped();
     scene.view.policy.expiry_action = Action::Terminate;
     let due = due(&scene).expect("nothing holds it");
     assert_eq!(due.action, Action::Stop);
@@ -51,7 +51,7 @@ fn a_group_is_put_to_sleep_whatever_the_policy_says_and_nothing_ends_it_a_second
 
 #[test]
 fn nobody_can_ask_for_a_group_to_be_deleted() {
-    for mut scene in [Scene::active().as_group(), Scene::asleep()] {
+    for mut scene in [Scene::active().grouped(), Scene::asleep()] {
         scene.ask("ada", Wish::Terminate, &json!({}));
         assert!(scene.outcome().contains("refused: a group is put to sleep, never deleted"), "{}", scene.outcome());
     }
@@ -92,7 +92,7 @@ fn only_sizes_that_zerocloud_took_are_given_back() {
 
 #[test]
 fn scaled_to_nothing_by_somebody_else_no_end_runs() {
-    let mut scene = Scene::overdue().as_group();
+    let mut scene = Scene::overdue().grouped();
     scene.scaled(Sizes { min: 0, desired: 0, max: 5 }, ResourceState::Stopping);
     assert!(due(&scene).is_none());
     scene.scaled(Sizes { min: 0, desired: 0, max: 5 }, ResourceState::Stopped);
@@ -175,7 +175,7 @@ fn what_the_reaper_has_claimed_is_closed_only_when_it_has_let_go() {
     assert_eq!(scene.lease().state, State::Gone);
 }
 
-fn facts(more: Value) -> Facts {
+fn facts(more: &Value) -> Facts {
     let mut all = json!({"state": "running"});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(all).unwrap()
@@ -184,18 +184,18 @@ fn facts(more: Value) -> Facts {
 #[test]
 fn members_are_assigned_by_the_groups_list_by_the_tag_and_by_what_is_known() {
     let id = |text: &str| ResourceId::parse(text).unwrap();
-    let tag = |name: &str| facts(json!({"tags": {"aws:autoscaling:groupName": name}}));
+    let tag = |name: &str| facts(&json!({"tags": {"aws:autoscaling:groupName": name}}));
     let sizes = json!({"min": 0, "desired": 1, "max": 1});
     let listed = json!({"sizes": sizes, "members": [{"id": "i-listed", "state": "InService"}]});
-    let mut known = Scene::active().as_group().view.resource.unwrap();
+    let mut known = Scene::active().grouped().view.resource.unwrap();
     known.facts.name = "known".into();
     let mut found: BTreeMap<ResourceId, Facts> = [
-        (group_key(7).resource_id, facts(json!({"name": "web", "group": listed}))),
-        (id("i-listed"), facts(json!({}))),
+        (group_key(7).resource_id, facts(&json!({"name": "web", "group": listed}))),
+        (id("i-listed"), facts(&json!({}))),
         (id("i-warm"), tag("web")),
         (id("i-known"), tag("known")),
         (id("i-other"), tag("nobody's")),
-        (id("i-free"), facts(json!({"member_of": "asg-old"}))),
+        (id("i-free"), facts(&json!({"member_of": "asg-old"}))),
     ]
     .into();
     assign_members(&mut found, &[known.clone()]);
@@ -220,24 +220,24 @@ fn a_group_is_keyed_like_an_instance() {
 #[test]
 fn what_a_cluster_runs_has_one_lease_together_that_is_held_and_names_its_owner() {
     let id = |text: &str| ResourceId::parse(text).unwrap();
-    let node = |more: Value| {
+    let node = |more: &Value| {
         let mut all = json!({"managed_by": {"kind": "eks", "name": "ci"}, "instance_type": "t3.large"});
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        facts(all)
+        facts(&all)
     };
     let sizes = json!({"min": 0, "desired": 1, "max": 1});
     let listed = json!({"sizes": sizes, "members": [{"id": "i-3", "state": "InService"}]});
     let eks = json!({"kind": "eks", "name": "ci"});
     let auto = json!({"kind": "auto_scaling", "name": "nodes"});
     let mut found: BTreeMap<ResourceId, Facts> = [
-        (id("i-1"), node(json!({"tags": {"owner": "lin", "n": "1"}}))),
-        (id("i-2"), node(json!({"tags": {"owner": "lin", "n": "2"}, "state": "stopped"}))),
-        (id("i-3"), node(json!({"tags": {"owner": "lin"}, "managed_by": auto.clone()}))),
-        (id("i-4"), node(json!({"state": "terminated"}))),
-        (id("i-5"), facts(json!({"managed_by": auto.clone()}))),
-        (id("i-6"), facts(json!({}))),
-        (group_key(1).resource_id, facts(json!({"name": "nodes", "managed_by": eks, "group": listed}))),
-        (group_key(2).resource_id, facts(json!({"name": "mine", "group": {"sizes": sizes}}))),
+        (id("i-1"), node(&json!({"tags": {"owner": "lin", "n": "1"}}))),
+        (id("i-2"), node(&json!({"tags": {"owner": "lin", "n": "2"}, "state": "stopped"}))),
+        (id("i-3"), node(&json!({"tags": {"owner": "lin"}, "managed_by": auto.clone()}))),
+        (id("i-4"), node(&json!({"state": "terminated"}))),
+        (id("i-5"), facts(&json!({"managed_by": auto.clone()}))),
+        (id("i-6"), facts(&json!({}))),
+        (group_key(1).resource_id, facts(&json!({"name": "nodes", "managed_by": eks, "group": listed}))),
+        (group_key(2).resource_id, facts(&json!({"name": "mine", "group": {"sizes": sizes}}))),
     ]
     .into();
     for _ in 0..2 {

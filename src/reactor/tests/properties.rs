@@ -56,10 +56,10 @@ fn scenes() -> impl Strategy<Value = Scene> {
         Scene::overdue,
         Scene::stopped,
         Scene::unknown,
-        || Scene::active().as_group(),
-        || Scene::overdue().as_group(),
+        || Scene::active().grouped(),
+        || Scene::overdue().grouped(),
         Scene::asleep,
-        || Scene::unknown().as_group(),
+        || Scene::unknown().grouped(),
     ]);
     let changes = prop::collection::vec((0_u8..34, 0_usize..64, span()), 0..10);
     (base, changes, span()).prop_map(|(base, changes, ahead)| {
@@ -241,7 +241,7 @@ fn against(view: &View, lease: &Lease, due: &DueEnd, now: Time) -> Option<&'stat
 }
 
 fn covered(view: &View) -> bool {
-    let group = view.resource.as_ref().and_then(|resource| resource.group_key());
+    let group = view.resource.as_ref().and_then(crate::model::Resource::group_key);
     group.is_some() && view.cover.as_ref().map(|cover| cover.key.clone()) == group
 }
 

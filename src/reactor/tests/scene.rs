@@ -146,7 +146,7 @@ impl Scene {
     }
 
     /// The same as a group of three that runs.
-    pub(super) fn as_group(mut self) -> Scene {
+    pub(super) fn grouped(mut self) -> Scene {
         let id = group_key(1).resource_id;
         let resource = self.resource();
         resource.key.resource_id = id.clone();
@@ -166,7 +166,7 @@ impl Scene {
 
     /// A group that zerocloud put to sleep a week ago.
     pub(super) fn asleep() -> Scene {
-        let mut scene = Scene::stopped().as_group();
+        let mut scene = Scene::stopped().grouped();
         let lease = scene.lease();
         lease.end_action = crate::model::Action::Stop;
         lease.sizes = Some(Sizes { min: 1, desired: 3, max: 5 });
