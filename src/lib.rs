@@ -17,6 +17,7 @@ pub mod model;
 pub mod notifier;
 pub mod reactor;
 pub mod reaper;
+pub mod recorder;
 pub mod scheduler;
 pub mod serve;
 pub mod store;

@@ -61,8 +61,12 @@ struct Claim {
 pub struct PlanLine {
     /// Which lease.
     pub lease: LeaseKey,
-    /// `stop`, `terminate`, or `hold`.
+    /// What people call it.
+    pub name: String,
+    /// What would happen, such as `stop it`.
     pub what: String,
+    /// When, or since when it is due; absent for what would happen at once.
+    pub at: Option<Time>,
     /// Why.
     pub why: String,
 }
@@ -330,20 +334,26 @@ impl Reaper {
     /// The same path as an end, up to the claim: reads only.
     pub async fn plan(&self, due: Vec<DueEnd>) -> anyhow::Result<Vec<PlanLine>> {
         let Admission { admitted, held } = self.admit(due).await?;
-        let line =
-            |end: &DueEnd, what: &str, why: String| PlanLine { lease: end.key.clone(), what: what.to_owned(), why };
+        let line = |end: &DueEnd, what: String, why: String| PlanLine {
+            lease: end.key.clone(),
+            name: String::new(),
+            what,
+            at: Some(end.deadline),
+            why,
+        };
+        let keep = |end: &DueEnd, why| line(end, format!("not {} it for now", end.action.as_str()), why);
         let mut lines = Vec::new();
         for end in &admitted {
             lines.push(match self.foresee(end).await {
                 Ok(Ok(action)) => {
-                    let what = if end.key.is_group() { "put to sleep" } else { action.as_str() };
-                    line(end, what, format!("due since {}", end.deadline))
+                    let what = if end.key.is_group() { "put it to sleep" } else { &format!("{} it", action.as_str()) };
+                    line(end, what.to_owned(), "its lease is over and nobody renewed it".to_owned())
                 }
-                Ok(Err(why)) => line(end, "hold", why),
-                Err(error) => line(end, "hold", format!("{error:#}")),
+                Ok(Err(why)) => keep(end, why),
+                Err(error) => keep(end, format!("{error:#}")),
             });
         }
-        let paced = |end| line(end, "hold", "more ends than max_reaps_per_hour".to_owned());
+        let paced = |end| keep(end, "more ends are due than max_reaps_per_hour allows".to_owned());
         lines.extend(held.iter().map(paced));
         Ok(lines)
     }

@@ -11,6 +11,7 @@ pub mod chart;
 pub mod cost;
 mod edit;
 mod error;
+mod exemptions;
 mod form;
 mod group;
 mod headers;
@@ -21,18 +22,21 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod patience;
 mod pauses;
 mod people;
 mod person;
 pub mod planner;
 pub mod prices;
 mod programs;
+mod roster;
 mod savings;
 pub mod session;
 mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
+mod streams;
 mod sync;
 pub mod token;
 pub mod wishes;
@@ -52,6 +56,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,6 +89,7 @@ pub struct Shared {
     /// Cancelled when streams should end, so that the server can stop.
     pub stop: CancellationToken,
     limits: limits::Limits,
+    streams: streams::Streams,
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
@@ -133,6 +139,7 @@ impl State {
             http,
             stop,
             limits,
+            streams: streams::Streams::default(),
             feeds,
             certificates,
             planner: planner::Planner::default(),
@@ -208,6 +215,8 @@ fn lists() -> Router<State> {
 /// Serves until `shutdown`; requests under way are finished.
 pub async fn run(listener: TcpListener, state: State, shutdown: CancellationToken) -> anyhow::Result<()> {
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    // As it is, but that the address of a client is known of this kind of port, too.
+    let listener = patience::Listener(listener).tap_io(|_| ());
     axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::model::{
     State, Time, User,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
-use crate::words::{Zone, clean, cut, short_utc, span, utc};
+use crate::words::{Zone, clean, cut, short_utc, span, utc, with_instants};
 use serde::Serialize;
 
 /// How long after the end that a mail names its tokens stay good, so that a late reader is told what became of the
@@ -76,6 +76,8 @@ struct Facets<'a> {
     policy: Policy,
     stage: Stage,
     owner: Option<&'a User>,
+    /// Until when the owner is away, when the reader stands in for them.
+    away_until: Option<Time>,
     aws: String,
     title: String,
     action: Action,
@@ -94,7 +96,7 @@ pub(super) fn kind_now(told: &Told, now: Time) -> NoticeKind {
 /// Puts one notice into words.
 pub(super) fn item(told: &Told, kind: &NoticeKind, context: &Context<'_>, zone: &Zone) -> Item {
     let facets = Facets::of(told, context);
-    let (subject, headline, lead) = facets.headline(kind);
+    let (subject, headline, lead) = facets.opening(kind);
     Item {
         subject,
         headline,
@@ -115,12 +117,17 @@ impl<'a> Facets<'a> {
         let aws = context.directory.aws_accounts.get(&lease.key.aws_id);
         let id = &lease.key.resource_id;
         let name = clean(&lease.summary.name);
+        let owner = context.directory.user(&lease.account, &lease.owner);
+        let stand_in = context.directory.stand_in(&lease.account, &lease.owner, context.now);
+        let away = stand_in.is_some_and(|user| user.user == told.notice.user);
+        let away_until = owner.filter(|_| away).and_then(User::delegate_until);
         let cannot_stop = told.facts.as_ref().is_some_and(|facts| !facts.can_stop());
         Facets {
             told,
             policy: context.directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner)),
             stage: aws.map_or(Stage::Observe, crate::model::AwsAccount::effective_stage),
-            owner: context.directory.user(&lease.account, &lease.owner),
+            owner,
+            away_until,
             aws: match aws.map(|aws| clean(&aws.name)).filter(|name| !name.is_empty()) {
                 Some(name) => format!("{name} ({})", lease.key.aws_id),
                 None => lease.key.aws_id.to_string(),
@@ -142,6 +149,22 @@ impl<'a> Facets<'a> {
     fn owner_name(&self) -> String {
         let known = self.owner.map(|user| clean(&user.name));
         known.filter(|name| !name.is_empty()).unwrap_or_else(|| self.lease().owner.to_string())
+    }
+
+    /// Subject, headline and first sentences, for whoever reads it.
+    fn opening(&self, kind: &NoticeKind) -> (String, String, String) {
+        let (subject, headline, lead) = self.headline(kind);
+        let Some(until) = self.away_until else { return (subject, headline, lead) };
+        let (title, owner, expires) = (&self.title, self.owner_name(), self.lease().expires_at);
+        let stands_in = format!("You stand in for {owner}, who is away until {}, and it stays theirs.", utc(until));
+        match kind {
+            NoticeKind::First => (
+                format!("{owner}'s until {}: {title}", short_utc(expires)),
+                format!("{owner}'s: {title}"),
+                format!("{stands_in} Its lease ends at {}; you can renew it.", utc(expires)),
+            ),
+            _ => (subject, headline, format!("{stands_in} {lead}")),
+        }
     }
 
     /// Subject, headline and first sentence.
@@ -226,7 +249,7 @@ impl<'a> Facets<'a> {
         let word = hold.kind.as_str().replace('_', " ");
         format!(
             "Its end does not happen ({word}): {}. So since {}; looked at again at {}.",
-            clean(&hold.reason).trim_end_matches('.'),
+            with_instants(&clean(&hold.reason)).trim_end_matches('.'),
             utc(hold.since),
             utc(hold.review_at)
         )
@@ -403,21 +426,26 @@ impl<'a> Facets<'a> {
         text.to_owned()
     }
 
-    /// What the owner can do by token. Others act signed in: a token would let them act as somebody else.
+    /// What the owner can do by token, and who stands in for them. Others act signed in: a token would let them act as
+    /// somebody else.
     fn actions(&self, kind: &NoticeKind, context: &Context<'_>) -> Vec<Choice> {
         let lease = self.lease();
-        if !self.for_owner() || !lease.state.is_renewable() || *kind == NoticeKind::Offered {
+        let stands_in = self.away_until.is_some() && !self.for_owner();
+        if !(self.for_owner() || stands_in) || !lease.state.is_renewable() || *kind == NoticeKind::Offered {
             return Vec::new();
         }
         let mut offered = vec![(TokenAction::Renew, "Renew it", "renew")];
-        if self.stage >= stage_for(self.action) {
+        if !stands_in && self.stage >= stage_for(self.action) {
             offered.push((TokenAction::End, "End it now", "end"));
         }
-        offered.push((TokenAction::NotMine, "It is not mine", "not-mine"));
+        if !stands_in {
+            offered.push((TokenAction::NotMine, "It is not mine", "not-mine"));
+        }
         let sign = |action| {
             context.tokens.sign(&Purpose {
                 lease: lease.key(),
                 owner: lease.owner.clone(),
+                delegate: stands_in.then(|| self.told.notice.user.clone()),
                 action,
                 expires: lease.ends_at.max(context.now).plus(TOKEN_MARGIN),
             })

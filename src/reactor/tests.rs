@@ -1,5 +1,6 @@
 //! Tests of the decision about one lease: tables of scenes, properties, and a whole world in memory.
 
+mod away;
 mod decide;
 mod dice;
 mod forecast;

@@ -20,6 +20,10 @@ impl Work<'_> {
         if request.action == Wish::Accept {
             return self.accept(request);
         }
+        if self.stands_in(who) && request.action == Wish::Renew {
+            let owner = self.lease.owner.clone();
+            return self.renew(request).map(|done| format!("{done}, standing in for {owner}"));
+        }
         if *who != self.lease.owner && !self.is_admin(who) {
             return Err("only its owner or an admin may ask that".to_owned());
         }
@@ -34,6 +38,11 @@ impl Work<'_> {
             Wish::ApplyPolicy => self.apply_policy(request),
             Wish::Accept => Err("nothing was offered".to_owned()),
         }
+    }
+
+    /// A delegate may renew while the owner is away, and nothing else: whatever cannot be taken back is the owner's or an admin's.
+    fn stands_in(&self, who: &crate::model::UserId) -> bool {
+        self.delegate().is_some_and(|delegate| delegate.user == *who)
     }
 
     fn renew(&mut self, request: &Request) -> Verdict {

@@ -52,6 +52,12 @@ impl<'a> Work<'a> {
         self.admins().any(|user| user.user == *id)
     }
 
+    /// Who stands in for the owner while they are away, if that is somebody here.
+    pub(super) fn delegate(&self) -> Option<&'a User> {
+        let delegate = self.user(&self.lease.owner)?.delegate(self.now)?;
+        self.user(&delegate)
+    }
+
     /// What the detector saw of this resource. A document of another resource or Account says nothing.
     pub(super) fn resource(&self) -> Option<&'a Resource> {
         resource(self.view, &self.lease)

@@ -12,6 +12,7 @@ use crate::leader::Leadership;
 use crate::model::{LeaseKey, ResourceChange, Time};
 use crate::notifier::{Mailer, Notifier, NotifierConfig};
 use crate::reaper::{self, Reaper};
+use crate::recorder::{self, Recorder};
 use crate::scheduler::{self, Deadlines, Ticks};
 use crate::store::Store;
 use crate::teller::Teller;
@@ -68,7 +69,11 @@ impl Stages {
         let (wakes, waking) = mpsc::channel(WAITING);
         let (changes, changing) = mpsc::channel(WAITING);
         let (store, index) = (self.store.clone(), self.index.clone());
-        tasks.spawn(follower::run(store.clone(), index.clone(), wakes, self.stop.clone()));
+        let (seen, seeing) = mpsc::channel(WAITING);
+        let tap = follower::Tap { to: seen, wants: recorder::is_watched };
+        tasks.spawn(follower::run_seen(store.clone(), index.clone(), wakes, Some(tap), self.stop.clone()));
+        let recorder = Recorder { store: store.clone(), index: index.clone(), clock: self.clock.clone() };
+        tasks.spawn(recorder.run(seeing, self.stop.clone()));
         let (ticks, clock) = (self.ticks.clone(), self.clock.clone());
         tasks.spawn(woken(waking, looks.clone(), ticks, store, index, clock));
         let detector = Detector {

@@ -81,7 +81,10 @@ fn plans(state: &State, config: &Config, at: &Ready, clock: &Clock) {
         async move {
             // In a box of its own, as it is large.
             let lines = Box::pin(plan_at(&config, &clock, &at)).await?;
-            let line = |line: crate::reaper::PlanLine| Line { lease: line.lease, what: line.what, why: line.why };
+            let line = |line: crate::reaper::PlanLine| {
+                let crate::reaper::PlanLine { lease, name, what, at, why } = line;
+                Line { lease, name, what, at, why }
+            };
             Ok(lines.into_iter().map(line).collect())
         }
     });

@@ -4,12 +4,15 @@
 mod accounts;
 mod costs;
 mod events;
+mod exemptions;
 mod history;
 mod hooks;
 mod leases;
+mod manual;
 mod people;
 mod phone;
 mod policies;
+mod previews;
 mod reference;
 mod requests;
 mod resources;
@@ -38,13 +41,18 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/requests", get(requests::list))
         .route("/api/v1/requests/{id}", get(requests::one))
         .route("/api/v1/resources", get(resources::list))
-        .route("/api/v1/users", get(people::list))
-        .route("/api/v1/users/{user}", get(people::one).patch(people::edit))
+        .route("/api/v1/users", get(people::list).post(people::invite))
+        .route("/api/v1/users/{user}", get(people::one).patch(people::edit).delete(people::remove))
         .route("/api/v1/policies", get(policies::list))
         .route("/api/v1/policies/effective", get(policies::effective))
         .route("/api/v1/policies/{policy}", get(policies::one).put(policies::put).delete(policies::remove))
+        .route("/api/v1/policies/{policy}/preview", post(previews::of_policy))
+        .route("/api/v1/exemptions", get(exemptions::list).post(exemptions::add))
+        .route("/api/v1/exemptions/preview", post(exemptions::preview))
+        .route("/api/v1/exemptions/{id}", get(exemptions::one).put(exemptions::change).delete(exemptions::end))
         .route("/api/v1/aws-accounts", get(accounts::list))
         .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit))
+        .route("/api/v1/aws-accounts/{aws_id}/preview", post(previews::of_stage))
         .route("/api/v1/pauses", get(accounts::pauses))
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
         .route("/api/v1/plan", get(standing::plan))
@@ -57,7 +65,7 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/sync-session", post(phone::sync_session))
         .route("/api/openapi.json", get(reference::json))
-        .route("/api", get(reference::page))
+        .route("/api", get(manual::page))
         .route("/api/{*path}", axum::routing::any(async || nothing()))
         .method_not_allowed_fallback(async || WebError::Refused {
             status: axum::http::StatusCode::METHOD_NOT_ALLOWED,
@@ -102,6 +110,8 @@ struct Problem {
         people::list,
         people::one,
         people::edit,
+        people::invite,
+        people::remove,
         leases::list,
         leases::one,
         leases::edit,
@@ -114,9 +124,17 @@ struct Problem {
         policies::one,
         policies::put,
         policies::remove,
+        previews::of_policy,
+        exemptions::list,
+        exemptions::one,
+        exemptions::add,
+        exemptions::change,
+        exemptions::end,
+        exemptions::preview,
         accounts::list,
         accounts::one,
         accounts::edit,
+        previews::of_stage,
         accounts::pauses,
         accounts::pause,
         accounts::resume,

@@ -5,7 +5,7 @@ use crate::model::{
     StoppedBy, Time, UserId,
 };
 use crate::reactor::{exempting, renewal_limit};
-use crate::words::{Zone, clean, cut, span, utc};
+use crate::words::{Zone, clean, cut, span, utc, with_instants};
 use serde::Serialize;
 
 /// What it is made of.
@@ -152,7 +152,7 @@ impl Card {
                 let word = hold.kind.as_str().replace('_', " ");
                 format!(
                     "Held ({word}): {}. Looked at again {}.",
-                    clean(&hold.reason).trim_end_matches('.'),
+                    with_instants(&clean(&hold.reason)).trim_end_matches('.'),
                     utc(hold.review_at)
                 )
             }),

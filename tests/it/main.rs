@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
+mod acts;
 mod api;
 mod app;
 mod bounces;

@@ -327,7 +327,7 @@ impl World {
             if self.refuses.contains(&notice.address) {
                 notice.status = NoticeStatus::Refused;
             } else {
-                self.ledger.mailed(notice, self.leases.get(&notice.lease), self.now);
+                self.ledger.mailed(notice, self.leases.get(&notice.lease), true, self.now);
                 notice.status = NoticeStatus::Accepted;
                 notice.accepted_at = Some(self.now);
             }

@@ -2,9 +2,9 @@
 
 use super::super::{WebError, pauses};
 use super::desk::{AdminAct, AdminDesk};
-use super::numbers::Numbers;
 use super::pause;
 use super::preview::Preview;
+use super::status::numbers;
 use crate::model::{AwsAccount, Pause, Region, Stage};
 use crate::words::clean;
 use axum::extract::Path;
@@ -33,11 +33,6 @@ pub(super) fn meaning(stage: Stage) -> &'static str {
 }
 
 pub(super) const STAGES: [Stage; 4] = [Stage::Observe, Stage::Notify, Stage::Stop, Stage::Terminate];
-
-fn numbers(desk: &AdminDesk) -> Numbers {
-    let polls = desk.state.polls.borrow().clone();
-    Numbers::of(&desk.state.index, &polls, &desk.person.account, desk.now())
-}
 
 fn paused(desk: &AdminDesk, pause: Option<Pause>) -> Option<Value> {
     let pause = pause?;

@@ -3,8 +3,13 @@
 
 use super::super::scene::{DAY, HOUR};
 use super::{Event, Year};
-use crate::model::{AccountId, Doc, LeaseKey, Notice, NoticeStatus, Region, ResourceId, State, StoppedBy, Time};
-use crate::reactor::{Reconciled, Scan, assign_clusters, assign_members, batch, reconcile};
+use crate::model::{
+    AccountId, Doc, LeaseKey, Notice, NoticeStatus, Region, ResourceId, Role, State, StoppedBy, Time, User,
+};
+use crate::reactor::{
+    Digest, Reconciled, Scan, Standing, assign_clusters, assign_members, batch, leaves_at, reconcile,
+};
+use crate::words::Zone;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Year {
@@ -98,7 +103,8 @@ impl Year {
             }
         }
         let mut concerned = BTreeSet::new();
-        for mail in batch(&queued, self.world.now) {
+        let outgoing = batch(&queued, |notice| self.leaves_at(notice), self.world.now);
+        for mail in outgoing.mails {
             let down = self.real < self.silence || (!self.quiet && self.dice.percent(3));
             let lost = !self.quiet && self.dice.below(200) == 0;
             for doc in mail.notices {
@@ -114,8 +120,24 @@ impl Year {
         }
     }
 
+    /// As the notifier does.
+    fn leaves_at(&self, notice: &Notice) -> Time {
+        let reader = self.world.users.iter().find(|user| user.user == notice.user);
+        let digest = reader.and_then(|user| {
+            let zone = Zone::named(user.time_zone.as_deref()).rules();
+            user.digest_hour().map(|hour| Digest { hour, zone })
+        });
+        let (Some(digest), Some(lease)) = (digest, self.world.leases.get(&notice.lease)) else { return self.world.now };
+        let standing = Standing { expires_at: lease.expires_at, ends_at: lease.ends_at };
+        leaves_at(notice, standing, &self.world.policy(), &digest, self.world.now)
+    }
+
     fn deliver(&mut self, doc: &Doc<Notice>, down: bool, lost: bool) {
         let now = self.world.now;
+        // A delegate's copy tells nobody.
+        let told = |user: &User| user.user == doc.body.user && user.role == Role::Admin;
+        let owner = self.world.leases.get(&doc.body.lease).map(|lease| lease.owner.clone());
+        let told = owner == Some(doc.body.user.clone()) || self.world.users.iter().any(told);
         let refuses = self.world.refuses.contains(&doc.body.address);
         let notice = self.world.notices.get_mut(&doc.id).unwrap();
         if down {
@@ -128,7 +150,7 @@ impl Year {
             self.world.outbox.remove(&doc.id);
             return;
         }
-        self.world.ledger.mailed(notice, self.world.leases.get(&notice.lease), now);
+        self.world.ledger.mailed(notice, self.world.leases.get(&notice.lease), told, now);
         if lost {
             self.world.ledger.lost_receipts.insert(doc.id.clone());
             return;
