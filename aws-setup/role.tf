@@ -69,6 +69,7 @@ data "aws_partition" "this" {}
 
 locals {
   instances = "arn:${data.aws_partition.this.partition}:ec2:*:${data.aws_caller_identity.this.account_id}:instance/*"
+  groups    = "arn:${data.aws_partition.this.partition}:autoscaling:*:${data.aws_caller_identity.this.account_id}:autoScalingGroup:*:autoScalingGroupName/*"
 }
 
 resource "aws_iam_role" "zerocloud" {
@@ -95,6 +96,7 @@ resource "aws_iam_role_policy" "see" {
       Sid      = "See"
       Effect   = "Allow"
       Action = [
+        "autoscaling:DescribeAutoScalingGroups",
         "ec2:DescribeInstanceAttribute",
         "ec2:DescribeInstances",
         "ec2:DescribeRegions",
@@ -112,12 +114,20 @@ resource "aws_iam_role_policy" "stop" {
   role  = aws_iam_role.zerocloud.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid      = "StopAndStartAgain"
-      Effect   = "Allow"
-      Action   = ["ec2:StartInstances", "ec2:StopInstances"]
-      Resource = local.instances
-    }]
+    Statement = [
+      {
+        Sid      = "StopAndStartAgain"
+        Effect   = "Allow"
+        Action   = ["ec2:StartInstances", "ec2:StopInstances"]
+        Resource = local.instances
+      },
+      {
+        Sid      = "PutGroupsToSleepAndWakeThem"
+        Effect   = "Allow"
+        Action   = "autoscaling:UpdateAutoScalingGroup"
+        Resource = local.groups
+      },
+    ]
   })
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod credentials;
 mod error;
 mod facts;
+mod groups;
 mod held;
 mod mail;
 mod probe;
@@ -23,7 +24,7 @@ pub use mail::Mail;
 pub use probe::Probe;
 
 use crate::config::AwsSettings;
-use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Volume};
+use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Sizes, Volume};
 use clients::{Clients, Ec2};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -163,6 +164,33 @@ impl Aws {
         ids: &[String],
     ) -> Result<Vec<Volume>, AwsError> {
         self.ec2(account, region, async |ec2| ec2.volumes(ids).await).await
+    }
+
+    /// Every Auto Scaling group of a region: all pages, or an error.
+    pub async fn groups(&self, account: &AwsAccount, region: &Region) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.groups().await).await
+    }
+
+    /// One group; `None` when Auto Scaling does not list it, whatever else has its name now.
+    pub async fn group(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        name: &str,
+    ) -> Result<Option<Facts>, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.group(id, name).await).await
+    }
+
+    /// Sets the three sizes of one group in one call. There is no dry run of it.
+    pub async fn set_sizes(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        name: &str,
+        sizes: Sizes,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, async |ec2| ec2.set_sizes(name, sizes).await).await
     }
 
     /// Stops one instance. The state that EC2 answers with; after a dry run the present one.

@@ -5,6 +5,7 @@
 mod account;
 mod event;
 mod exemption;
+mod group;
 mod hook;
 mod id;
 mod lease;
@@ -17,6 +18,7 @@ mod time;
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use exemption::{ExemptionRule, RuleKind};
+pub use group::{CLUSTER_KIND, GROUP_KIND, Group, Member, Sizes};
 pub use hook::{Hook, HookShape};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
 pub use lease::{

@@ -14,6 +14,7 @@ mod edit;
 mod error;
 mod exemptions;
 mod form;
+mod group;
 mod headers;
 mod hooks;
 mod html;

@@ -114,10 +114,15 @@ async fn pass_on(
     Ok(())
 }
 
+/// A role of before may not see groups: then their members are held, each by itself.
+fn no_groups(why: Option<String>) -> String {
+    why.map(|why| format!("but not its Auto Scaling groups: {why}")).unwrap_or_default()
+}
+
 fn place(polled: Polled) -> Place {
     let place = |state, why, seen| Place { state, why, seen };
     match polled {
-        Polled::Read { seen, .. } => place("read", String::new(), seen),
+        Polled::Read { seen, groups, .. } => place("read", no_groups(groups), seen),
         Polled::Paused(why) => place("paused", why, 0),
         Polled::Denied(why) => place("denied", why, 0),
         Polled::Failed(why) => place("failed", why, 0),

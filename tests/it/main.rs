@@ -12,6 +12,7 @@ mod crash;
 mod detection;
 mod faults;
 mod gateway;
+mod groups;
 mod hooks;
 mod lifecycle;
 mod mail;
