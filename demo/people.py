@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from demo.browser import Browser
+from demo.browser import Browser, Page
 from demo.checker import History
 from demo.config import ACCOUNT, Urls
 from demo.processes import Failure
-from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, LATE, VANISHES, User
+from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, LATE, MAX, RAISED, VANISHES, User
 from demo.watch import Watch
 
 RENEWED_FOR = 240
@@ -41,6 +41,7 @@ class People:
         self.renew_by_curl(watch.histories[BY_CURL])
         self.renew_by_link(watch.histories[BY_LINK])
         self.look(ADA, watch.histories[BY_CURL])
+        self.raise_stage(MAX, watch.histories[RAISED])
         vanishing = watch.histories[VANISHES]
         watch.cloud.terminate(vanishing.machine, vanishing.id)
         self.say("by hand", f"{VANISHES} was terminated in EC2, behind zerocloud's back")
@@ -113,12 +114,31 @@ class People:
 
     def look(self, user: User, history: History) -> None:
         """Signs in with the stand-in for GitHub and finds an instance among `my leases`."""
-        browser = Browser()
-        page = browser.press(browser.open(f"{self.urls.pages}/"), "Continue with GitHub")
-        page = browser.press(page, user.name)
+        _, page = self.sign_in(user)
         if history.machine.name not in page.text:
             raise Failure(f"{user.name} does not see {history.machine.name} at {page.url}: {page.text[:300]}")
         self.say("signed in", f"{user.name} sees {history.machine.name} at {page.url}")
+
+    def sign_in(self, user: User) -> tuple[Browser, Page]:
+        """By the stand-in for GitHub."""
+        browser = Browser()
+        page = browser.press(browser.open(f"{self.urls.pages}/"), "Continue with GitHub")
+        return browser, browser.press(page, user.name)
+
+    def raise_stage(self, admin: User, history: History) -> None:
+        """An AWS account that was only observed, step by step; the page shows each step before it is taken."""
+        aws = history.machine.aws
+        browser, _ = self.sign_in(admin)
+        for stage in ("notify", "stop", "terminate"):
+            page = browser.open(f"{self.urls.pages}/aws-accounts/{aws.aws_id}/stage?to={stage}")
+            shown = re.search(r"What it would do (.*?) (?:If nobody did|No running lease)", page.text)
+            if shown is None or (stage == "notify" and history.machine.name not in page.text):
+                raise Failure(f"{page.url} does not show what it would do: {page.text[:500]}")
+            self.say("preview", f"{aws.name} to {stage}: {shown[1]}")
+            page = browser.press(page, f"Set stage {stage}")
+            if f"Stage {stage}:" not in page.text:
+                raise Failure(f"{aws.name} was not raised to {stage}: {page.text[:500]}")
+            self.say("raised", f"{aws.name} to stage {stage}, by {admin.name}")
 
     def session(self, name: str) -> str:
         """A cookie for that person at the gateway, made on its admin port."""
