@@ -19,7 +19,7 @@ from demo.browser import Browser, Page
 from demo.checker import History
 from demo.config import ACCOUNT, Urls
 from demo.processes import Failure
-from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, LATE, MAX, RAISED, VANISHES, User
+from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, GROUP, LATE, MAX, RAISED, VANISHES, User
 from demo.watch import Watch
 
 RENEWED_FOR = 240
@@ -68,6 +68,15 @@ class People:
 
     def renew_by_curl(self, history: History) -> None:
         """A `request` document, put on the public port with the owner's own session."""
+        self._ask_by_curl(history, "renew", "renewing")
+
+    def revive(self, watch: Watch) -> None:
+        """The owner of the group that sleeps wants it back; once."""
+        history = watch.histories[GROUP]
+        if history.state == "stopped" and history.granted is None and history.told("stopped"):
+            self._ask_by_curl(history, "revive", "reviving")
+
+    def _ask_by_curl(self, history: History, action: str, verb: str) -> None:
         name = f"{ACCOUNT}.{ADA.id}"
         cookie = self.session(name)
         id = f"request::{ACCOUNT}::{ADA.id}::{uuid.uuid4()}"
@@ -79,14 +88,14 @@ class People:
             "user": ADA.id,
             "updated_by": name,
             "lease": f"lease::{machine.aws.aws_id}::{machine.region}::{history.id}",
-            "action": "renew",
+            "action": action,
             "until": _text(time.time() + RENEWED_FOR),
             "at": _text(time.time()),
         }
         url = f"{self.urls.public}/zerocloud/{id}"
         base = ["curl", "--silent", "--show-error", "--fail-with-body", "--cookie", cookie]
         put = [*base, "-X", "PUT", "-H", "Content-Type: application/json", "--data", json.dumps(request), url]
-        self.say("renewing", f"{machine.name}: {shlex.join(put)}")
+        self.say(verb, f"{machine.name}: {shlex.join(put)}")
         _run(put)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

@@ -99,7 +99,12 @@ class Run:
             report.hints(self.people, self.processes.log("zerocloud"))
         self.people.act(self.watch)
         seconds = OVER_WITHIN_BROKEN if self.broken else OVER_WITHIN
-        if self.until(lambda: not self.watch.missing(), seconds):
+
+        def over() -> bool:
+            self.people.revive(self.watch)
+            return not self.watch.missing()
+
+        if self.until(over, seconds):
             self.until(lambda: False, AFTERWARDS)
 
     def until(self, done: Callable[[], bool], seconds: float) -> bool:

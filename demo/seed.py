@@ -61,6 +61,7 @@ class Fate(Enum):
     RENEWED = "renewed and never ended"
     PARKED = "left as it was found, stopped"
     VANISHED = "terminated by somebody else"
+    REVIVED = "put to sleep, and revived with the sizes that it had"
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,12 @@ class Machine:
     protect_stop: bool = False
     protect_termination: bool = False
     group: bool = False
+    """An Auto Scaling group of two: one lease for both, so that its members are nobody's here."""
     held: str | None = None
     """The hold that admins must be told of."""
+
+
+GROUP = "fleet-1"
 
 
 def _everywhere(number: int, aws: AwsAccount, region: str) -> list[Machine]:
@@ -113,8 +118,7 @@ def _special() -> list[Machine]:
         Machine("db-1", DEV, us, lin, Fate.STOPPED, by_lin, protect_termination=True, held="protection"),
         Machine("vault-2", DEV, eu, ada, Fate.KEPT, by_ada, protect_stop=True, held="protection"),
         Machine("db-4", TEST, us, lin, Fate.STOPPED, by_lin, protect_termination=True),
-        Machine("fleet-1a", DEV, us, ada, Fate.KEPT, by_ada, group=True),
-        Machine("fleet-1b", DEV, us, ada, Fate.KEPT, by_ada, group=True),
+        Machine(GROUP, DEV, us, ada, Fate.REVIVED, by_ada, group=True),
         Machine("long-3", DEV, west, ada, Fate.KEPT, {**by_ada, "lease": "10m"}),
         Machine("train-2", DEV, eu, ada, Fate.RENEWED, by_ada),
         Machine("train-5", TEST, eu, ada, Fate.RENEWED, by_ada),
