@@ -13,6 +13,7 @@ mod policy;
 mod request;
 mod resource;
 mod time;
+mod told;
 
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
@@ -28,6 +29,7 @@ pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
 pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
+pub use told::{NotAnEvent, Told};
 
 /// The version of the document shapes that this program writes.
 pub const SCHEMA: u32 = 1;
