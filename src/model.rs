@@ -4,6 +4,7 @@
 
 mod account;
 mod event;
+mod event_key;
 mod exemption;
 mod hook;
 mod id;
@@ -17,6 +18,7 @@ mod told;
 
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use event::{Detail, ResourceChange, trim_event};
+pub use event_key::EventKey;
 pub use exemption::{ExemptionRule, RuleKind};
 pub use hook::{Hook, HookShape};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
@@ -29,7 +31,7 @@ pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
 pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
-pub use told::{NotAnEvent, Told};
+pub use told::{NotAnEvent, Told, What};
 
 /// The version of the document shapes that this program writes.
 pub const SCHEMA: u32 = 1;

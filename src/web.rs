@@ -11,6 +11,7 @@ pub mod chart;
 pub mod cost;
 mod edit;
 mod error;
+mod event_keys;
 mod form;
 mod headers;
 mod hooks;
@@ -39,6 +40,7 @@ pub mod wishes;
 pub use admin::{Place, Polls};
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
+pub use hooks::Leader;
 pub use person::Person;
 pub use site::{Site, is_loopback};
 
@@ -86,6 +88,8 @@ pub struct Shared {
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
+    /// Where events of AWS go.
+    pub inbox: hooks::Inbox,
     /// What would be ended now.
     pub planner: planner::Planner,
     /// With when they were read.
@@ -134,6 +138,7 @@ impl State {
             limits,
             feeds,
             certificates,
+            inbox: hooks::Inbox::default(),
             planner: planner::Planner::default(),
             prices: Mutex::default(),
             gateway_sessions,

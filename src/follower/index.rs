@@ -6,8 +6,8 @@ use super::directory::{self, Scope};
 use super::document::{Document, passed_over, read};
 use super::views::{View, ViewTable};
 use crate::model::{
-    AccountId, AwsId, Directory, Doc, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource,
-    State, Time, UserId,
+    AccountId, AwsId, Directory, Doc, EventKey, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request,
+    Resource, State, Time, UserId,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -135,6 +135,13 @@ impl Index {
     pub fn resource(&self, key: &LeaseKey) -> Option<Resource> {
         let place = (key.aws_id.clone(), key.region.clone());
         self.read().resources.get(&place)?.get(key).map(|doc| doc.body.clone())
+    }
+
+    /// What is known of these, each with its revision.
+    pub fn resources_of(&self, keys: &[LeaseKey]) -> Vec<Doc<Resource>> {
+        let tables = self.read();
+        let place = |key: &LeaseKey| (key.aws_id.clone(), key.region.clone());
+        keys.iter().filter_map(|key| tables.resources.get(&place(key))?.get(key).cloned()).collect()
     }
 
     /// Everything known in a region, each with its revision.
@@ -274,6 +281,8 @@ impl Tables {
         match lease_id(id) {
             Some(key) => self.remove_lease(&key),
             None if id.starts_with("request::") || id.starts_with("notice::") => self.remove(id),
+            // A key of which nothing is known lets nobody in.
+            None if id.starts_with(EventKey::PREFIX) => self.remove(id),
             None => Vec::new(),
         }
     }

@@ -43,7 +43,7 @@ pub struct Detail {
     pub aws_region: super::Region,
     /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`.
     pub response_elements: Value,
-    /// Who did it, when it is known.
+    /// Who did it, when it is known: CloudTrail's `userIdentity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_identity: Option<Value>,
 }
@@ -60,7 +60,30 @@ impl ResourceChange {
             .map(|resource_id| LeaseKey { aws_id: self.account.clone(), region: self.region.clone(), resource_id })
             .collect()
     }
+
+    /// The same event, of one of the instances that it names: a launch of a thousand is the cause of a thousand leases, and
+    /// need not name all of them on each.
+    pub fn about(&self, id: &super::ResourceId) -> ResourceChange {
+        let (region, account) = (&self.region, &self.account);
+        let mut one = self.clone();
+        one.resources = vec![format!("arn:aws:ec2:{region}:{account}:instance/{id}")];
+        one.detail.response_elements = json!({ "instancesSet": { "items": [{ "instanceId": id }] } });
+        one
+    }
+
+    /// Whether it is the record of a launch, which says who launched.
+    pub fn is_launch(&self) -> bool {
+        self.detail.event_name == LAUNCH
+    }
+
+    /// Whether a stored event, whole or trimmed, is the record of a launch.
+    pub fn records_launch(event: &Value) -> bool {
+        event.pointer("/detail/eventName").and_then(Value::as_str) == Some(LAUNCH)
+    }
 }
+
+/// The call that makes instances.
+const LAUNCH: &str = "RunInstances";
 
 /// Bytes of JSON that an event takes on a lease.
 const LIMIT: usize = 4096;
@@ -95,6 +118,15 @@ pub fn trim_event(event: &ResourceChange) -> Value {
     }
     cut["detail"]["responseElements"] = json!({ "instancesSet": { "items": items } });
     cut
+}
+
+/// Bytes of `userIdentity` that are kept whole.
+const IDENTITY: usize = 16 * 1024;
+
+/// A `userIdentity` of bounded size: one that is larger than any of AWS's keeps what tells of a person.
+pub(super) fn bounded(whole: &Value) -> Value {
+    let fits = whole.to_string().len() <= IDENTITY;
+    if fits { whole.clone() } else { identity(Some(whole)).unwrap_or_default() }
 }
 
 /// What tells of a person in CloudTrail's `userIdentity`.

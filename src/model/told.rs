@@ -1,17 +1,31 @@
 //! What AWS tells by EventBridge, read into the one shape that polling speaks too ([`ResourceChange`]). An event is a hint: what
 //! it names is looked at, nothing is decided by it, and one that cannot be read is no loss.
 
+use super::event::bounded;
 use super::{AwsId, Detail, Region, ResourceChange, ResourceId, Time};
 use serde_json::{Value, json};
 
 /// An event, as far as zerocloud cares.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Told {
-    /// It names instances; the change says which, in `responseElements.instancesSet`.
+pub struct Told {
+    /// The AWS account that the envelope names; nothing else in the event says whose it is.
+    pub account: AwsId,
+    /// The region that the envelope names.
+    pub region: Region,
+    /// When it happened, as the envelope says.
+    pub time: Time,
+    /// What to look at.
+    pub what: What,
+}
+
+/// What an event gives reason to look at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// Instances; the change says which, in `responseElements.instancesSet`.
     Instances(ResourceChange),
-    /// Something changed there that the event does not name: the next poll of the region finds it.
-    Region(AwsId, Region),
-    /// Nothing that has a lease.
+    /// Something changed in the region that the event does not name.
+    Region,
+    /// Nothing: it is about nothing that has a lease.
     Nothing,
 }
 
@@ -43,15 +57,30 @@ impl Told {
         };
         let detail = event.get("detail").filter(|detail| detail.is_object());
         let detail = detail.ok_or_else(|| NotAnEvent("detail is missing".to_owned()))?;
-        Ok(match kind {
-            "zerocloud ResourceChange" => instances(event, &place, "InstanceSeen", named_in(detail, "responseElements")),
+        let what = match kind {
+            "zerocloud ResourceChange" => {
+                instances(event, &place, "InstanceSeen", named_in(detail, "responseElements"))
+            }
             "EC2 Instance State-change Notification" => {
                 let id = detail.get("instance-id").and_then(Value::as_str);
                 instances(event, &place, "InstanceStateChanged", id.map(str::to_owned).into_iter().collect())
             }
             "AWS API Call via CloudTrail" => call(event, &place, detail),
-            _ => Told::Nothing,
-        })
+            _ => What::Nothing,
+        };
+        Ok(Told { account: place.account, region: place.region, time: place.time, what })
+    }
+
+    /// Reads a record of CloudTrail as LookupEvents gives it: without an envelope (CloudTrail User Guide, "Record contents").
+    ///
+    /// # Errors
+    /// When the record lacks what every record has.
+    pub fn parse_record(record: &Value) -> Result<Told, NotAnEvent> {
+        Told::parse(&json!({
+            "version": "0", "id": record.get("eventID"), "detail-type": "AWS API Call via CloudTrail",
+            "source": "aws.ec2", "account": text(record, "recipientAccountId")?, "time": text(record, "eventTime")?,
+            "region": text(record, "awsRegion")?, "detail": record,
+        }))
     }
 }
 
@@ -62,10 +91,10 @@ struct Place {
 }
 
 /// A call that CloudTrail recorded. One that failed changed nothing.
-fn call(event: &Value, place: &Place, detail: &Value) -> Told {
+fn call(event: &Value, place: &Place, detail: &Value) -> What {
     let name = detail.get("eventName").and_then(Value::as_str).unwrap_or_default();
     if detail.get("errorCode").is_some_and(|code| !code.is_null()) {
-        return Told::Nothing;
+        return What::Nothing;
     }
     match detail.get("eventSource").and_then(Value::as_str) {
         Some("ec2.amazonaws.com") if ON_INSTANCES.contains(&name) => {
@@ -74,10 +103,7 @@ fn call(event: &Value, place: &Place, detail: &Value) -> Told {
                 named = named_in(detail, "requestParameters");
             }
             // CloudTrail leaves out what is too large; that it happened is known all the same.
-            match named.is_empty() {
-                true => Told::Region(place.account.clone(), place.region.clone()),
-                false => instances(event, place, name, named),
-            }
+            if named.is_empty() { What::Region } else { instances(event, place, name, named) }
         }
         Some("ec2.amazonaws.com") if ON_TAGS.contains(&name) => {
             let items = detail.pointer("/requestParameters/resourcesSet/items").and_then(Value::as_array);
@@ -86,8 +112,8 @@ fn call(event: &Value, place: &Place, detail: &Value) -> Told {
             instances(event, place, name, ids.collect())
         }
         // What a group did to its members comes as calls and state changes of theirs; what it is now, a poll tells.
-        Some("autoscaling.amazonaws.com") => Told::Region(place.account.clone(), place.region.clone()),
-        _ => Told::Nothing,
+        Some("autoscaling.amazonaws.com") => What::Region,
+        _ => What::Nothing,
     }
 }
 
@@ -98,16 +124,16 @@ fn named_in(detail: &Value, part: &str) -> Vec<String> {
     ids.map(str::to_owned).collect()
 }
 
-fn instances(event: &Value, place: &Place, name: &str, ids: Vec<String>) -> Told {
+fn instances(event: &Value, place: &Place, name: &str, ids: Vec<String>) -> What {
     let ids: Vec<ResourceId> = ids.iter().take(MOST).filter_map(|id| ResourceId::parse(id).ok()).collect();
     if ids.is_empty() {
-        return Told::Nothing;
+        return What::Nothing;
     }
     let (detail, region) = (&event["detail"], &place.region);
     let or = |name: &str, other: &str| event.get(name).and_then(Value::as_str).unwrap_or(other).to_owned();
     let said = |name: &str, other: &str| detail.get(name).and_then(Value::as_str).unwrap_or(other).to_owned();
     let items: Vec<Value> = ids.iter().map(|id| json!({ "instanceId": id })).collect();
-    Told::Instances(ResourceChange {
+    What::Instances(ResourceChange {
         version: or("version", "0"),
         id: or("id", ""),
         detail_type: or("detail-type", ""),
@@ -122,7 +148,7 @@ fn instances(event: &Value, place: &Place, name: &str, ids: Vec<String>) -> Told
             event_time: detail.get("eventTime").and_then(Value::as_str).and_then(time).unwrap_or(place.time),
             aws_region: region.clone(),
             response_elements: json!({ "instancesSet": { "items": items } }),
-            user_identity: detail.get("userIdentity").filter(|identity| identity.is_object()).cloned(),
+            user_identity: detail.get("userIdentity").filter(|identity| identity.is_object()).map(bounded),
         },
     })
 }
@@ -148,8 +174,8 @@ fn bad(name: &str, why: impl std::fmt::Display) -> NotAnEvent {
 
 #[cfg(test)]
 mod tests {
-    use super::{Told, text};
-    use crate::model::{AwsId, Region};
+    use super::{Told, What, text};
+    use crate::model::{AwsId, Region, ResourceChange};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -160,14 +186,22 @@ mod tests {
 
     /// What is said of a sample: the event's name with its instances, or another word.
     fn said(event: &Value) -> String {
-        match Told::parse(event) {
-            Ok(Told::Instances(change)) => {
-                let ids: Vec<String> = change.keys().iter().map(|key| key.resource_id.as_str()[15..].to_owned()).collect();
+        match Told::parse(event).map(|told| (told.what, told.account, told.region)) {
+            Ok((What::Instances(change), ..)) => {
+                let ids: Vec<String> =
+                    change.keys().iter().map(|key| key.resource_id.as_str()[15..].to_owned()).collect();
                 format!("{} {}", change.detail.event_name, ids.join(" "))
             }
-            Ok(Told::Region(account, region)) => format!("poll {account} {region}"),
-            Ok(Told::Nothing) => "nothing".to_owned(),
+            Ok((What::Region, account, region)) => format!("look at {account} {region}"),
+            Ok((What::Nothing, ..)) => "nothing".to_owned(),
             Err(why) => why.to_string(),
+        }
+    }
+
+    fn change(event: &Value) -> ResourceChange {
+        match Told::parse(event).unwrap().what {
+            What::Instances(change) => change,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -182,8 +216,8 @@ mod tests {
             ("create-tags", "CreateTags 0001"),
             ("delete-tags", "DeleteTags 0001"),
             ("state-change", "InstanceStateChanged 0001"),
-            ("update-auto-scaling-group", "poll 111122223333 us-east-1"),
-            ("run-instances-too-large", "poll 111122223333 us-east-1"),
+            ("update-auto-scaling-group", "look at 111122223333 us-east-1"),
+            ("run-instances-too-large", "look at 111122223333 us-east-1"),
             ("run-instances-refused", "nothing"),
             ("describe-instances", "nothing"),
         ] {
@@ -193,7 +227,7 @@ mod tests {
 
     #[test]
     fn who_did_it_and_when_stands_in_the_change() {
-        let Ok(Told::Instances(change)) = Told::parse(&sample("run-instances")) else { panic!("no instances") };
+        let change = change(&sample("run-instances"));
         let identity = change.detail.user_identity.unwrap();
         assert!(text(&identity, "arn").unwrap().ends_with("/lin@bigdb.example"));
         assert_eq!(change.detail.event_time.to_string(), "2026-11-24T12:00:00Z");
@@ -218,11 +252,10 @@ mod tests {
 
     #[test]
     fn what_polling_tells_is_read_by_the_same_parser() {
-        let Ok(Told::Instances(mut change)) = Told::parse(&sample("run-instances")) else { panic!("no instances") };
+        let mut change = change(&sample("run-instances"));
         change.detail_type = "zerocloud ResourceChange".to_owned();
         change.detail.event_name = "InstanceGone".to_owned();
-        let told = Told::parse(&serde_json::to_value(&change).unwrap());
-        assert_eq!(told, Ok(Told::Instances(change.clone())));
+        assert_eq!(super::tests::change(&serde_json::to_value(&change).unwrap()), change);
         assert_eq!(change.keys()[0].aws_id, AwsId::parse("111122223333").unwrap());
         assert_eq!(change.region, Region::parse("us-east-1").unwrap());
     }
@@ -259,7 +292,8 @@ mod tests {
         ) {
             let mut event = sample("run-instances");
             if part == "responseElements" { event["detail"][part] = value } else { event[part] = value }
-            if let Ok(Told::Instances(change)) = Told::parse(&event) {
+            if let Ok(Told { account, what: What::Instances(change), .. }) = Told::parse(&event) {
+                prop_assert_eq!(&account, &change.account);
                 prop_assert!(change.keys().iter().all(|key| key.aws_id == change.account));
                 prop_assert!(change.keys().len() <= super::MOST && !change.keys().is_empty());
             }

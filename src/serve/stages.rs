@@ -19,7 +19,7 @@ use crate::tokens::Tokens;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ pub(super) struct Stages {
     pub(super) store: Store,
     pub(super) aws: Aws,
     pub(super) leadership: Leadership,
-    pub(super) reports: watch::Sender<detector::Report>,
+    pub(super) news: super::News,
     pub(super) index: Index,
     pub(super) ticks: Ticks,
     pub(super) stop: CancellationToken,
@@ -39,6 +39,8 @@ pub(super) struct Stages {
 
 /// What waits in a channel; the driver takes its own into a queue at once.
 const WAITING: usize = 1024;
+/// Events of AWS that wait; past them EventBridge is asked to try again.
+const TOLD: usize = 2_000;
 /// Errands that wait for the reaper; more are asked for again by the sweep.
 const ERRANDS: usize = 10_000;
 
@@ -77,9 +79,12 @@ impl Stages {
             index: self.index.clone(),
             clock: self.clock.clone(),
             changes,
-            reports: self.reports.clone(),
+            reports: self.news.reports.clone(),
             unread: detector::Unread::default(),
         };
+        let (told, telling) = mpsc::channel(TOLD);
+        self.news.told.send_replace(Some(told));
+        tasks.spawn(detector.clone().woken(telling, self.stop.clone()));
         tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));
         tasks.spawn(changed(changing, looks.clone()));
     }

@@ -23,14 +23,20 @@ pub(super) struct Pages {
     seeded: bool,
     /// How polls go.
     reports: watch::Receiver<Report>,
+    /// Where events go.
+    told: web::Leader,
 }
 
 /// Binds the port of the pages, when there are any.
-pub(super) async fn bind(config: &Config, reports: watch::Receiver<Report>) -> anyhow::Result<Option<Pages>> {
+pub(super) async fn bind(
+    config: &Config,
+    reports: watch::Receiver<Report>,
+    told: web::Leader,
+) -> anyhow::Result<Option<Pages>> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     let bound = TcpListener::bind(settings.listen).await;
     let listener = bound.with_context(|| format!("port {} of the pages (web.listen)", settings.listen))?;
-    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty(), reports }))
+    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty(), reports, told }))
 }
 
 impl Pages {
@@ -59,6 +65,7 @@ impl Pages {
         let (base, accounts) = (self.base()?, self.seeded);
         tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
+        state.inbox.lead_to(self.told);
         plans(&state, config, at, clock);
         let stop = shutdown.clone();
         tasks.spawn(async move {

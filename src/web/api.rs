@@ -3,6 +3,7 @@
 
 mod accounts;
 mod costs;
+mod event_keys;
 mod events;
 mod history;
 mod hooks;
@@ -45,6 +46,9 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/policies/{policy}", get(policies::one).put(policies::put).delete(policies::remove))
         .route("/api/v1/aws-accounts", get(accounts::list))
         .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys", get(event_keys::list).post(event_keys::create))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}", delete(event_keys::revoke))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}/rotate", post(event_keys::rotate))
         .route("/api/v1/pauses", get(accounts::pauses))
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
         .route("/api/v1/plan", get(standing::plan))
@@ -120,6 +124,10 @@ struct Problem {
         accounts::pauses,
         accounts::pause,
         accounts::resume,
+        event_keys::list,
+        event_keys::create,
+        event_keys::rotate,
+        event_keys::revoke,
         standing::plan,
         standing::status,
         costs::costs,

@@ -4,6 +4,7 @@
 
 mod api;
 mod app;
+mod aws_events;
 mod bounces;
 mod browser;
 mod crash;
