@@ -12,6 +12,8 @@ import yaml
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 POLICIES = ["see", "stop", "terminate"]
+# Where the program looks for an event key: src/web/hooks/aws.rs.
+HEADER = re.search(r'HEADER: &str = "([a-z-]+)"', (ROOT / "src/web/hooks/aws.rs").read_text())[1]
 
 
 class CloudFormation(yaml.SafeLoader):
@@ -109,6 +111,39 @@ class Templates(unittest.TestCase):
         called = {"ec2:" + "".join(word.capitalize() for word in call.split("_")) for call in calls}
         _, granted = cloudformation()
         self.assertEqual(called, set().union(*granted.values()))
+
+    def test_the_templates_of_events_are_sound_and_give_nothing_but_the_way_to_zerocloud(self):
+        lint = pathlib.Path(sys.executable).parent / "cfn-lint"
+        files = [HERE / "events.yaml", HERE / "forward.yaml"]
+        done = subprocess.run([lint, *files], capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        posting, forwarding = (yaml.load(file.read_text(), CloudFormation)["Resources"] for file in files)
+        for resources, action in [(posting, "events:InvokeApiDestination"), (forwarding, "events:PutEvents")]:
+            policies = resources["Role"]["Properties"]["Policies"]
+            statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
+            self.assertEqual([one["Action"] for one in statements], [action])
+            self.assertNotIn("*", [one["Resource"] for one in statements])
+        self.assertEqual(posting["Connection"]["Properties"]["AuthParameters"]["ApiKeyAuthParameters"]["ApiKeyName"], HEADER)
+        pattern = posting["Instances"]["Properties"]["EventPattern"]
+        self.assertEqual(pattern, forwarding["Instances"]["Properties"]["EventPattern"])
+        names = {name for one in pattern["$or"] for name in one.get("detail", {}).get("eventName", [])}
+        text = str(self.events_tf()["resource"])
+        for name in names:
+            self.assertIn(name, text)
+        self.assertIn(HEADER, text)
+
+    def test_the_rule_asks_for_every_call_that_the_program_knows(self):
+        source = (ROOT / "src" / "model" / "told.rs").read_text()
+        known = set()
+        for name in ["ON_INSTANCES", "ON_TAGS"]:
+            known |= set(re.findall(r'"([A-Za-z]+)"', re.search(rf"const {name}: [^=]+= \[([^\]]+)\]", source)[1]))
+        pattern = yaml.load((HERE / "events.yaml").read_text(), CloudFormation)
+        calls = pattern["Resources"]["Instances"]["Properties"]["EventPattern"]["$or"][1]["detail"]["eventName"]
+        self.assertEqual(set(calls), known)
+
+    def events_tf(self):
+        with (HERE / "events" / "events.tf").open() as file:
+            return hcl2.load(file)
 
 
 if __name__ == "__main__":

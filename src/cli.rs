@@ -3,6 +3,7 @@
 
 mod desk;
 mod doctor;
+mod event_key;
 mod health;
 mod leases;
 mod migrate;
@@ -119,6 +120,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What passes between zerocloud and an AWS account.
+    #[command(subcommand)]
+    Aws(AwsCommand),
     /// Show how things stand: instances, leases and holds per region, what is overdue, who leads.
     Status {
         /// Print JSON.
@@ -171,6 +175,14 @@ enum Command {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
     },
+}
+
+/// What to do about an AWS account.
+#[derive(Debug, Subcommand)]
+enum AwsCommand {
+    /// Keys with which EventBridge posts events.
+    #[command(subcommand)]
+    EventKey(event_key::Command),
 }
 
 /// What to do with policies.
@@ -292,6 +304,7 @@ async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Op
         }
         Command::Users { json } => desk::users(&target.need()?, *json).await?,
         Command::Accounts { json } => desk::accounts(&target.need()?, *json).await?,
+        Command::Aws(AwsCommand::EventKey(what)) => event_key::run(&target.need()?, what).await?,
         Command::Status { json } => desk::status(&target.need()?, *json).await?,
         Command::Watch { types, lease, json, count } => {
             watch::run(&target.need()?, types.as_deref(), lease.as_deref(), *json, *count).await?;

@@ -4,6 +4,7 @@
 //! A scan that failed changes nothing (SAFETY.md, invariant 6); a failing region or AWS account never stops the others.
 
 mod guard;
+mod launches;
 mod region;
 mod unread;
 mod waiting;

@@ -81,7 +81,7 @@ impl Waiting {
         let heap = self.places.entry((told.account, told.region)).or_default();
         match told.what {
             What::Instances(change) => {
-                let cause = Arc::new(change);
+                let cause = Arc::<ResourceChange>::from(change);
                 for key in cause.keys() {
                     heap.add(key.resource_id, Hint { cause: Arc::clone(&cause), tries: 0 }, now + WINDOW);
                 }

@@ -2,11 +2,12 @@
 //! An event is a hint: it names a lease to look at and is recorded as its cause.
 
 use super::{LeaseKey, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The EventBridge envelope (EventBridge User Guide, "AWS service event metadata").
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceChange {
     /// `0`.
     pub version: String,
@@ -18,10 +19,13 @@ pub struct ResourceChange {
     /// `aws.ec2` or `zerocloud.detector`.
     pub source: String,
     /// The AWS account.
+    #[schemars(with = "String", extend("pattern" = "^[0-9]{12}$"))]
     pub account: super::AwsId,
     /// When.
+    #[schemars(with = "String", extend("pattern" = INSTANT))]
     pub time: Time,
     /// The region.
+    #[schemars(with = "String", extend("pattern" = "^[a-z0-9-]{1,30}$"))]
     pub region: super::Region,
     /// ARNs.
     pub resources: Vec<String>,
@@ -30,7 +34,7 @@ pub struct ResourceChange {
 }
 
 /// The CloudTrail record, cut to what zerocloud uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
     /// `RunInstances`, `TerminateInstances`, `CreateTags` … or `InstanceSeen`, `InstanceChanged`, `InstanceGone`.
@@ -38,14 +42,47 @@ pub struct Detail {
     /// `ec2.amazonaws.com`.
     pub event_source: String,
     /// When.
+    #[schemars(with = "String", extend("pattern" = INSTANT))]
     pub event_time: Time,
     /// The region.
+    #[schemars(with = "String", extend("pattern" = "^[a-z0-9-]{1,30}$"))]
     pub aws_region: super::Region,
     /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`.
+    #[schemars(with = "Elements")]
     pub response_elements: Value,
     /// Who did it, when it is known: CloudTrail's `userIdentity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     pub user_identity: Option<Value>,
+}
+
+/// Times are exactly so.
+const INSTANT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
+
+/// What `responseElements` holds at least.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used: the rest of what AWS answers is passed over")]
+struct Elements {
+    /// The instances.
+    instances_set: Items,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Items {
+    /// One each.
+    #[schemars(length(min = 1))]
+    items: Vec<Item>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Item {
+    /// The instance.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9-]{1,64}$"))]
+    instance_id: String,
 }
 
 impl ResourceChange {
@@ -63,6 +100,7 @@ impl ResourceChange {
 
     /// The same event, of one of the instances that it names: a launch of a thousand is the cause of a thousand leases, and
     /// need not name all of them on each.
+    #[must_use]
     pub fn about(&self, id: &super::ResourceId) -> ResourceChange {
         let (region, account) = (&self.region, &self.account);
         let mut one = self.clone();
@@ -149,7 +187,57 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{ResourceChange, trim_event};
+    use crate::model::{Told, What};
     use serde_json::{Value, json};
+
+    const PUBLISHED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/resource-change.schema.json");
+
+    fn published() -> Value {
+        serde_json::from_str(&std::fs::read_to_string(PUBLISHED).unwrap()).unwrap()
+    }
+
+    /// `UPDATE_SCHEMA=1 cargo test the_published_schema` writes it anew.
+    #[test]
+    fn the_published_schema_is_that_of_the_type() {
+        let made = serde_json::to_value(schemars::schema_for!(ResourceChange)).unwrap();
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(PUBLISHED, serde_json::to_string_pretty(&made).unwrap() + "\n").unwrap();
+        }
+        assert_eq!(published(), made, "docs/resource-change.schema.json is not current");
+    }
+
+    #[test]
+    fn what_aws_tells_and_what_polling_tells_are_of_the_published_shape_and_what_is_broken_is_not() {
+        let schema = jsonschema::validator_for(&published()).unwrap();
+        let mut told = 0;
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/events")).unwrap() {
+            let path = file.unwrap().path();
+            let event: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            if let What::Instances(change) = Told::parse(&event).unwrap().what {
+                told += 1;
+                let written = serde_json::to_value(&change).unwrap();
+                assert!(schema.is_valid(&written), "{}: {written}", path.display());
+            }
+        }
+        assert!(told >= 8, "{told} samples name instances");
+        let whole = serde_json::to_value(launch(2)).unwrap();
+        assert!(schema.is_valid(&whole));
+        for (at, broken) in [
+            ("/account", json!("1234")),
+            ("/time", json!("2026-11-24T12:00:00.5Z")),
+            ("/region", json!("US East")),
+            ("/resources", json!("arn")),
+            ("/detail", json!(null)),
+            ("/detail/eventTime", json!("noon")),
+            ("/detail/responseElements/instancesSet/items", json!([])),
+            ("/detail/responseElements/instancesSet/items/0/instanceId", json!(7)),
+            ("/detail/userIdentity", json!("root")),
+        ] {
+            let mut event = whole.clone();
+            *event.pointer_mut(at).unwrap() = broken;
+            assert!(!schema.is_valid(&event), "{at}");
+        }
+    }
 
     /// CloudTrail's record of a launch of so many instances by a role.
     fn launch(count: usize) -> ResourceChange {

@@ -22,7 +22,7 @@ pub struct Told {
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// Instances; the change says which, in `responseElements.instancesSet`.
-    Instances(ResourceChange),
+    Instances(Box<ResourceChange>),
     /// Something changed in the region that the event does not name.
     Region,
     /// Nothing: it is about nothing that has a lease.
@@ -59,11 +59,11 @@ impl Told {
         let detail = detail.ok_or_else(|| NotAnEvent("detail is missing".to_owned()))?;
         let what = match kind {
             "zerocloud ResourceChange" => {
-                instances(event, &place, "InstanceSeen", named_in(detail, "responseElements"))
+                instances(event, &place, "InstanceSeen", &named_in(detail, "responseElements"))
             }
             "EC2 Instance State-change Notification" => {
-                let id = detail.get("instance-id").and_then(Value::as_str);
-                instances(event, &place, "InstanceStateChanged", id.map(str::to_owned).into_iter().collect())
+                let id: Option<String> = detail.get("instance-id").and_then(Value::as_str).map(str::to_owned);
+                instances(event, &place, "InstanceStateChanged", id.as_slice())
             }
             "AWS API Call via CloudTrail" => call(event, &place, detail),
             _ => What::Nothing,
@@ -103,13 +103,13 @@ fn call(event: &Value, place: &Place, detail: &Value) -> What {
                 named = named_in(detail, "requestParameters");
             }
             // CloudTrail leaves out what is too large; that it happened is known all the same.
-            if named.is_empty() { What::Region } else { instances(event, place, name, named) }
+            if named.is_empty() { What::Region } else { instances(event, place, name, &named) }
         }
         Some("ec2.amazonaws.com") if ON_TAGS.contains(&name) => {
             let items = detail.pointer("/requestParameters/resourcesSet/items").and_then(Value::as_array);
             let ids = items.into_iter().flatten().filter_map(|item| item.get("resourceId")?.as_str());
             let ids = ids.filter(|id| id.starts_with("i-")).map(str::to_owned);
-            instances(event, place, name, ids.collect())
+            instances(event, place, name, &ids.collect::<Vec<_>>())
         }
         // What a group did to its members comes as calls and state changes of theirs; what it is now, a poll tells.
         Some("autoscaling.amazonaws.com") => What::Region,
@@ -124,7 +124,7 @@ fn named_in(detail: &Value, part: &str) -> Vec<String> {
     ids.map(str::to_owned).collect()
 }
 
-fn instances(event: &Value, place: &Place, name: &str, ids: Vec<String>) -> What {
+fn instances(event: &Value, place: &Place, name: &str, ids: &[String]) -> What {
     let ids: Vec<ResourceId> = ids.iter().take(MOST).filter_map(|id| ResourceId::parse(id).ok()).collect();
     if ids.is_empty() {
         return What::Nothing;
@@ -133,7 +133,7 @@ fn instances(event: &Value, place: &Place, name: &str, ids: Vec<String>) -> What
     let or = |name: &str, other: &str| event.get(name).and_then(Value::as_str).unwrap_or(other).to_owned();
     let said = |name: &str, other: &str| detail.get(name).and_then(Value::as_str).unwrap_or(other).to_owned();
     let items: Vec<Value> = ids.iter().map(|id| json!({ "instanceId": id })).collect();
-    What::Instances(ResourceChange {
+    What::Instances(Box::new(ResourceChange {
         version: or("version", "0"),
         id: or("id", ""),
         detail_type: or("detail-type", ""),
@@ -150,7 +150,7 @@ fn instances(event: &Value, place: &Place, name: &str, ids: Vec<String>) -> What
             response_elements: json!({ "instancesSet": { "items": items } }),
             user_identity: detail.get("userIdentity").filter(|identity| identity.is_object()).map(bounded),
         },
-    })
+    }))
 }
 
 /// AWS writes fractions of a second here and there; zerocloud counts whole ones.
@@ -200,7 +200,7 @@ mod tests {
 
     fn change(event: &Value) -> ResourceChange {
         match Told::parse(event).unwrap().what {
-            What::Instances(change) => change,
+            What::Instances(change) => *change,
             other => panic!("{other:?}"),
         }
     }

@@ -37,21 +37,23 @@ fn part(found: impl IntoIterator<Item = (usize, Facts)>) -> Part {
 
 fn event(call: &str, ids: &[usize]) -> ResourceChange {
     let items: Vec<Value> = ids.iter().map(|id| json!({ "instanceId": name(*id) })).collect();
+    let resources: Vec<Value> = ids.iter().map(|id| json!({ "resourceId": name(*id) })).collect();
     let told = Told::parse(&json!({
         "version": "0", "id": "e-1", "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2",
         "account": "111122223333", "region": "us-east-1", "time": "2026-11-24T12:00:00Z", "detail": {
             "eventName": call, "eventSource": "ec2.amazonaws.com", "responseElements": { "instancesSet": { "items": items } },
+            "requestParameters": { "resourcesSet": { "items": resources } },
             "userIdentity": { "type": "IAMUser", "userName": "lin" },
         },
     }));
     match told.unwrap().what {
-        What::Instances(change) => change,
+        What::Instances(change) => *change,
         other => panic!("{other:?}"),
     }
 }
 
 fn causes(call: &str, ids: &[usize]) -> BTreeMap<ResourceId, ResourceChange> {
-    ids.iter().map(|id| (name(*id), event(call, ids))).collect()
+    ids.iter().map(|id| (name(*id), event(call, ids))).collect::<BTreeMap<_, _>>()
 }
 
 /// Applies it as the detector does; gives what was told: instance, event and its source.
@@ -66,7 +68,7 @@ fn apply(
         let id = change.resource.key.resource_id.clone();
         if let Some(event) = change.event {
             let keys: Vec<ResourceId> = event.keys().into_iter().map(|key| key.resource_id).collect();
-            assert_eq!(keys, [id.clone()], "an event about one lease names another");
+            assert_eq!(keys, std::slice::from_ref(&id), "an event about one lease names another");
             told.push(format!("{id} {}", event.detail.event_name));
             if event.is_launch() || !known.contains_key(&id) {
                 change.resource.extra.insert("event".to_owned(), serde_json::to_value(event).unwrap());

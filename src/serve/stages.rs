@@ -83,6 +83,9 @@ impl Stages {
             unread: detector::Unread::default(),
         };
         let (told, telling) = mpsc::channel(TOLD);
+        if self.config.aws.lookup_launches {
+            tasks.spawn(detector.clone().launches(told.clone(), self.stop.clone()));
+        }
         self.news.told.send_replace(Some(told));
         tasks.spawn(detector.clone().woken(telling, self.stop.clone()));
         tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));

@@ -110,8 +110,11 @@ async fn pass_on(
 ) -> anyhow::Result<()> {
     while let Some(Ok(())) = shutdown.run_until_cancelled(reports.changed()).await {
         let report = reports.borrow_and_update().clone();
-        let places = report.regions.into_iter().map(|(key, polled)| (key, place(polled)));
-        polls.send_replace(Polls { at: report.at, places: places.collect() });
+        let places = report.regions.into_iter().map(|(key, polled)| (key, place(polled))).collect();
+        polls.send_modify(|polls| {
+            let every = report.at.zip(polls.at).map(|(at, before)| at.seconds_since(before));
+            *polls = Polls { at: report.at, every, places };
+        });
     }
     Ok(())
 }

@@ -4,9 +4,11 @@
 mod apply;
 mod aws;
 mod desk;
+mod event_keys;
 mod events;
 mod exemptions;
 mod ground;
+mod latency;
 mod numbers;
 mod pause;
 mod policy;
@@ -35,6 +37,9 @@ pub(super) fn routes() -> Router<State> {
         .route("/aws-accounts/{aws_id}/regions", post(aws::regions))
         .route("/aws-accounts/{aws_id}/enabled", get(aws::ask_enabled).post(aws::enabled))
         .route("/aws-accounts/{aws_id}/regions/{region}/resume", post(aws::resume_region))
+        .route("/aws-accounts/{aws_id}/event-keys", post(event_keys::make))
+        .route("/aws-accounts/{aws_id}/event-keys/{id}/rotate", post(event_keys::rotate))
+        .route("/aws-accounts/{aws_id}/event-keys/{id}/revoke", post(event_keys::revoke))
         .route("/pause", post(pause::begin))
         .route("/resume", post(pause::lift))
         .route("/events", get(events::page))
@@ -50,8 +55,11 @@ pub(super) fn routes() -> Router<State> {
 pub(super) fn templates(all: &mut Environment<'static>) -> Result<(), minijinja::Error> {
     all.add_template("admin_parts.html", include_str!("templates/admin_parts.html"))?;
     all.add_template("status.html", include_str!("templates/status.html"))?;
+    all.add_template("status_events.html", include_str!("templates/status_events.html"))?;
     all.add_template("aws_accounts.html", include_str!("templates/aws_accounts.html"))?;
     all.add_template("aws_account.html", include_str!("templates/aws_account.html"))?;
+    all.add_template("aws_events.html", include_str!("templates/aws_events.html"))?;
+    all.add_template("event_key.html", include_str!("templates/event_key.html"))?;
     all.add_template("aws_stage.html", include_str!("templates/aws_stage.html"))?;
     all.add_template("events.html", include_str!("templates/events.html"))?;
     all.add_template("policy.html", include_str!("templates/policy.html"))?;

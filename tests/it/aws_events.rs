@@ -2,6 +2,7 @@
 
 mod flood;
 mod keys;
+mod trail;
 
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
 use ec2_double::{Fault, Rule, Spec, State as Ec2State};
@@ -77,8 +78,9 @@ impl Destination {
     }
 }
 
-/// Once the first polls are over: what is found from now on is found by events.
-async fn quiet(app: &TestApp) {
+/// Runs, with the first polls over: what is found from now on is found by events.
+async fn start(setup: Setup) -> TestApp {
+    let app = TestApp::start(setup).await;
     app.until("the stages are noted", || async {
         let docs = app.store.prefix("aws_account::bigdb::").await.unwrap();
         (docs.len() == 2 && docs.iter().all(|doc| doc.body.get("stage_accepted").is_some())).then_some(())
@@ -91,12 +93,12 @@ async fn quiet(app: &TestApp) {
         (before >= 4 && scans() == before).then_some(())
     })
     .await;
+    app
 }
 
 #[tokio::test]
 async fn a_launch_is_leased_within_seconds_without_a_poll_and_its_launcher_owns_it() {
-    let app = TestApp::start(without_polls()).await;
-    quiet(&app).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let id = app.aws.at(DEV, EAST).launch(&Spec::default());
     assert_eq!(to.post(&event("run-instances", DEV, EAST, &[&id])).await, StatusCode::ACCEPTED);
@@ -117,8 +119,7 @@ async fn a_launch_is_leased_within_seconds_without_a_poll_and_its_launcher_owns_
 
 #[tokio::test]
 async fn one_that_is_not_there_yet_is_looked_for_again_and_an_unknown_one_does_no_harm() {
-    let app = TestApp::start(without_polls()).await;
-    quiet(&app).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
     let unknown = "i-0fffffffffffffff1";
@@ -135,8 +136,7 @@ async fn one_that_is_not_there_yet_is_looked_for_again_and_an_unknown_one_does_n
 
 #[tokio::test]
 async fn what_is_late_doubled_out_of_order_or_of_no_concern_changes_nothing() {
-    let app = TestApp::start(without_polls()).await;
-    quiet(&app).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
     let launch = event("run-instances", DEV, EAST, &[&id]);
@@ -173,8 +173,7 @@ async fn what_is_late_doubled_out_of_order_or_of_no_concern_changes_nothing() {
 
 #[tokio::test]
 async fn an_event_that_names_nothing_has_its_region_read_and_nothing_goes_missing_by_it() {
-    let app = TestApp::start(without_polls()).await;
-    quiet(&app).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let (old, new) = (app.aws.at(DEV, EAST).launch(&owned_by("lin")), app.aws.at(DEV, EAST).launch(&owned_by("max")));
     assert_eq!(to.post(&event("run-instances", DEV, EAST, &[&old])).await, StatusCode::ACCEPTED);
@@ -192,8 +191,7 @@ async fn an_event_that_names_nothing_has_its_region_read_and_nothing_goes_missin
 
 #[tokio::test]
 async fn nothing_is_believed_of_a_region_that_is_paused() {
-    let app = TestApp::start(without_polls()).await;
-    quiet(&app).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let region = json!({
         "type": "region", "schema": 1, "account": "bigdb", "state": "paused", "reason": "a test",
@@ -216,8 +214,7 @@ async fn nothing_is_believed_of_a_region_that_is_paused() {
 
 #[tokio::test]
 async fn a_shared_bus_speaks_for_the_accounts_of_its_key() {
-    let app = TestApp::start(without_polls()).await;
-    quiet(&app).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[DEV, TEST]).await;
     let id = app.aws.at(TEST, WEST).launch(&owned_by("lin"));
     assert_eq!(to.post(&event("run-instances", TEST, WEST, &[&id])).await, StatusCode::ACCEPTED);

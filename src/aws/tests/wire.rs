@@ -58,7 +58,7 @@ impl Wire {
         let router = Router::new().fallback(answer).with_state(serving);
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let endpoints = Endpoints { ec2: Some(url.clone()), sts: Some(url.clone()), ses: Some(url) };
+        let endpoints = Endpoints { ec2: Some(url.clone()), sts: Some(url.clone()), ses: Some(url), cloudtrail: None };
         let settings = AwsSettings {
             region: "us-east-1".to_owned(),
             keys: Some((format!("AKIA{HOME}"), SECRET.into())),
@@ -66,6 +66,7 @@ impl Wire {
             page_size: 7,
             requests_per_second: 100,
             check_external_id: true,
+            lookup_launches: false,
             timeout: Duration::from_secs(5),
         };
         Wire { aws: Aws::connect(&settings).await, calls, _server: server }

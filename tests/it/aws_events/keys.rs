@@ -1,8 +1,8 @@
 //! Who is let in: keys are made, rotated and revoked by admins, speak for the AWS accounts that they name, and stand nowhere but
 //! in AWS.
 
-use super::{Destination, event, http, sample, without_polls};
-use crate::app::{DEV, EAST, Setup, TEST, TestApp, owned_by};
+use super::{Destination, event, http, sample, start, without_polls};
+use crate::app::{DEV, EAST, TEST, TestApp, owned_by};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn call_in(app: &TestApp, account: &str, user: &str, method: Method, path:
 
 #[tokio::test]
 async fn only_a_key_that_speaks_for_the_events_account_is_let_in() {
-    let app = TestApp::start(without_polls().with_another()).await;
+    let app = start(without_polls().with_another()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
     let launch = event("run-instances", DEV, EAST, &[&id]);
@@ -46,7 +46,7 @@ async fn only_a_key_that_speaks_for_the_events_account_is_let_in() {
 
 #[tokio::test]
 async fn what_is_malformed_or_too_large_is_refused_for_good() {
-    let app = TestApp::start(without_polls()).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let mut missing = sample("run-instances");
     missing.as_object_mut().unwrap().remove("detail");
@@ -67,7 +67,7 @@ async fn what_is_malformed_or_too_large_is_refused_for_good() {
 
 #[tokio::test]
 async fn who_tries_keys_is_slowed_down_and_who_has_one_is_not() {
-    let app = TestApp::start(without_polls()).await;
+    let app = start(without_polls()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let guess = Destination::with(&app, "guess");
     let mut refused = StatusCode::UNAUTHORIZED;
@@ -85,7 +85,7 @@ async fn who_tries_keys_is_slowed_down_and_who_has_one_is_not() {
 
 #[tokio::test]
 async fn a_key_is_shown_once_rotated_with_an_overlap_and_revoked_at_once() {
-    let app = TestApp::start(Setup::default()).await;
+    let app = start(without_polls()).await;
     let old = Destination::of(&app, DEV, &[]).await;
     let launch = event("run-instances", DEV, EAST, &["i-0123456789abcdef0"]);
     let path = format!("/api/v1/aws-accounts/{DEV}/event-keys");
@@ -115,7 +115,7 @@ async fn a_key_is_shown_once_rotated_with_an_overlap_and_revoked_at_once() {
 
 #[tokio::test]
 async fn keys_are_made_by_admins_of_that_account_alone_and_seen_by_nobody() {
-    let app = TestApp::start(without_polls().with_another()).await;
+    let app = start(without_polls().with_another()).await;
     let to = Destination::of(&app, DEV, &[]).await;
     let path = format!("/api/v1/aws-accounts/{DEV}/event-keys");
     let name = to.key[4..20].to_owned();
