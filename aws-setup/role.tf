@@ -42,6 +42,12 @@ variable "ends" {
   }
 }
 
+variable "launches" {
+  type        = bool
+  default     = false
+  description = "Whether zerocloud may ask CloudTrail who launched what no event told of."
+}
+
 data "aws_caller_identity" "this" {}
 data "aws_partition" "this" {}
 
@@ -119,6 +125,21 @@ resource "aws_iam_role_policy" "terminate" {
         Resource = "*"
       },
     ]
+  })
+}
+
+resource "aws_iam_role_policy" "launches" {
+  count = var.launches ? 1 : 0
+  name  = "launches"
+  role  = aws_iam_role.zerocloud.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "WhoLaunchedIt"
+      Effect   = "Allow"
+      Action   = "cloudtrail:LookupEvents"
+      Resource = "*"
+    }]
   })
 }
 

@@ -61,7 +61,7 @@ def terraform():
             if kind.strip('"') != "aws_iam_role_policy":
                 continue
             for name, body in named.items():
-                granted[name.strip('"')] = set(re.findall(r"ec2:[A-Za-z]+", str(body["policy"])))
+                granted[name.strip('"')] = set(re.findall(r"(?:ec2|cloudtrail):[A-Za-z]+", str(body["policy"])))
     return granted
 
 
@@ -83,8 +83,16 @@ class Templates(unittest.TestCase):
 
     def test_both_templates_grant_the_same(self):
         _, granted = cloudformation()
-        self.assertEqual(sorted(granted), POLICIES)
+        self.assertEqual(sorted(granted), sorted([*POLICIES, "launches"]))
         self.assertEqual({name: set(actions) for name, actions in granted.items()}, terraform())
+
+    def test_asking_cloudtrail_is_granted_on_request_and_is_all_that_the_program_asks_of_it(self):
+        template, granted = cloudformation()
+        self.assertEqual(template["Parameters"]["Launches"]["Default"], "no")
+        self.assertEqual(list(granted["launches"]), ["cloudtrail:LookupEvents"])
+        self.assertIn("`cloudtrail:LookupEvents`", (ROOT / "docs" / "aws-setup.md").read_text())
+        source = (ROOT / "src" / "aws" / "trail.rs").read_text()
+        self.assertEqual(set(re.findall(r'"(cloudtrail:[A-Za-z]+)"', source)), set(granted["launches"]))
 
     def test_what_ends_instances_is_granted_on_instances_alone(self):
         _, granted = cloudformation()
@@ -110,7 +118,7 @@ class Templates(unittest.TestCase):
                 calls |= set(re.findall(r"\.((?:describe|start|stop|terminate|cancel|modify|create|delete)_[a-z_]+)\(\)", path.read_text()))
         called = {"ec2:" + "".join(word.capitalize() for word in call.split("_")) for call in calls}
         _, granted = cloudformation()
-        self.assertEqual(called, set().union(*granted.values()))
+        self.assertEqual(called, set().union(*(granted[name] for name in POLICIES)))
 
     def test_the_templates_of_events_are_sound_and_give_nothing_but_the_way_to_zerocloud(self):
         lint = pathlib.Path(sys.executable).parent / "cfn-lint"

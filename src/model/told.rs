@@ -179,9 +179,28 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    macro_rules! samples {
+        ($($name:literal),+) => { [$(($name, include_str!(concat!("../../tests/events/", $name, ".json")))),+] };
+    }
+
+    const SAMPLES: [(&str, &str); 12] = samples!(
+        "run-instances",
+        "start-instances",
+        "stop-instances",
+        "terminate-instances",
+        "terminate-by-root",
+        "create-tags",
+        "delete-tags",
+        "state-change",
+        "update-auto-scaling-group",
+        "run-instances-too-large",
+        "run-instances-refused",
+        "describe-instances"
+    );
+
     fn sample(name: &str) -> Value {
-        let path = format!("{}/tests/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+        let (_, text) = SAMPLES.iter().find(|(known, _)| *known == name).unwrap();
+        serde_json::from_str(text).unwrap()
     }
 
     /// What is said of a sample: the event's name with its instances, or another word.

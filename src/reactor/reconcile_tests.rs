@@ -73,22 +73,6 @@ fn a_new_instance_is_told_once() {
 }
 
 #[test]
-fn what_polling_tells_is_of_the_published_shape_and_read_by_the_parser_of_events() {
-    let text =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/resource-change.schema.json")).unwrap();
-    let schema = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
-    let Reconciled::Changes(changes) = reconcile(&[], &scan([1, 2], &running()), Time::from_unix(START)) else {
-        panic!("paused");
-    };
-    for event in changes.into_iter().filter_map(|change| change.event) {
-        let written = serde_json::to_value(&event).unwrap();
-        assert!(schema.is_valid(&written), "{written}");
-        let told = crate::model::Told::parse(&written).unwrap();
-        assert_eq!(told.what, crate::model::What::Instances(Box::new(event)));
-    }
-}
-
-#[test]
 fn a_changed_tag_or_state_is_told() {
     let mut known = BTreeMap::new();
     apply(&mut known, &scan([1], &running()), 0).unwrap();

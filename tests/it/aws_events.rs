@@ -2,6 +2,7 @@
 
 mod flood;
 mod keys;
+mod shape;
 mod trail;
 
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};

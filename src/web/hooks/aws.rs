@@ -109,3 +109,38 @@ fn may_speak_for(directory: &Directory, key: &EventKey, aws_id: &AwsId) -> bool 
 fn refused(status: StatusCode, what: &str) -> WebError {
     WebError::Refused { status, heading: "Not taken".to_owned(), what: what.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbox, Taken};
+    use crate::model::Told;
+    use serde_json::json;
+    use tokio::sync::{mpsc, watch};
+
+    fn told() -> Told {
+        Told::parse(&json!({
+            "detail-type": "EC2 Instance State-change Notification", "account": "111122223333", "region": "us-east-1",
+            "time": "2026-11-24T12:00:00Z", "detail": { "instance-id": "i-1", "state": "running" },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_the_copy_that_leads_takes_events_and_no_more_than_its_queue_holds() {
+        let inbox = Inbox::default();
+        assert_eq!(inbox.put(told()), Taken::NotLeading);
+        let leads = watch::Sender::new(None);
+        inbox.lead_to(leads.subscribe());
+        assert_eq!(inbox.put(told()), Taken::NotLeading);
+        let (to, mut queue) = mpsc::channel(2);
+        leads.send_replace(Some(to));
+        assert_eq!(
+            [inbox.put(told()), inbox.put(told()), inbox.put(told())],
+            [Taken::Queued, Taken::Queued, Taken::Full]
+        );
+        assert!(queue.try_recv().is_ok());
+        assert_eq!(inbox.put(told()), Taken::Queued);
+        drop(queue);
+        assert_eq!(inbox.put(told()), Taken::NotLeading, "it does not lead any more");
+    }
+}
