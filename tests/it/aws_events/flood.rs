@@ -75,11 +75,8 @@ async fn a_flood_of_events_makes_the_leases_that_polling_makes_within_the_token_
     .await;
     let calls = app.aws.calls();
     let asked = calls[before..].iter().filter(|call| call.action == "DescribeInstances").count();
-    eprintln!(
-        "{count} events in {sent:?}, {again} again, {asked} reads of AWS, all leased after {:?}",
-        begun.elapsed()
-    );
-    assert!(asked * 5 < count, "{asked} reads for {count} events");
+    let went = format!("{count} events in {sent:?}, {again} again, all leased after {:?}", begun.elapsed());
+    assert!(asked * 5 < count, "{asked} reads of AWS: {went}");
     let most = calls.clone().action("DescribeInstances").most_within(Duration::from_secs(1));
     assert!(most <= 400, "{most} in a second: more than the rate of 200 and what a second saves");
     let causes: Vec<Value> = app.leases().await.into_iter().map(|lease| lease.trigger).collect();
