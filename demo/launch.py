@@ -10,7 +10,7 @@ from demo.seed import DEV, REGIONS, Fate, Machine
 
 def main() -> None:
     """The first argument is moto's URL, the others are tags."""
-    if len(sys.argv) < 2 or not all("=" in tag for tag in sys.argv[2:]):
+    if len(sys.argv) < 2 or not sys.argv[1].startswith("http") or not all("=" in tag for tag in sys.argv[2:]):
         sys.exit("usage: python -m demo.launch URL [TAG=VALUE ...]")
     tags = dict(tag.split("=", 1) for tag in sys.argv[2:])
     name = tags.pop("Name", "mine")

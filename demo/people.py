@@ -107,11 +107,12 @@ class People:
         page = browser.open(address)
         self.say("renewing", f"{history.machine.name}: the button of {address.rpartition('/')[0]}/TOKEN")
         page = browser.press(page, "Renew", **{"for": str(RENEWED_FOR)})
-        said = re.search(r"[Rr]enewed until (\S+Z)", page.text)
+        said = re.search(r"Renewed until \w+ (\d+ \w+ \d+, [\d:]+) UTC", page.text)
         if said is None:
             raise Failure(f"{page.url} does not say until when it is renewed: {page.text[:300]}")
         self.say("answer", said[0])
-        history.granted = _time(said[1])
+        until = datetime.strptime(said[1], "%d %b %Y, %H:%M:%S")
+        history.granted = until.replace(tzinfo=timezone.utc).timestamp()
 
     def look(self, user: User, history: History) -> None:
         """Signs in with the stand-in for GitHub and finds an instance among `my leases`."""

@@ -27,6 +27,8 @@ pub async fn record(store: &Store, entry: &Entry<'_>, now: Time, retention: i64)
     let generation = entry.rev.split('-').next().unwrap_or_default();
     let body = json!({
         "account": lease.account, "lease": lease.key().lease_id(), "at": now, "cause": entry.cause,
+        // Who edited the lease since the service last wrote it, if anybody did.
+        "by": lease.extra.get("updated_by"),
         "decision": {
             "state": lease.state, "owner": lease.owner, "expires_at": lease.expires_at, "ends_at": lease.ends_at,
             "term": lease.term, "hold": lease.hold.as_ref().map(|hold| hold.kind),
@@ -37,5 +39,18 @@ pub async fn record(store: &Store, entry: &Entry<'_>, now: Time, retention: i64)
     match store.put("event", &Doc { id, rev: None, body }).await {
         Ok(_) | Err(StoreError::Conflict { .. }) => {}
         Err(error) => tracing::warn!(lease = %lease.key(), %error, "the audit has a gap here"),
+    }
+}
+
+/// Notes who is about to remove a document whose removals are recorded: a tombstone does not say. Best before the removal; one
+/// that then does not happen is nobody's doing.
+pub async fn about_to_remove(store: &Store, id: &str, by: &str) {
+    let note = async {
+        let Some(mut known) = store.get::<Value>(&format!("known::{id}")).await? else { return Ok(()) };
+        known.body["removing"] = by.into();
+        store.put("known", &known).await.map(drop)
+    };
+    if let Err(error) = note.await {
+        tracing::debug!(id, %error, "the audit will not say who removed it");
     }
 }

@@ -1,14 +1,18 @@
 //! The command line: what each command takes, and which function it calls. Exit codes: 0 done, 1 failed, 2 wrong use,
 //! 3 `doctor` found something to mend.
 
+mod aws;
 mod desk;
 mod doctor;
 mod event_key;
+mod exemptions;
 mod health;
 mod leases;
 mod migrate;
 mod output;
 mod pause;
+mod people;
+mod policies;
 mod prices;
 mod remote;
 mod watch;
@@ -107,9 +111,15 @@ enum Command {
     Logout,
     /// Show or change policies.
     #[command(subcommand)]
-    Policy(PolicyCommand),
-    /// List the people of your Account.
+    Policy(policies::Command),
+    /// Rules by which what a tag, a VPC, an image or a name picks out does not end for now.
+    #[command(subcommand)]
+    Exemptions(exemptions::Command),
+    /// List the people of your Account, invite somebody, change a role, remove who left.
+    #[command(args_conflicts_with_subcommands = true)]
     Users {
+        #[command(subcommand)]
+        what: Option<people::Command>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -120,9 +130,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What passes between zerocloud and an AWS account.
+    /// Connect AWS accounts, and take leave of them.
     #[command(subcommand)]
-    Aws(AwsCommand),
+    Aws(aws::Command),
     /// Show how things stand: instances, leases and holds per region, what is overdue, who leads.
     Status {
         /// Print JSON.
@@ -174,32 +184,6 @@ enum Command {
     Completions {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
-    },
-}
-
-/// What to do about an AWS account.
-#[derive(Debug, Subcommand)]
-enum AwsCommand {
-    /// Keys with which EventBridge posts events.
-    #[command(subcommand)]
-    EventKey(event_key::Command),
-}
-
-/// What to do with policies.
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Show a layer, or what is in force for you.
-    Get {
-        /// account, aws:ID or user:ID
-        layer: Option<String>,
-    },
-    /// Change settings of a layer; running ends do not move.
-    Set {
-        /// account, aws:ID or user:ID
-        layer: String,
-        /// `name=value`, such as `default_lease=2d`; `name=` takes it out.
-        #[arg(required = true)]
-        settings: Vec<String>,
     },
 }
 
@@ -298,13 +282,12 @@ async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Op
             desk::wish(&target.need()?, token, action(if *terminate { "terminate" } else { "end" })).await?;
         }
         Command::NotMine { token } if !mail(token) => desk::wish(&target.need()?, token, action("not_mine")).await?,
-        Command::Policy(PolicyCommand::Get { layer }) => desk::policy_get(&target.need()?, layer.as_deref()).await?,
-        Command::Policy(PolicyCommand::Set { layer, settings }) => {
-            desk::policy_set(&target.need()?, layer, settings).await?;
-        }
-        Command::Users { json } => desk::users(&target.need()?, *json).await?,
+        Command::Policy(what) => policies::run(&target.need()?, what).await?,
+        Command::Exemptions(what) => exemptions::run(&target.need()?, clock, what).await?,
+        Command::Users { what: Some(what), .. } => people::run(&target.need()?, what).await?,
+        Command::Users { what: None, json } => people::table(&target.need()?, *json).await?,
         Command::Accounts { json } => desk::accounts(&target.need()?, *json).await?,
-        Command::Aws(AwsCommand::EventKey(what)) => event_key::run(&target.need()?, what).await?,
+        Command::Aws(what) => return aws::run(&target.need()?, what).await.map(Some),
         Command::Status { json } => desk::status(&target.need()?, *json).await?,
         Command::Watch { types, lease, json, count } => {
             watch::run(&target.need()?, types.as_deref(), lease.as_deref(), *json, *count).await?;

@@ -36,11 +36,47 @@ pub enum Wake {
     Accounts,
 }
 
+/// What somebody else wants to see of the feed: from its beginning, in its order.
+#[derive(Debug)]
+pub enum Seen {
+    /// A document as it stands now; nothing when it is gone.
+    Changed(String, Option<Value>),
+    /// What stood there at the start was all seen. Comes again now and then.
+    CaughtUp,
+}
+
+/// Who wants to see it, and of which ids.
+#[derive(Debug)]
+pub struct Tap {
+    /// Where it goes.
+    pub to: mpsc::Sender<Seen>,
+    /// Whether it is wanted.
+    pub wants: fn(&str) -> bool,
+}
+
+impl Tap {
+    /// Gone, it takes nothing any more.
+    async fn pass(&self, seen: Seen) {
+        let _ = self.to.send(seen).await;
+    }
+}
+
 /// Follows the feed until shutdown.
 pub async fn run(
     store: Store,
     index: Index,
     wakes: mpsc::Sender<Wake>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    run_seen(store, index, wakes, None, shutdown).await
+}
+
+/// The same while somebody else sees it, too.
+pub async fn run_seen(
+    store: Store,
+    index: Index,
+    wakes: mpsc::Sender<Wake>,
+    tap: Option<Tap>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut feed = pin!(store.changes("0".to_owned()));
@@ -51,12 +87,20 @@ pub async fn run(
         };
         match item {
             None => return Ok(()),
-            Some(Feed::CaughtUp) => index.set_caught_up(),
+            Some(Feed::CaughtUp) => {
+                index.set_caught_up();
+                if let Some(tap) = &tap {
+                    shutdown.run_until_cancelled(tap.pass(Seen::CaughtUp)).await;
+                }
+            }
             Some(Feed::Change(change)) => {
                 let read = body(&store, &change);
                 let Some(doc) = shutdown.run_until_cancelled(read).await else { return Ok(()) };
                 let woken = index.apply(&change.id, doc.as_ref());
                 index.set_seq(change.seq);
+                if let Some(tap) = tap.as_ref().filter(|tap| (tap.wants)(&change.id)) {
+                    shutdown.run_until_cancelled(tap.pass(Seen::Changed(change.id, doc))).await;
+                }
                 if !index.is_caught_up() {
                     continue;
                 }

@@ -6,6 +6,8 @@
 //! anything else is sent, so that only the death of the process in between can send a mail twice. Decides nothing about
 //! leases.
 
+#[cfg(test)]
+mod away;
 mod compose;
 mod item;
 mod judge;
@@ -18,10 +20,11 @@ use crate::aws::{Aws, AwsError, Mail};
 use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
-use crate::model::{Doc, Lease, Notice, NoticeStatus, Stage, Time};
-use crate::reactor::{self, Batch};
+use crate::model::{Directory, Doc, Lease, Notice, NoticeStatus, Stage, Time};
+use crate::reactor::{self, Batch, Digest, Standing};
 use crate::store::{Store, StoreError};
 use crate::tokens::Tokens;
+use crate::words::Zone;
 use compose::{Composed, compose};
 use item::{Context, Told};
 use judge::Verdict;
@@ -213,9 +216,12 @@ impl Notifier {
             .partition(|notice| notice.body.retry_at.is_none_or(|at| at <= now));
         let retries = later.iter().filter_map(|notice| notice.body.retry_at);
         retries.for_each(|at| report.look_at(at));
-        report.found = due.len();
+        let directory = self.index.directory();
+        let outgoing = reactor::batch(&due, |notice| self.leaves_at(notice, &directory, now), now);
+        report.found = outgoing.mails.iter().map(|mail| mail.notices.len()).sum();
+        outgoing.waits_until.into_iter().for_each(|at| report.look_at(at));
         let mut failures = 0;
-        for batch in reactor::batch(&due, now).into_iter().flat_map(split) {
+        for batch in outgoing.mails.into_iter().flat_map(split) {
             if shutdown.is_cancelled() || !(self.leads.0)() {
                 break;
             }
@@ -230,6 +236,23 @@ impl Notifier {
             }
         }
         report
+    }
+
+    /// When a notice leaves: with its reader's digest, if it may wait. One about a lease of which nothing is known does not.
+    fn leaves_at(&self, notice: &Notice, directory: &Directory, now: Time) -> Time {
+        let reader = directory.user(&notice.account, &notice.user);
+        let digest = reader.and_then(|user| {
+            let zone = Zone::named(user.time_zone.as_deref()).rules();
+            user.digest_hour().map(|hour| Digest { hour, zone })
+        });
+        match (digest, self.index.lease(&notice.lease)) {
+            (Some(digest), Some(lease)) => {
+                let policy = directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner));
+                let standing = Standing { expires_at: lease.expires_at, ends_at: lease.ends_at };
+                reactor::leaves_at(notice, standing, &policy, &digest, now)
+            }
+            _ => now,
+        }
     }
 
     /// One mail, unless nothing in the batch is to be sent.

@@ -11,6 +11,7 @@ pub use seed::{SYNC_FUNCTION, design_documents};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{Config, StoreChoice};
+use crate::connect::Connect;
 use crate::detector::Report;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
@@ -77,28 +78,21 @@ pub async fn run(
     let mut addresses = open_gateway(&config, &mut gateway, &last).await?;
     let reports = watch::Sender::new(Report::default());
     let told = watch::Sender::new(None);
+    let news = News { reports: reports.clone(), told: told.clone() };
     let pages = web::bind(&config, reports.subscribe(), told.subscribe()).await?;
     addresses.web_url = pages.as_ref().map(web::Pages::url).transpose()?;
     let store = Store::new(&store_config(&config, &addresses))?;
     let (mut edge, shutdown) = (JoinSet::new(), shutdown.child_token());
     let served = async {
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
+        let aws = Aws::connect(&config.aws).await;
+        let connect = Connect::new(store.clone(), aws.clone(), clock.clone(), config.aws.check_external_id);
         if let Some(pages) = pages {
-            pages.open(&config, &addresses, &store, &clock, &shutdown, &mut edge)?;
+            pages.open(&config, &addresses, (&store, &connect), &clock, &shutdown, &mut edge)?;
         }
         let _ = ready.send(addresses.clone());
-        let aws = Aws::connect(&config.aws).await;
         while !shutdown.is_cancelled() {
-            lead(
-                &config,
-                &clock,
-                &fail,
-                &store,
-                &aws,
-                &News { reports: reports.clone(), told: told.clone() },
-                &shutdown,
-            )
-            .await?;
+            lead(&config, &clock, &fail, &store, (&aws, &connect), &news, &shutdown).await?;
         }
         anyhow::Ok(())
     };
@@ -126,7 +120,7 @@ async fn lead(
     clock: &Clock,
     fail: &Failpoint,
     store: &Store,
-    aws: &Aws,
+    (aws, connect): (&Aws, &Connect),
     news: &News,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -146,6 +140,7 @@ async fn lead(
         fail: fail.clone(),
         store: store.clone(),
         aws: aws.clone(),
+        connect: connect.clone(),
         leadership: leadership.clone(),
         news: news.clone(),
         index: Index::default(),

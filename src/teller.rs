@@ -147,17 +147,19 @@ fn body(hook: &Hook, id: &str, event: &Value) -> Value {
     match hook.shape {
         HookShape::Signed => json!({
             "id": id, "account": hook.account, "at": event.get("at"), "lease": lease, "decision": decision,
+            "act": event.get("act"), "by": event.get("by"), "changes": event.get("changes"),
             "reason": event.get("reason"), "outcome": event.get("outcome"),
         }),
         HookShape::Slack => {
             // Slack reads these three as markup (Slack API docs, "Escaping text").
             let safe = |text: String| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let line = format!(
-                "{lease} ({}) is {}: {}",
-                text(&decision, "owner"),
-                text(&decision, "state"),
-                text(event, "reason")
-            );
+            let reason = text(event, "reason");
+            let line = if event.get("act").is_some() {
+                let by = text(event, "by");
+                format!("{reason} (by {})", by.split_once('.').map_or("the service or an operator", |(_, user)| user))
+            } else {
+                format!("{lease} ({}) is {}: {reason}", text(&decision, "owner"), text(&decision, "state"))
+            };
             json!({ "text": safe(line) })
         }
     }

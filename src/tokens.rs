@@ -55,12 +55,21 @@ impl TokenAction {
 pub struct Purpose {
     /// About which lease.
     pub lease: LeaseKey,
-    /// As whom its bearer acts; the lease's owner when it was signed.
+    /// The lease's owner when it was signed.
     pub owner: UserId,
+    /// Who stands in for the owner, when it was made for them.
+    pub delegate: Option<UserId>,
     /// What it allows.
     pub action: TokenAction,
     /// From then on it is worth nothing.
     pub expires: Time,
+}
+
+impl Purpose {
+    /// As whom its bearer acts.
+    pub fn bearer(&self) -> &UserId {
+        self.delegate.as_ref().unwrap_or(&self.owner)
+    }
 }
 
 /// Why a token is not taken.
@@ -190,8 +199,9 @@ impl Tokens {
         let Some(key) = self.keys.last() else {
             return String::new();
         };
+        let delegate = purpose.delegate.as_ref().map(|user| format!("|{user}")).unwrap_or_default();
         let payload = format!(
-            "{}|{}|{}|{}|{}",
+            "{}|{}|{}|{}|{}{delegate}",
             key.id,
             purpose.action.as_str(),
             purpose.expires.unix(),
@@ -261,7 +271,7 @@ fn new_key() -> StoredKey {
     StoredKey { id: hex::encode(id), key: BASE64.encode(bytes) }
 }
 
-/// `key id|action|expires|owner|lease`; none of the parts can hold a `|`.
+/// `key id|action|expires|owner|lease`, and `|delegate` when it was made for one; none of the parts can hold a `|`.
 fn read_payload(payload: &str) -> Option<(&str, Purpose)> {
     let mut parts = payload.split('|');
     let key_id = parts.next()?;
@@ -270,6 +280,10 @@ fn read_payload(payload: &str) -> Option<(&str, Purpose)> {
         expires: Time::from_unix(parts.next()?.parse().ok()?),
         owner: UserId::parse(parts.next()?).ok()?,
         lease: LeaseKey::parse(parts.next()?).ok()?,
+        delegate: match parts.next() {
+            Some(user) => Some(UserId::parse(user).ok()?),
+            None => None,
+        },
     };
     parts.next().is_none().then_some((key_id, purpose))
 }
@@ -283,6 +297,7 @@ mod tests {
             lease: LeaseKey::parse("111122223333::eu-west-1::i-0a1").unwrap(),
             owner: UserId::parse("ada").unwrap(),
             action: TokenAction::Renew,
+            delegate: None,
             expires: Time::parse("2026-11-24T08:00:00Z").unwrap(),
         }
     }
@@ -301,6 +316,17 @@ mod tests {
             let safe = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
             assert!(token.starts_with("zc1.") && token.bytes().all(safe));
         }
+    }
+
+    #[test]
+    fn a_delegates_token_is_bound_to_them() {
+        let tokens = Tokens::fixed(1);
+        let max = UserId::parse("max").unwrap();
+        let theirs = Purpose { delegate: Some(max.clone()), ..purpose() };
+        let token = tokens.sign(&theirs);
+        assert_eq!(tokens.verify(&token, before()), Ok(theirs.clone()));
+        assert_eq!((theirs.bearer(), purpose().bearer()), (&max, &purpose().owner));
+        assert_ne!(token, tokens.sign(&purpose()));
     }
 
     #[test]

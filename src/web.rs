@@ -8,11 +8,14 @@ mod api;
 mod assets;
 mod card;
 pub mod chart;
+pub mod connections;
 pub mod cost;
 mod edit;
 mod error;
 mod event_keys;
+mod exemptions;
 mod form;
+mod group;
 mod headers;
 mod hooks;
 mod html;
@@ -21,18 +24,21 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod patience;
 mod pauses;
 mod people;
 mod person;
 pub mod planner;
 pub mod prices;
 mod programs;
+mod roster;
 mod savings;
 pub mod session;
 mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
+mod streams;
 mod sync;
 pub mod token;
 pub mod wishes;
@@ -53,6 +59,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,11 +92,14 @@ pub struct Shared {
     /// Cancelled when streams should end, so that the server can stop.
     pub stop: CancellationToken,
     limits: limits::Limits,
+    streams: streams::Streams,
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
     /// Where events of AWS go.
     pub inbox: hooks::Inbox,
+    /// How AWS accounts are connected.
+    pub connections: connections::Connections,
     /// What would be ended now.
     pub planner: planner::Planner,
     /// With when they were read.
@@ -136,9 +146,11 @@ impl State {
             http,
             stop,
             limits,
+            streams: streams::Streams::default(),
             feeds,
             certificates,
             inbox: hooks::Inbox::default(),
+            connections: connections::Connections::default(),
             planner: planner::Planner::default(),
             prices: Mutex::default(),
             gateway_sessions,
@@ -212,6 +224,8 @@ fn lists() -> Router<State> {
 /// Serves until `shutdown`; requests under way are finished.
 pub async fn run(listener: TcpListener, state: State, shutdown: CancellationToken) -> anyhow::Result<()> {
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    // As it is, but that the address of a client is known of this kind of port, too.
+    let listener = patience::Listener(listener).tap_io(|_| ());
     axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
     Ok(())
 }

@@ -14,6 +14,11 @@ impl Zone {
         Zone(zone.filter(|zone| *zone != TimeZone::UTC))
     }
 
+    /// The rules of its clocks.
+    pub fn rules(&self) -> TimeZone {
+        self.0.clone().unwrap_or(TimeZone::UTC)
+    }
+
     /// The instant there, with the zone's name; `None` in UTC, where it would say the same twice.
     pub fn local(&self, at: Time) -> Option<String> {
         let zone = self.0.clone()?;
@@ -27,6 +32,24 @@ impl Zone {
 /// To the second, in UTC.
 pub fn utc(at: Time) -> String {
     at.timestamp().strftime("%a %-d %b %Y, %H:%M:%S UTC").to_string()
+}
+
+/// A sentence of the service with each instant in it (`2026-11-28T20:25:47Z`) as a reader sees one.
+pub fn with_instants(text: &str) -> String {
+    const LENGTH: usize = "2026-11-28T20:25:47Z".len();
+    let (mut told, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let instant = rest.get(..LENGTH).and_then(|part| Time::parse(part).ok());
+        let taken = if let Some(at) = instant {
+            told.push_str(&utc(at));
+            LENGTH
+        } else {
+            told.push(first);
+            first.len_utf8()
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    told
 }
 
 /// For a subject line.
@@ -74,6 +97,12 @@ mod tests {
             spans,
             ["7 days", "24 hours", "36 hours", "1 hour", "90 seconds", "1 minute", "1 second", "0 seconds"]
         );
+    }
+
+    #[test]
+    fn instants_within_a_sentence_are_told_as_instants() {
+        let told = with_instants("the größte: until 2026-11-28T20:25:47Z, not 2026-13-28T20:25:47Z");
+        assert_eq!(told, "the größte: until Sat 28 Nov 2026, 20:25:47 UTC, not 2026-13-28T20:25:47Z");
     }
 
     #[test]

@@ -22,6 +22,14 @@ function (doc, oldDoc, meta) {
     return typeof value === "string" && ID.test(value);
   }
 
+  function isSet(value) {
+    return value !== undefined && value !== null;
+  }
+
+  function isHour(value) {
+    return typeof value === "number" && Math.floor(value) === value && value >= 0 && value <= 23;
+  }
+
   function has(object, key) {
     return Object.prototype.hasOwnProperty.call(object, key);
   }
@@ -232,10 +240,11 @@ function (doc, oldDoc, meta) {
   function judgeAwsAccount(admin) {
     refuse(!admin, "only admins edit an AWS account");
     refuse(!old, "only the service connects an AWS account");
-    refuse(!onlyChanges(old, doc, ["name", "regions", "stage", "disabled"]),
-           "only name, regions, stage and disabled may be edited");
+    refuse(!onlyChanges(old, doc, ["name", "regions", "stage", "disabled", "write_tags"]),
+           "only name, regions, stage, disabled and write_tags may be edited");
     refuse(STAGES.indexOf(doc.stage) < 0, "stage must be observe, notify, stop or terminate");
     refuse(STAGES.indexOf(doc.stage) > STAGES.indexOf(old.stage) + 1, "a stage rises one step at a time");
+    refuse(doc.write_tags !== undefined && typeof doc.write_tags !== "boolean", "write_tags must be true or false");
     refuse(doc.disabled !== undefined && typeof doc.disabled !== "boolean", "disabled must be true or false");
   }
 
@@ -243,10 +252,15 @@ function (doc, oldDoc, meta) {
     var own = caller === doc.account + "." + doc.user;
     refuse(!admin && !own, "a user document is edited by that user or an admin");
     refuse(!old, "only the service makes users");
-    refuse(!onlyChanges(old, doc, ["role", "aliases", "time_zone", "mail_format", "delegate"]),
-           "only role, aliases, time_zone, mail_format and delegate may be edited");
-    refuse(!admin && !onlyChanges(old, doc, ["time_zone", "mail_format", "delegate"]), "role and aliases are for admins");
-    refuse(!own && !onlyChanges(old, doc, ["role", "aliases"]), "time_zone, mail_format and delegate are the user's own");
+    var ownFields = ["time_zone", "mail_format", "digest_hour", "delegate", "delegate_until"];
+    refuse(!onlyChanges(old, doc, ["role", "aliases"].concat(ownFields)),
+           "only role, aliases, time_zone, mail_format, digest_hour, delegate and delegate_until may be edited");
+    refuse(!admin && !onlyChanges(old, doc, ownFields), "role and aliases are for admins");
+    refuse(!own && !onlyChanges(old, doc, ["role", "aliases"]),
+           "time_zone, mail_format, digest_hour, delegate and delegate_until are the user's own");
+    refuse(isSet(doc.digest_hour) && !isHour(doc.digest_hour), "digest_hour must be a whole number from 0 to 23");
+    refuse(isSet(doc.delegate) && !isId(doc.delegate), "delegate must be a user id");
+    refuse(isSet(doc.delegate_until) && !isTime(doc.delegate_until), "delegate_until must be a time");
     refuse(own && !same(old.role, doc.role), "nobody changes their own role");
     refuse(doc.role !== "admin" && doc.role !== "dev", "role must be admin or dev");
   }

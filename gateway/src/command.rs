@@ -132,6 +132,12 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let bind = async |addr: SocketAddr| TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"));
     let public = bind(options.public).await?;
     let admin = bind(options.admin).await?;
+    if !options.admin.ip().is_loopback() {
+        tracing::warn!(
+            admin = %options.admin,
+            "whoever reaches the admin port may read and change everything without login: let no network lead there"
+        );
+    }
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

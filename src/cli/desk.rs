@@ -3,12 +3,11 @@
 use super::output;
 use super::remote::{self, Remote, Target};
 use crate::clock::Clock;
-use crate::config::parse_duration;
-use crate::model::{PolicyLayer, Time};
+use crate::model::Time;
 use anyhow::{Context as _, bail};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Signs in: with a token that is given, or by a code that the person types in at GitHub.
 pub(super) async fn login(target: &Target, account: Option<&str>) -> anyhow::Result<()> {
@@ -107,20 +106,29 @@ pub(super) async fn renew(remote: &Remote, clock: &Clock, lease: &str, duration:
 pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
     let plan = output::spinning("reading documents and AWS", remote.get("plan")).await?;
     let lines = plan.as_array().cloned().unwrap_or_default();
-    if lines.is_empty() && !json {
+    if json {
+        return output::json(&lines);
+    }
+    for pause in remote.get("pauses").await?.as_array().into_iter().flatten() {
+        let scope = text(pause, "scope");
+        let place = if scope == "account" { "the whole Account".to_owned() } else { format!("AWS account {scope}") };
+        let (by, since, reason) = (text(pause, "by"), text(pause, "since"), text(pause, "reason"));
+        output::say(format!("No end starts in {place}: paused by {by} since {since}: {reason}"));
+    }
+    if lines.is_empty() {
         output::say("Nothing would be done now.");
         return Ok(());
     }
-    list(&lines, json, &["lease", "what", "why"])
-}
-
-/// The people of the Account.
-pub(super) async fn users(remote: &Remote, json: bool) -> anyhow::Result<()> {
-    list(
-        &remote.all("users").await?,
-        json,
-        &["id", "name", "email", "role", "github_login", "time_zone", "mail_problem"],
-    )
+    let row = |line: &Value| {
+        let lease = text(line, "lease");
+        let mut place: Vec<String> = lease.splitn(3, "::").map(str::to_owned).collect();
+        place.reverse();
+        let when = line["at"].as_str().unwrap_or("at once").to_owned();
+        place.extend([text(line, "name"), text(line, "what"), when, text(line, "why")]);
+        place
+    };
+    output::table(&["INSTANCE", "REGION", "AWS ACCOUNT", "NAME", "WOULD", "WHEN", "WHY"], lines.iter().map(row));
+    Ok(())
 }
 
 /// The Account's AWS accounts.
@@ -136,7 +144,7 @@ pub(super) async fn status(remote: &Remote, json: bool) -> anyhow::Result<()> {
         return output::json(&status);
     }
     let places = status["places"].as_array().cloned().unwrap_or_default();
-    list(&places, false, &["aws_id", "region", "running", "leased", "held", "state"])?;
+    list(&places, false, &["aws_id", "region", "running", "leased", "held", "without", "stopped", "state", "why"])?;
     let word = if status["complete"] == true {
         "every running instance has a lease"
     } else {
@@ -147,51 +155,6 @@ pub(super) async fn status(remote: &Remote, json: bool) -> anyhow::Result<()> {
     let leader = status["leader_beat"].as_str().unwrap_or("nobody leads");
     output::say(format!("{word}; overdue: {overdue}; mails waiting: {}; leader: {leader}", status["outbox"]));
     Ok(())
-}
-
-/// A policy layer, or what is in force.
-pub(super) async fn policy_get(remote: &Remote, name: Option<&str>) -> anyhow::Result<()> {
-    match name {
-        None => output::json(&remote.get("policies/effective").await?),
-        Some(name) => output::json(&remote.get(&format!("policies/{name}")).await?["policy"]),
-    }
-}
-
-/// Sets settings of a layer, `name=value`; an empty value takes one out. Durations may be written as `3d`.
-pub(super) async fn policy_set(remote: &Remote, name: &str, settings: &[String]) -> anyhow::Result<()> {
-    let path = format!("policies/{name}");
-    let mut policy = match remote.get(&path).await {
-        Ok(layer) => layer["policy"].as_object().cloned().unwrap_or_default(),
-        Err(_) => Map::new(),
-    };
-    for setting in settings {
-        let (key, value) = setting.split_once('=').with_context(|| format!("{setting:?} is not name=value"))?;
-        if value.is_empty() {
-            policy.shift_remove(key);
-        } else {
-            policy.insert(key.to_owned(), read_setting(key, value));
-        }
-    }
-    let answer = remote.change(Method::PUT, &path, &json!({ "policy": policy })).await?;
-    output::json(&answer["policy"])
-}
-
-/// JSON as it is, a duration as seconds, anything else as a text; by what the setting takes.
-fn read_setting(key: &str, value: &str) -> Value {
-    let seconds = |text: &str| parse_duration(text.trim()).ok();
-    let several: Option<Vec<i64>> = value.split(',').map(seconds).collect();
-    let tried = [
-        serde_json::from_str(value).ok(),
-        seconds(value).map(Value::from),
-        several.map(Value::from),
-        Some(Value::from(value)),
-    ];
-    let takes = |value: &Value| {
-        let layer: Option<PolicyLayer> = serde_json::from_value(json!({ key: value })).ok();
-        layer.is_some_and(|layer| layer.unreadable().is_empty())
-    };
-    let found = tried.into_iter().flatten().find(takes);
-    found.unwrap_or_else(|| Value::from(value))
 }
 
 /// Lets no end start, or lifts that; `scope` is `account` or an AWS account's id.
@@ -208,7 +171,8 @@ pub(super) async fn pause(remote: &Remote, scope: &str, reason: Option<&str>) ->
     Ok(())
 }
 
-fn list(all: &[Value], json: bool, names: &[&str]) -> anyhow::Result<()> {
+/// A table of these fields, or JSON.
+pub(super) fn list(all: &[Value], json: bool, names: &[&str]) -> anyhow::Result<()> {
     if json {
         return output::json(&all);
     }
@@ -218,32 +182,11 @@ fn list(all: &[Value], json: bool, names: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text(value: &Value, name: &str) -> String {
+/// A field for a table.
+pub(super) fn text(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::read_setting;
-    use serde_json::json;
-
-    #[test]
-    fn settings_are_read_as_people_write_them() {
-        for (key, text, value) in [
-            ("default_lease", "2d", json!(172_800)),
-            ("grace", "3600", json!(3_600)),
-            ("warnings", "1d,1h", json!([86_400, 3_600])),
-            ("expiry_action", "terminate", json!("terminate")),
-            ("email_pattern", "*@bigdb.com", json!("*@bigdb.com")),
-            ("max_instances", "7", json!(7)),
-            ("max_total", "null", json!(null)),
-            ("owner_tag", "owner", json!("owner")),
-        ] {
-            assert_eq!(read_setting(key, text), value, "{key}={text}");
-        }
     }
 }

@@ -54,12 +54,14 @@ fn row(lease: &Lease, now: Time) -> Vec<String> {
 /// What happens to a lease next by itself, and when. A stopped instance that somebody else stopped stays as it is.
 pub(super) fn next(lease: &Lease) -> (&'static str, Option<Time>) {
     let end = match lease.end_action {
+        Action::Stop if lease.is_group() => "sleeps",
         Action::Stop => "stops",
         Action::Terminate => "terminates",
     };
     match lease.state {
         State::Active => ("expires", Some(lease.expires_at)),
         State::Expired | State::Reaping => (end, Some(lease.ends_at)),
+        State::Stopped if lease.is_group() => ("", None),
         State::Stopped if lease.stopped_by == Some(StoppedBy::Zerocloud) => ("terminates", Some(lease.ends_at)),
         State::Stopped | State::Terminated | State::Gone => ("", None),
     }
@@ -88,10 +90,12 @@ pub(super) async fn plan(config: &Config, clock: &Clock, json: bool) -> anyhow::
     }
     let row = |line: &PlanLine| {
         let key = &line.lease;
-        let place = [&key.resource_id.to_string(), key.aws_id.as_str(), key.region.as_str(), &line.what, &line.why];
+        let when = line.at.map_or_else(|| "at once".to_owned(), short_utc);
+        let (id, name) = (key.resource_id.to_string(), cut(&line.name, NAME));
+        let place = [&id, &name, key.aws_id.as_str(), key.region.as_str(), &line.what, &when, &line.why];
         place.map(str::to_owned).to_vec()
     };
-    output::table(&["INSTANCE", "AWS ACCOUNT", "REGION", "WOULD", "WHY"], lines.iter().map(row));
+    output::table(&["INSTANCE", "NAME", "AWS ACCOUNT", "REGION", "WOULD", "WHEN", "WHY"], lines.iter().map(row));
     Ok(())
 }
 

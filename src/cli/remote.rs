@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -138,6 +138,23 @@ impl Remote {
         body: Option<Value>,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<(Value, String)> {
+        match self.try_call(method, path, body, headers).await? {
+            Ok(answer) => Ok(answer),
+            Err((StatusCode::UNAUTHORIZED, _)) => {
+                bail!("the token is not good any more; zerocloud login makes a new one")
+            }
+            Err((_, said)) => bail!("{said}"),
+        }
+    }
+
+    /// The same; what the service refused is an answer, too.
+    async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Result<(Value, String), (StatusCode, String)>> {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
         request = request.timeout(Duration::from_mins(1));
         if !self.token.expose_secret().is_empty() {
@@ -156,17 +173,36 @@ impl Remote {
         );
         let body: Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
         if status.is_success() {
-            return Ok((body, etag));
+            return Ok(Ok((body, etag)));
         }
         let said = body["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
-        match status {
-            StatusCode::UNAUTHORIZED => bail!("the token is not good any more; zerocloud login makes a new one"),
-            _ => bail!("{said}"),
+        Ok(Err((status, said)))
+    }
+
+    /// What stands there, if anything does.
+    pub(super) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        match self.try_call(Method::GET, path, None, &[]).await? {
+            Ok((body, _)) => Ok(Some(body)),
+            Err((StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err((_, said)) => bail!("{said}"),
         }
     }
 
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         Ok(self.call(Method::GET, path, None, &[]).await?.0)
+    }
+
+    /// An answer that is no JSON.
+    pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.http.get(format!("{}/api/v1/{path}", self.base)).timeout(Duration::from_mins(1));
+        let answer = request.bearer_auth(self.token.expose_secret()).send().await;
+        let answer = answer.with_context(|| format!("{} does not answer", self.base))?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        if status.is_success() {
+            return Ok(body);
+        }
+        let problem: Value = serde_json::from_str(&body).unwrap_or_default();
+        bail!("{}", problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned))
     }
 
     /// Every page of a list.
@@ -222,12 +258,13 @@ impl Remote {
         }
     }
 
-    /// Changes a document by what was read of it; a lost race is run again.
+    /// Changes a document by what was read of it, or makes it; a lost race is an error.
     pub(super) async fn change(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let (_, etag) = self
-            .call(Method::GET, path, None, &[])
-            .await
-            .or_else(|why| if method == Method::PUT { Ok((json!(null), String::new())) } else { Err(why) })?;
+        let etag = match self.try_call(Method::GET, path, None, &[]).await? {
+            Ok((_, etag)) => etag,
+            Err((StatusCode::NOT_FOUND, _)) if method == Method::PUT => String::new(),
+            Err((_, said)) => bail!("{said}"),
+        };
         let header = if etag.is_empty() { ("if-none-match", "*") } else { ("if-match", etag.as_str()) };
         Ok(self.call(method, path, Some(body.clone()), &[header]).await?.0)
     }

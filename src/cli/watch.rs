@@ -119,7 +119,7 @@ fn show(kind: &str, data: &str, json: bool) {
         "request" => {
             format!("{} by {}: {}", said("action"), said("user"), doc["answer"]["outcome"].as_str().unwrap_or("open"))
         }
-        "event" => format!("{} {}: {}", said("at"), said("state"), said("reason")),
+        "event" => [said("at"), said("by"), said("state"), said("reason")].join(" "),
         _ => String::new(),
     };
     let what = if data["deleted"] == true { "gone".to_owned() } else { what };

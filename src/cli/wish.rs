@@ -64,13 +64,13 @@ pub(super) async fn send(config: &Config, clock: &Clock, token: &str, kind: Kind
     if lease.owner != purpose.owner {
         bail!("this lease has another owner now, so the token is void; nothing was done");
     }
-    let name = User::gateway_name(&lease.account, &lease.owner);
+    let name = User::gateway_name(&lease.account, purpose.bearer());
     let session = store.session(&name, 120).await.with_context(|| format!("signing {name} in"))?;
     let mut random = [0; 16];
     rand::rng().fill_bytes(&mut random);
-    let id = format!("request::{}::{}::{}", lease.account, lease.owner, hex::encode(random));
+    let id = format!("request::{}::{}::{}", lease.account, purpose.bearer(), hex::encode(random));
     let mut body = json!({
-        "type": "request", "account": lease.account, "schema": 1, "user": lease.owner, "updated_by": name,
+        "type": "request", "account": lease.account, "schema": 1, "user": purpose.bearer(), "updated_by": name,
         "lease": purpose.lease.lease_id(), "action": kind.action(), "at": clock.now(),
     });
     if let Kind::Renew(duration) = kind {

@@ -108,6 +108,7 @@ impl Detector {
             aws_id: account.aws_id.clone(),
             region: region.clone(),
             found,
+            groups_read: false,
             confirmed_absent: BTreeSet::new(),
             agreed: false,
         });

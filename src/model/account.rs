@@ -87,6 +87,20 @@ pub struct AwsAccount {
 }
 
 impl AwsAccount {
+    /// Whether an ARN is that of a role in the AWS account, as AWS writes it in any partition.
+    pub fn is_role_of(role: &str, aws_id: &AwsId) -> bool {
+        let parts: Vec<&str> = role.splitn(6, ':').collect();
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@/-".contains(&b));
+        matches!(parts[..], ["arn", partition, "iam", "", owner, path]
+            if partition.starts_with("aws") && owner == aws_id.as_str() && path.len() > 5 && path.starts_with("role/")
+                && plain(partition) && plain(path) && role.len() <= 300)
+    }
+
+    /// Whether an admin wants zerocloud to write tags here.
+    pub fn writes_tags(&self) -> bool {
+        self.extra.get("write_tags").and_then(serde_json::Value::as_bool) == Some(true)
+    }
+
     /// The stage in force: a fall counts at once, a rise only when the service has taken note of it.
     pub fn effective_stage(&self) -> Stage {
         self.stage_accepted.map_or(Stage::Observe, |accepted| accepted.stage.min(self.stage))
@@ -150,6 +164,25 @@ impl User {
         let problem = self.extra.get("mail_problem")?.as_object()?;
         let address = problem.get("address")?.as_str()?;
         address.trim().eq_ignore_ascii_case(self.email.trim()).then_some(problem)
+    }
+
+    /// The hour of the day, 0 to 23 in their zone, at which this person wants what is not urgent; absent: at once.
+    pub fn digest_hour(&self) -> Option<i8> {
+        let hour = self.extra.get("digest_hour")?.as_i64()?;
+        i8::try_from(hour).ok().filter(|hour| (0..24).contains(hour))
+    }
+
+    /// Who stands in for this person at `now`, by their own word: somebody else, until a time that has not come yet.
+    pub fn delegate(&self, now: Time) -> Option<UserId> {
+        let until = self.delegate_until().filter(|until| now < *until);
+        let named = self.extra.get("delegate")?.as_str()?;
+        let delegate = UserId::parse(named).ok().filter(|delegate| *delegate != self.user);
+        until.and(delegate)
+    }
+
+    /// Until when this person is away.
+    pub fn delegate_until(&self) -> Option<Time> {
+        Time::parse(self.extra.get("delegate_until")?.as_str()?).ok()
     }
 }
 
@@ -245,6 +278,12 @@ impl Directory {
         self.users.get(&(account.clone(), user.clone()))
     }
 
+    /// Who stands in for a person at `now`: named by them, and of the Account still.
+    pub fn stand_in(&self, account: &AccountId, user: &UserId, now: Time) -> Option<&User> {
+        let delegate = self.user(account, user)?.delegate(now)?;
+        self.user(account, &delegate)
+    }
+
     /// The pauses that bear on a lease: of everything, of the Account, of the AWS account.
     pub fn pauses(&self, account: &AccountId, key: &LeaseKey) -> Vec<&Pause> {
         let ids = ["pause::all".to_owned(), format!("pause::{account}"), format!("pause::{account}::{}", key.aws_id)];
@@ -255,7 +294,8 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::{AwsAccount, Role, User};
-    use serde_json::json;
+    use crate::model::Time;
+    use serde_json::{Value, json};
 
     /// People write these fields themselves, and no rule looks at their types: a user whose document cannot be read would
     /// count as one who left.
@@ -264,12 +304,38 @@ mod tests {
         let written = json!({
             "account": "bigdb", "user": "lin", "role": "dev", "email": "lin@bigdb.com", "name": ["Lin"],
             "github_login": 7, "aliases": "wu", "key_names": {"a": 1}, "time_zone": 5, "mail_format": [],
-            "delegate": {"deep": true},
+            "delegate": {"deep": true}, "delegate_until": 7, "digest_hour": "nine",
         });
         let user: User = serde_json::from_value(written).unwrap();
         assert_eq!((user.user.as_str(), user.role, user.email.as_str()), ("lin", Role::Dev, "lin@bigdb.com"));
+        assert_eq!((user.digest_hour(), user.delegate(Time::MIN)), (None, None));
         assert_eq!((user.aliases.len(), user.key_names.len(), user.time_zone), (0, 0, None));
         let written = json!({"account": "bigdb", "aws_id": "111122223333", "stage": "stop", "name": 12});
         assert_eq!(serde_json::from_value::<AwsAccount>(written).unwrap().name, "");
+    }
+
+    fn lin(more: &Value) -> User {
+        let mut written = json!({"account": "bigdb", "user": "lin", "role": "dev"});
+        written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(written).unwrap()
+    }
+
+    #[test]
+    fn a_delegate_stands_in_until_a_time_and_is_somebody_else() {
+        let (until, before) = ("2026-11-24T08:00:00Z", Time::parse("2026-11-24T07:59:59Z").unwrap());
+        let stands_in = |more: Value, now| lin(&more).delegate(now).map(|user| user.to_string());
+        let away = json!({"delegate": "max", "delegate_until": until});
+        assert_eq!(stands_in(away.clone(), before), Some("max".to_owned()));
+        assert_eq!(stands_in(away, before.plus(1)), None, "back again");
+        assert_eq!(stands_in(json!({"delegate": "lin", "delegate_until": until}), before), None);
+        assert_eq!(stands_in(json!({"delegate": "max"}), before), None, "nobody is away for ever");
+        assert_eq!(stands_in(json!({"delegate_until": until}), before), None);
+    }
+
+    #[test]
+    fn a_digest_hour_is_an_hour_of_the_day() {
+        let hours = [json!(0), json!(23), json!(24), json!(-1), json!(7.5), json!("7"), json!(null)];
+        let read: Vec<Option<i8>> = hours.iter().map(|hour| lin(&json!({"digest_hour": hour})).digest_hour()).collect();
+        assert_eq!(read, [Some(0), Some(23), None, None, None, None, None]);
     }
 }

@@ -37,7 +37,8 @@ pub struct ResourceChange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
-    /// `RunInstances`, `TerminateInstances`, `CreateTags` … or `InstanceSeen`, `InstanceChanged`, `InstanceGone`.
+    /// `RunInstances`, `TerminateInstances`, `CreateTags` … or `InstanceSeen`, `InstanceChanged`, `InstanceGone`, and the same with
+    /// `Group` and `Cluster`.
     pub event_name: String,
     /// `ec2.amazonaws.com`.
     pub event_source: String,
@@ -47,7 +48,8 @@ pub struct Detail {
     /// The region.
     #[schemars(with = "String", extend("pattern" = "^[a-z0-9-]{1,30}$"))]
     pub aws_region: super::Region,
-    /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`.
+    /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`; of a group or cluster,
+    /// `autoScalingGroup.id` or `cluster.id`.
     #[schemars(with = "Elements")]
     pub response_elements: Value,
     /// Who did it, when it is known: CloudTrail's `userIdentity`.
@@ -59,13 +61,24 @@ pub struct Detail {
 /// Times are exactly so.
 const INSTANT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
 
-/// What `responseElements` holds at least.
+/// What `responseElements` holds at least: one of these.
 #[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(untagged, rename_all_fields = "camelCase")]
 #[expect(dead_code, reason = "only its schema is used: the rest of what AWS answers is passed over")]
-struct Elements {
-    /// The instances.
-    instances_set: Items,
+enum Elements {
+    /// Instances, as AWS names them.
+    Instances { instances_set: Items },
+    /// A group, as polling names it.
+    Group { auto_scaling_group: Named },
+    /// A cluster or fleet, as polling names it.
+    Cluster { cluster: Named },
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Named {
+    /// The resource's id at zerocloud.
+    id: String,
 }
 
 #[derive(JsonSchema)]
@@ -93,6 +106,8 @@ impl ResourceChange {
             .into_iter()
             .flatten()
             .filter_map(|item| item.get("instanceId")?.as_str())
+            .chain(self.detail.response_elements.pointer("/autoScalingGroup/id").and_then(Value::as_str))
+            .chain(self.detail.response_elements.pointer("/cluster/id").and_then(Value::as_str))
             .filter_map(|id| super::ResourceId::parse(id).ok())
             .map(|resource_id| LeaseKey { aws_id: self.account.clone(), region: self.region.clone(), resource_id })
             .collect()

@@ -40,6 +40,8 @@ const ON_INSTANCES: [&str; 4] = ["RunInstances", "StartInstances", "StopInstance
 const ON_TAGS: [&str; 2] = ["CreateTags", "DeleteTags"];
 /// Instances that one event may name; AWS names at most a thousand.
 const MOST: usize = 1_000;
+/// Bytes of an event of polling's own.
+const OUR_LARGEST: usize = 64 * 1024;
 
 impl Told {
     /// Reads an event in EventBridge's envelope: polling's own, a call recorded by CloudTrail, or a change of an instance's
@@ -82,6 +84,15 @@ impl Told {
             "region": text(record, "awsRegion")?, "detail": record,
         }))
     }
+}
+
+/// Polling's own are of our shape already, and small.
+fn our_own(event: &Value) -> Result<What, NotAnEvent> {
+    if event.to_string().len() > OUR_LARGEST {
+        return Ok(What::Nothing);
+    }
+    let change: ResourceChange = serde_json::from_value(event.clone()).map_err(|why| NotAnEvent(why.to_string()))?;
+    Ok(if change.keys().is_empty() { What::Nothing } else { What::Instances(Box::new(change)) })
 }
 
 struct Place {

@@ -4,10 +4,11 @@
 
 use super::judge::is_hold;
 use crate::model::{
-    Action, Directory, EvidenceSource, Facts, Lease, Notice, NoticeKind, Policy, Stage, State, Time, User,
+    Action, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Notice, NoticeKind, Policy, Stage,
+    State, Time, User,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
-use crate::words::{Zone, clean, cut, short_utc, span, utc};
+use crate::words::{Zone, clean, cut, short_utc, span, utc, with_instants};
 use serde::Serialize;
 
 /// How long after the end that a mail names its tokens stay good, so that a late reader is told what became of the
@@ -75,6 +76,8 @@ struct Facets<'a> {
     policy: Policy,
     stage: Stage,
     owner: Option<&'a User>,
+    /// Until when the owner is away, when the reader stands in for them.
+    away_until: Option<Time>,
     aws: String,
     title: String,
     action: Action,
@@ -93,7 +96,7 @@ pub(super) fn kind_now(told: &Told, now: Time) -> NoticeKind {
 /// Puts one notice into words.
 pub(super) fn item(told: &Told, kind: &NoticeKind, context: &Context<'_>, zone: &Zone) -> Item {
     let facets = Facets::of(told, context);
-    let (subject, headline, lead) = facets.headline(kind);
+    let (subject, headline, lead) = facets.opening(kind);
     Item {
         subject,
         headline,
@@ -114,12 +117,17 @@ impl<'a> Facets<'a> {
         let aws = context.directory.aws_accounts.get(&lease.key.aws_id);
         let id = &lease.key.resource_id;
         let name = clean(&lease.summary.name);
+        let owner = context.directory.user(&lease.account, &lease.owner);
+        let stand_in = context.directory.stand_in(&lease.account, &lease.owner, context.now);
+        let away = stand_in.is_some_and(|user| user.user == told.notice.user);
+        let away_until = owner.filter(|_| away).and_then(User::delegate_until);
         let cannot_stop = told.facts.as_ref().is_some_and(|facts| !facts.can_stop());
         Facets {
             told,
             policy: context.directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner)),
             stage: aws.map_or(Stage::Observe, crate::model::AwsAccount::effective_stage),
-            owner: context.directory.user(&lease.account, &lease.owner),
+            owner,
+            away_until,
             aws: match aws.map(|aws| clean(&aws.name)).filter(|name| !name.is_empty()) {
                 Some(name) => format!("{name} ({})", lease.key.aws_id),
                 None => lease.key.aws_id.to_string(),
@@ -143,12 +151,28 @@ impl<'a> Facets<'a> {
         known.filter(|name| !name.is_empty()).unwrap_or_else(|| self.lease().owner.to_string())
     }
 
+    /// Subject, headline and first sentences, for whoever reads it.
+    fn opening(&self, kind: &NoticeKind) -> (String, String, String) {
+        let (subject, headline, lead) = self.headline(kind);
+        let Some(until) = self.away_until else { return (subject, headline, lead) };
+        let (title, owner, expires) = (&self.title, self.owner_name(), self.lease().expires_at);
+        let stands_in = format!("You stand in for {owner}, who is away until {}, and it stays theirs.", utc(until));
+        match kind {
+            NoticeKind::First => (
+                format!("{owner}'s until {}: {title}", short_utc(expires)),
+                format!("{owner}'s: {title}"),
+                format!("{stands_in} Its lease ends at {}; you can renew it.", utc(expires)),
+            ),
+            _ => (subject, headline, format!("{stands_in} {lead}")),
+        }
+    }
+
     /// Subject, headline and first sentence.
     fn headline(&self, kind: &NoticeKind) -> (String, String, String) {
         let title = &self.title;
         let lease = self.lease();
         let (expires, ends) = (lease.expires_at, lease.ends_at);
-        let verb = past(self.action);
+        let verb = self.verb();
         match kind {
             NoticeKind::First => (
                 format!("Yours until {}: {title}", short_utc(expires)),
@@ -164,6 +188,11 @@ impl<'a> Facets<'a> {
                 format!("Lease over, still renewable: {title}"),
                 format!("Lease over: {title}"),
                 format!("Its lease ended at {}. It can still be renewed until it is {verb}.", utc(expires)),
+            ),
+            NoticeKind::Stopped if lease.is_group() => (
+                format!("Put to sleep: {title}"),
+                format!("Put to sleep: {title}"),
+                "Its lease ended and zerocloud set its sizes to 0, so Auto Scaling terminates its members.".to_owned(),
             ),
             NoticeKind::Stopped => (
                 format!("Stopped: {title}"),
@@ -220,7 +249,7 @@ impl<'a> Facets<'a> {
         let word = hold.kind.as_str().replace('_', " ");
         format!(
             "Its end does not happen ({word}): {}. So since {}; looked at again at {}.",
-            clean(&hold.reason).trim_end_matches('.'),
+            with_instants(&clean(&hold.reason)).trim_end_matches('.'),
             utc(hold.since),
             utc(hold.review_at)
         )
@@ -231,20 +260,27 @@ impl<'a> Facets<'a> {
         let row = |label: &str, value: String| Row { label: label.to_owned(), value };
         let name = clean(&lease.summary.name);
         let kind = clean(&lease.summary.instance_type);
+        let label = match lease.key.resource_id.kind() {
+            GROUP_KIND => "Group",
+            CLUSTER_KIND => "Cluster",
+            _ => "Instance",
+        };
         let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
         let mut rows = vec![
-            row("Instance", lease.key.resource_id.to_string()),
+            row(label, lease.key.resource_id.to_string()),
             row("Name", or(name, "no Name tag")),
             row("Type", or(kind, "unknown")),
             row("Region", lease.key.region.to_string()),
             row("AWS account", self.aws.clone()),
         ];
+        rows.extend(self.sizes().map(|text| row("Sizes", text)));
         if !lease.state.is_over() {
             let (label, at) = match lease.state {
                 State::Stopped => ("Terminated", lease.ends_at),
                 _ => ("Lease ends", lease.expires_at),
             };
-            if lease.state != State::Stopped || self.stage >= Stage::Terminate {
+            let second = self.stage >= Stage::Terminate && !lease.is_group();
+            if lease.state != State::Stopped || second {
                 rows.push(row(label, utc(at)));
                 rows.extend(zone.local(at).map(|text| row("In your zone", text)));
             }
@@ -252,6 +288,23 @@ impl<'a> Facets<'a> {
         let why = if self.for_owner() { "Why you" } else { "Owner" };
         rows.push(row(why, self.evidence()));
         rows
+    }
+
+    /// What a group has, or had before it was put to sleep.
+    fn sizes(&self) -> Option<String> {
+        let group = self.told.facts.as_ref().and_then(|facts| facts.group.as_ref());
+        match (self.lease().sizes, group) {
+            (Some(kept), _) if self.lease().state == State::Stopped => Some(format!("{kept}, before")),
+            (_, Some(group)) if self.lease().is_group() => {
+                Some([vec![group.sizes.to_string()], group.remarks()].concat().join("; "))
+            }
+            _ => None,
+        }
+    }
+
+    /// What its end does to it.
+    fn verb(&self) -> &'static str {
+        self.lease().past(self.action)
     }
 
     /// Why the owner is the owner.
@@ -301,7 +354,7 @@ impl<'a> Facets<'a> {
         if self.stage < needed {
             next.push(format!(
                 "If nobody renews it, nothing is {} yet: zerocloud may not do that in this AWS account.",
-                past(self.action)
+                self.verb()
             ));
             return next;
         }
@@ -309,14 +362,17 @@ impl<'a> Facets<'a> {
         let when =
             if lease.ends_at > self.now { format!("at {}, not before, ", utc(lease.ends_at)) } else { String::new() };
         let stopped = "Its volumes stay, and it can be started again.";
+        let asleep = "its sizes become 0, so Auto Scaling terminates its members. The group stays, and can be revived with the \
+                      sizes that it has now.";
         match (self.action, lease.end_action) {
+            _ if lease.is_group() => next.push(format!("If nobody renews it, {when}it is put to sleep: {asleep}")),
             (Action::Stop, _) => next.push(format!("If nobody renews it, {when}it is stopped. {stopped}")),
             (Action::Terminate, Action::Stop) => next.push(format!(
                 "If nobody renews it, {when}it is terminated: an instance of this kind cannot be stopped. It does not come back."
             )),
             _ => next.push(format!("If nobody renews it, {when}it is terminated. It does not come back.")),
         }
-        if self.action == Action::Stop && self.stage >= Stage::Terminate {
+        if self.action == Action::Stop && self.stage >= Stage::Terminate && !lease.is_group() {
             next.push(format!(
                 "Once stopped, it is terminated after {}, with a mail of its own at least {} before.",
                 span(self.policy.terminate_after),
@@ -328,6 +384,12 @@ impl<'a> Facets<'a> {
     }
 
     fn after_stop(&self) -> Vec<String> {
+        if self.lease().is_group() {
+            let revived = "The group stays as it is. Revived in zerocloud, it gets back the sizes that it had.";
+            let woken =
+                "Whoever gives it sizes again, a scheduled action too, wakes it: it gets a new lease from that moment.";
+            return vec![revived.to_owned(), woken.to_owned()];
+        }
         let mut next = Vec::new();
         if self.stage >= Stage::Terminate {
             next.push(format!(
@@ -351,7 +413,7 @@ impl<'a> Facets<'a> {
                 "zerocloud doctor says what it sees in the region; it goes on once two scans agree or an admin resumes it."
             }
             "protection" => {
-                "Lift the termination or stop protection in EC2, renew the lease, or exempt it with a reason and an end."
+                "Lift the protection in EC2 or Auto Scaling, renew the lease, or exempt it with a reason and an end."
             }
             "no_notice" | "unreachable" => {
                 "It does not end before somebody was told. Check the owner's address, and sending with zerocloud doctor."
@@ -364,21 +426,26 @@ impl<'a> Facets<'a> {
         text.to_owned()
     }
 
-    /// What the owner can do by token. Others act signed in: a token would let them act as somebody else.
+    /// What the owner can do by token, and who stands in for them. Others act signed in: a token would let them act as
+    /// somebody else.
     fn actions(&self, kind: &NoticeKind, context: &Context<'_>) -> Vec<Choice> {
         let lease = self.lease();
-        if !self.for_owner() || !lease.state.is_renewable() || *kind == NoticeKind::Offered {
+        let stands_in = self.away_until.is_some() && !self.for_owner();
+        if !(self.for_owner() || stands_in) || !lease.state.is_renewable() || *kind == NoticeKind::Offered {
             return Vec::new();
         }
         let mut offered = vec![(TokenAction::Renew, "Renew it", "renew")];
-        if self.stage >= stage_for(self.action) {
+        if !stands_in && self.stage >= stage_for(self.action) {
             offered.push((TokenAction::End, "End it now", "end"));
         }
-        offered.push((TokenAction::NotMine, "It is not mine", "not-mine"));
+        if !stands_in {
+            offered.push((TokenAction::NotMine, "It is not mine", "not-mine"));
+        }
         let sign = |action| {
             context.tokens.sign(&Purpose {
                 lease: lease.key(),
                 owner: lease.owner.clone(),
+                delegate: stands_in.then(|| self.told.notice.user.clone()),
                 action,
                 expires: lease.ends_at.max(context.now).plus(TOKEN_MARGIN),
             })
@@ -392,13 +459,6 @@ impl<'a> Facets<'a> {
             }
         });
         choices.collect()
-    }
-}
-
-fn past(action: Action) -> &'static str {
-    match action {
-        Action::Stop => "stopped",
-        Action::Terminate => "terminated",
     }
 }
 

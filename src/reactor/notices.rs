@@ -37,6 +37,7 @@ impl Work<'_> {
             .of_term()
             .filter(|notice| notice.status == NoticeStatus::Accepted)
             .filter(|notice| !matches!(notice.kind, NoticeKind::Admin(_) | NoticeKind::Offered))
+            .filter(|notice| notice.user == self.lease.owner || self.is_admin(&notice.user))
             .filter_map(|notice| Some((notice.accepted_at?, notice.kind.clone())))
             .max();
         let Some((at, kind)) = newest else { return };
@@ -79,6 +80,8 @@ impl Work<'_> {
         let owner = self.user(&self.lease.owner);
         for kind in self.kinds() {
             due.extend(owner.map(|owner| self.notice(kind.clone(), owner)));
+            // A copy, that counts as told to nobody unless its reader is an admin.
+            due.extend(self.delegate().map(|delegate| self.notice(kind.clone(), delegate)));
             if to_admins {
                 due.extend(self.other_admins().map(|admin| self.notice(kind.clone(), admin)));
             }

@@ -2,7 +2,7 @@
 //! news, as nobody knows why (SAFETY.md, invariant 6: unknown is not gone and missing is not empty).
 
 use super::reconcile::{Change, Scan, created, updated};
-use crate::model::{Resource, ResourceChange, ResourceId, Time};
+use crate::model::{Facts, Resource, ResourceChange, ResourceId, Time};
 use std::collections::BTreeMap;
 
 /// Some of a region's resources. Not a [`Scan`]: nothing may be missing by it.
@@ -26,7 +26,14 @@ pub fn refresh(
     now: Time,
 ) -> Vec<Change> {
     let by_id: BTreeMap<&ResourceId, &Resource> = known.iter().map(|known| (&known.key.resource_id, known)).collect();
-    let changes = part.0.found.iter().filter_map(|(id, facts)| {
+    // Whose lease covers what others run, a whole scan says, which sees the group or cluster.
+    let elsewhere = |facts: &Facts| facts.managed_by.is_some() || facts.member_of.is_some();
+    let own = part
+        .0
+        .found
+        .iter()
+        .filter(|(id, facts)| !elsewhere(facts) && !by_id.get(id).is_some_and(|known| elsewhere(&known.facts)));
+    let changes = own.filter_map(|(id, facts)| {
         let cause = causes.get(id);
         let change = match by_id.get(id) {
             None => created(&part.0, id, facts, now)?,

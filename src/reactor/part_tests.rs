@@ -30,6 +30,7 @@ fn part(found: impl IntoIterator<Item = (usize, Facts)>) -> Part {
         aws_id: AwsId::parse("111122223333").unwrap(),
         region: Region::parse("us-east-1").unwrap(),
         found: found.into_iter().map(|(id, facts)| (name(id), facts)).collect(),
+        groups_read: false,
         confirmed_absent: BTreeSet::new(),
         agreed: false,
     })
@@ -114,6 +115,22 @@ fn tags_that_are_all_gone_are_left_to_a_whole_scan() {
     let bare = part([(1, facts(ResourceState::Stopped, false))]);
     assert!(apply(&mut known, &bare, &causes("DeleteTags", &[1])).is_empty());
     assert_eq!(known[&name(1)].facts, facts(ResourceState::Running, true));
+}
+
+#[test]
+fn what_a_group_or_a_cluster_runs_is_left_to_a_whole_scan() {
+    let mut managed = facts(ResourceState::Running, true);
+    managed.managed_by = Some(serde_json::from_value(json!({ "kind": "auto_scaling", "name": "workers" })).unwrap());
+    let mut known = BTreeMap::new();
+    assert!(apply(&mut known, &part([(1, managed.clone())]), &causes("RunInstances", &[1])).is_empty());
+    apply(&mut known, &part([(1, facts(ResourceState::Running, true))]), &BTreeMap::new());
+    let member = known.get_mut(&name(1)).unwrap();
+    member.facts.member_of = Some(ResourceId::parse("asg-0123").unwrap());
+    let before = known.clone();
+    assert!(
+        apply(&mut known, &part([(1, facts(ResourceState::Stopped, true))]), &causes("StopInstances", &[1])).is_empty()
+    );
+    assert_eq!(known, before);
 }
 
 proptest! {

@@ -116,7 +116,7 @@ impl Work<'_> {
         self.lease.expires_at = end;
         self.lease.granted_until = end;
         self.lease.ends_at = end.plus(policy.grace);
-        self.lease.log(self.now, format!("its first lease is {length} s: until {end}"));
+        self.lease.log(self.now, format!("its first lease lasts until {end}"));
     }
 
     /// An edit of `expires_at`: later is a wish to renew, earlier is none and is put back.

@@ -1,8 +1,10 @@
 //! Tests of the decision about one lease: tables of scenes, properties, and a whole world in memory.
 
+mod away;
 mod decide;
 mod dice;
 mod forecast;
+mod groups;
 mod ledger;
 mod life;
 mod owner;

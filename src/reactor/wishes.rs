@@ -20,12 +20,17 @@ impl Work<'_> {
         if request.action == Wish::Accept {
             return self.accept(request);
         }
+        if self.stands_in(who) && request.action == Wish::Renew {
+            let owner = self.lease.owner.clone();
+            return self.renew(request).map(|done| format!("{done}, standing in for {owner}"));
+        }
         if *who != self.lease.owner && !self.is_admin(who) {
             return Err("only its owner or an admin may ask that".to_owned());
         }
         match request.action {
             Wish::Renew => self.renew(request),
             Wish::End => self.end(request),
+            Wish::Terminate if self.lease.is_group() => Err("a group is put to sleep, never deleted".to_owned()),
             Wish::Terminate => self.end_by(request, Action::Terminate),
             Wish::NotMine => self.not_mine(request),
             Wish::HandOver => self.hand_over(request),
@@ -33,6 +38,11 @@ impl Work<'_> {
             Wish::ApplyPolicy => self.apply_policy(request),
             Wish::Accept => Err("nothing was offered".to_owned()),
         }
+    }
+
+    /// A delegate may renew while the owner is away, and nothing else: whatever cannot be taken back is the owner's or an admin's.
+    fn stands_in(&self, who: &crate::model::UserId) -> bool {
+        self.delegate().is_some_and(|delegate| delegate.user == *who)
     }
 
     fn renew(&mut self, request: &Request) -> Verdict {
@@ -55,9 +65,11 @@ impl Work<'_> {
 
     fn end(&mut self, request: &Request) -> Verdict {
         if self.lease.state == State::Stopped {
-            return Err("it is stopped already; it can be terminated or revived".to_owned());
+            let asleep = "it is asleep already; it can be revived";
+            let stopped = "it is stopped already; it can be terminated or revived";
+            return Err(if self.lease.is_group() { asleep } else { stopped }.to_owned());
         }
-        self.end_by(request, super::work::end_action(self.policy(), self.facts()))
+        self.end_by(request, self.end_action())
     }
 
     fn end_by(&mut self, request: &Request, action: Action) -> Verdict {
@@ -95,7 +107,7 @@ impl Work<'_> {
         self.marks.reviving = None;
         self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
         self.next_term(format!("{} asked for its end", request.user));
-        Ok(format!("it will be {} now", if action == Action::Stop { "stopped" } else { "terminated" }))
+        Ok(format!("it will be {} now", self.lease.past(action)))
     }
 
     /// A wish for the end that is older than what was asked for since is out of date: it may have waited in a phone.
@@ -167,6 +179,11 @@ impl Work<'_> {
         }
         if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
             return Err(MANAGED.to_owned());
+        }
+        if self.lease.is_group() && self.lease.sizes.is_none() {
+            return Err(
+                "zerocloud did not put it to sleep and does not know its sizes; set them in Auto Scaling".to_owned()
+            );
         }
         let down = self.facts().is_some_and(|facts| !facts.state.is_ended());
         if !down || self.stage() < Stage::Stop {

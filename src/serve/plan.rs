@@ -1,5 +1,7 @@
 //! What would be done now and why, by the same views, decisions and checks as `serve`. Reads only.
 
+mod wording;
+
 use super::{Ready, drain, open_gateway, store_config};
 use crate::aws::Aws;
 use crate::clock::Clock;
@@ -9,7 +11,7 @@ use crate::driver::{LiveWorld, Loaded, World as _};
 use crate::failpoint::Failpoint;
 use crate::follower::{self, Index};
 use crate::model::LeaseKey;
-use crate::reactor::{self, Decision, DueEnd, Effect};
+use crate::reactor::{self, Effect};
 use crate::reaper::{PlanLine, Reaper};
 use crate::store::Store;
 use std::net::Ipv4Addr;
@@ -59,16 +61,28 @@ pub(super) async fn plan_at(config: &Config, clock: &Clock, at: &Ready) -> anyho
         match world.view(&key, &serde_json::Value::Null).await {
             Ok(Some(Loaded { view, .. })) => {
                 let decision = reactor::decide(&view, clock.now());
-                describe(&key, &decision, &mut lines, &mut due);
+                let said = wording::say(&view, &decision, clock.now());
+                lines.extend(said.into_iter().map(|said| line(&key, said)));
+                due.extend(decision.effects.into_iter().filter_map(|effect| match effect {
+                    Effect::Due(end) => Some(end),
+                    _ => None,
+                }));
             }
             Ok(None) => {}
-            Err(error) => lines.push(PlanLine { lease: key, what: "nothing".to_owned(), why: format!("{error:#}") }),
+            Err(error) => {
+                let why = format!("what bears on it cannot be read: {error:#}");
+                lines.push(line(&key, ("leave it as it is".to_owned(), None, why)));
+            }
         }
     }
     lines.extend(unknown(&store, &index, &aws, clock).await);
+    let known = index.clone();
     let reaper =
         Reaper { store, index, aws, clock: clock.clone(), leads: Arc::new(|| false), fail: Failpoint::default() };
     lines.extend(reaper.plan(due).await?);
+    for line in &mut lines {
+        line.name = known.resource(&line.lease).map(|resource| resource.facts.name).unwrap_or_default();
+    }
     stop.cancel();
     drain(following).await;
     Ok(lines)
@@ -91,7 +105,8 @@ async fn unknown(store: &Store, index: &Index, aws: &Aws, clock: &Clock) -> Vec<
         tracing::warn!(%aws_id, why, "this part of AWS cannot be read");
     }
     let found = keys.into_iter();
-    found.map(|lease| PlanLine { lease, what: "lease it".to_owned(), why: "no lease yet".to_owned() }).collect()
+    let said = || ("give it a lease".to_owned(), None, "it runs and has none yet".to_owned());
+    found.map(|lease| line(&lease, said())).collect()
 }
 
 /// Fills the index from the feed; nobody is woken.
@@ -106,18 +121,6 @@ pub(super) fn follow(store: &Store, index: &Index, stop: &CancellationToken) -> 
     tasks
 }
 
-fn describe(key: &LeaseKey, decision: &Decision, lines: &mut Vec<PlanLine>, due: &mut Vec<DueEnd>) {
-    let line = |what: String| PlanLine { lease: key.clone(), what, why: decision.reason.clone() };
-    lines.extend(decision.lease.iter().map(|lease| line(format!("save it as {}", lease.state.as_str()))));
-    for effect in &decision.effects {
-        match effect {
-            Effect::Due(end) => due.push(end.clone()),
-            Effect::Queue(notice) => {
-                lines.push(line(format!("write to {}: {}", notice.user, notice.kind)));
-            }
-            Effect::Answer(_) => lines.push(line("answer a request".to_owned())),
-            Effect::Start(_) => lines.push(line("start it again".to_owned())),
-            Effect::SaveResource(_) => {}
-        }
-    }
+fn line(key: &LeaseKey, (what, at, why): wording::Said) -> PlanLine {
+    PlanLine { lease: key.clone(), name: String::new(), what, at, why }
 }

@@ -2,15 +2,19 @@
 //! rules judge it like a phone's. `/api/openapi.json` describes it, `/api` shows that to people.
 
 mod accounts;
+mod connect;
 mod costs;
 mod event_keys;
 mod events;
+mod exemptions;
 mod history;
 mod hooks;
 mod leases;
+mod manual;
 mod people;
 mod phone;
 mod policies;
+mod previews;
 mod reference;
 mod requests;
 mod resources;
@@ -39,16 +43,17 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/requests", get(requests::list))
         .route("/api/v1/requests/{id}", get(requests::one))
         .route("/api/v1/resources", get(resources::list))
-        .route("/api/v1/users", get(people::list))
-        .route("/api/v1/users/{user}", get(people::one).patch(people::edit))
+        .route("/api/v1/users", get(people::list).post(people::invite))
+        .route("/api/v1/users/{user}", get(people::one).patch(people::edit).delete(people::remove))
         .route("/api/v1/policies", get(policies::list))
         .route("/api/v1/policies/effective", get(policies::effective))
         .route("/api/v1/policies/{policy}", get(policies::one).put(policies::put).delete(policies::remove))
-        .route("/api/v1/aws-accounts", get(accounts::list))
-        .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit))
-        .route("/api/v1/aws-accounts/{aws_id}/event-keys", get(event_keys::list).post(event_keys::create))
-        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}", delete(event_keys::revoke))
-        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}/rotate", post(event_keys::rotate))
+        .route("/api/v1/policies/{policy}/preview", post(previews::of_policy))
+        .route("/api/v1/exemptions", get(exemptions::list).post(exemptions::add))
+        .route("/api/v1/exemptions/preview", post(exemptions::preview))
+        .route("/api/v1/exemptions/{id}", get(exemptions::one).put(exemptions::change).delete(exemptions::end))
+        .route("/api/v1/aws-accounts/{aws_id}/preview", post(previews::of_stage))
+        .merge(aws_accounts())
         .route("/api/v1/pauses", get(accounts::pauses))
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
         .route("/api/v1/plan", get(standing::plan))
@@ -61,13 +66,28 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/sync-session", post(phone::sync_session))
         .route("/api/openapi.json", get(reference::json))
-        .route("/api", get(reference::page))
+        .route("/api", get(manual::page))
         .route("/api/{*path}", axum::routing::any(async || nothing()))
         .method_not_allowed_fallback(async || WebError::Refused {
             status: axum::http::StatusCode::METHOD_NOT_ALLOWED,
             heading: "Method not allowed".to_owned(),
             what: "see /api/openapi.json for what this address takes".to_owned(),
         })
+}
+
+/// AWS accounts.
+fn aws_accounts() -> Router<State> {
+    Router::new()
+        .route("/api/v1/aws-accounts", get(accounts::list).post(connect::begin))
+        .route("/api/v1/aws-accounts/begun", get(connect::begun))
+        .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit).delete(connect::remove))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys", get(event_keys::list).post(event_keys::create))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}", delete(event_keys::revoke))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}/rotate", post(event_keys::rotate))
+        .route("/api/v1/aws-accounts/{aws_id}/access", get(connect::access))
+        .route("/api/v1/aws-accounts/{aws_id}/template", get(connect::template))
+        .route("/api/v1/aws-accounts/{aws_id}/verify", post(connect::verify))
+        .route("/api/v1/aws-accounts/{aws_id}/rotate", post(connect::rotate))
 }
 
 fn nothing() -> WebError {
@@ -106,6 +126,8 @@ struct Problem {
         people::list,
         people::one,
         people::edit,
+        people::invite,
+        people::remove,
         leases::list,
         leases::one,
         leases::edit,
@@ -118,9 +140,24 @@ struct Problem {
         policies::one,
         policies::put,
         policies::remove,
+        previews::of_policy,
+        exemptions::list,
+        exemptions::one,
+        exemptions::add,
+        exemptions::change,
+        exemptions::end,
+        exemptions::preview,
         accounts::list,
         accounts::one,
         accounts::edit,
+        previews::of_stage,
+        connect::begin,
+        connect::begun,
+        connect::access,
+        connect::template,
+        connect::verify,
+        connect::rotate,
+        connect::remove,
         accounts::pauses,
         accounts::pause,
         accounts::resume,

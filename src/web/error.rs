@@ -195,6 +195,7 @@ fn wait(response: &mut Response, failure: &Failure) {
 
 /// With a capital and a full stop, as reasons of the access rules have neither.
 pub(super) fn sentence(text: &str) -> String {
+    let text = crate::words::with_instants(text);
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };

@@ -241,6 +241,9 @@ pub fn local(next: &str) -> &str {
 }
 
 #[cfg(test)]
+mod snapshots;
+
+#[cfg(test)]
 mod tests {
     use super::{TEMPLATES, local};
 

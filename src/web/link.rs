@@ -1,5 +1,6 @@
 //! Links of mails, `/l/{token}`: GET shows the lease and the choice, only the button of the page changes anything, so that what
-//! scanners of mail fetch is harmless. A token stands for one act on one lease by its owner; terminating needs signing in.
+//! scanners of mail fetch is harmless. A token stands for one act on one lease by its owner, or for renewing it by who stands in
+//! for them; terminating needs signing in.
 
 use super::card::{Around, Card, end_of};
 use super::form::OpenForm;
@@ -31,8 +32,9 @@ pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Re
     state.limits.check(Try::Link, desk.site.client)?;
     let found = find(state, &token).await?;
     let directory = state.index.directory();
-    let owner = directory.user(&found.lease.account, &found.lease.owner);
-    let zone = Zone::named(owner.and_then(|user| user.time_zone.as_deref()));
+    let person = |user| directory.user(&found.lease.account, user);
+    let (owner, bearer) = (person(&found.lease.owner), person(found.purpose.bearer()));
+    let zone = Zone::named(bearer.and_then(|user| user.time_zone.as_deref()));
     let around = Around { directory: &directory, facts: found.facts.as_ref(), zone: &zone, now: state.clock.now() };
     let card = Card::of(&found.lease, around);
     let action = found.purpose.action;
@@ -47,7 +49,8 @@ pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Re
         action => action.as_str(),
         able,
         terminates => needs_sign_in(&found),
-        owner => owner.map(|user| clean(&user.name)),
+        bearer => bearer.map(|user| clean(&user.name)),
+        stands_in_for => owner.filter(|_| found.purpose.delegate.is_some()).map(|user| clean(&user.name)),
     };
     let title = match action {
         TokenAction::Renew => "Renew it",
@@ -77,9 +80,8 @@ pub(super) async fn act(
         TokenAction::NotMine => (Wish::NotMine, None),
     };
     let lease = &found.lease;
-    let name = User::gateway_name(&lease.account, &lease.owner);
-    let session = state.store.session(&name, SESSION).await?;
-    let (account, user) = (lease.account.clone(), lease.owner.clone());
+    let (account, user) = (lease.account.clone(), found.purpose.bearer().clone());
+    let session = state.store.session(&User::gateway_name(&account, &user), SESSION).await?;
     let asked = Asked { account, user, lease: lease.key(), action, until, to: None, at: now };
     let (good, text) = ask(&state.store, &session, &asked).await?.sentence();
     if good && action == Wish::NotMine {
@@ -129,6 +131,16 @@ async fn find(state: &State, token: &str) -> Result<Found, WebError> {
             "It has another owner now",
             "This lease passed to somebody else since the mail was sent, so its links do nothing any more. There is nothing left for you to do.",
         ));
+    }
+    if let Some(delegate) = &purpose.delegate {
+        let directory = state.index.directory();
+        let stand_in = directory.stand_in(&lease.account, &lease.owner, state.clock.now());
+        if purpose.action != TokenAction::Renew || stand_in.is_none_or(|user| user.user != *delegate) {
+            return Err(stale(
+                "You do not stand in any more",
+                "The owner of this lease is back, or somebody else stands in for them. There is nothing left for you to do.",
+            ));
+        }
     }
     let facts = state.index.resource(&lease.key()).map(|resource| resource.facts);
     Ok(Found { purpose, lease, facts })

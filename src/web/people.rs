@@ -1,12 +1,11 @@
-//! People of the Account, for admins: who is here, inviting, roles, and leavers. A leaver's user document goes first, so that
-//! nothing they own ends meanwhile without an owner; then their Sync Gateway user and every session.
+//! People of the Account, for admins: who is here, inviting, roles, and leavers.
 
 use super::edit::{self, edit};
 use super::form::Act;
 use super::html::Desk;
-use super::signin::{admission, enrol};
-use super::{State, WebError, session};
-use crate::model::{AccountId, Policy, Role, User, UserId};
+use super::signin::admission;
+use super::{State, WebError, roster};
+use crate::model::{Role, User, UserId};
 use crate::words::clean;
 use axum::extract::Path;
 use axum::response::Response;
@@ -40,44 +39,23 @@ pub(super) async fn page(desk: Desk) -> Result<Response, WebError> {
             }
         })
         .collect();
-    let pattern = pattern(state, account);
+    let pattern = roster::pattern(state, account);
     desk.show("people", "People", "people.html", context! { people, pattern, origin => desk.site.origin })
-}
-
-fn pattern(state: &State, account: &AccountId) -> Option<String> {
-    let directory = state.index.directory();
-    Policy::effective(directory.policies.get(&format!("policy::{account}"))).email_pattern
 }
 
 /// `POST /people`: somebody new. They sign in with GitHub by this address.
 pub(super) async fn invite(axum::extract::State(state): Is<State>, act: Act) -> Result<Response, WebError> {
     act.person.admin()?;
-    let account = &act.person.account;
-    let email = act.fields.get("email").to_lowercase();
-    let sound = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-    if !sound || email.len() > 254 || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Ok(act.failed("/people", "That is not a mail address; write one such as ada@example.com."));
-    }
-    if let Some(pattern) = pattern(&state, account).filter(|pattern| !admission::matches(pattern, &email)) {
-        let text = format!("The policy lets only {pattern} in. Change it there first, or invite another address.");
-        return Ok(act.failed("/people", &text));
-    }
-    let known = state.store.prefix(&format!("user::{account}::")).await?;
-    let same = |doc: &crate::model::Doc<serde_json::Value>| {
-        doc.body.get("email").and_then(|it| it.as_str()).is_some_and(|it| it.eq_ignore_ascii_case(&email))
-    };
-    if known.iter().any(same) {
-        return Ok(act.failed("/people", &format!("{email} is here already.")));
-    }
-    let name: String = act.fields.get("name").chars().take(80).collect();
-    let stem = if name.is_empty() { email.split('@').next().unwrap_or_default() } else { &name };
-    let id = UserId::parse(&enrol::new_id(stem)).map_err(|why| WebError::Internal(why.into()))?;
     let role = if act.fields.get("role") == "admin" { Role::Admin } else { Role::Dev };
-    let mut user = enrol::blank(account.clone(), id, role, email.clone());
-    user.name.clone_from(&name);
-    enrol::make(&state.store, user).await?;
-    let text = format!("{email} may come in: tell them to open {} and sign in with GitHub.", act.site.origin);
-    Ok(act.done("/people", &text))
+    match roster::invite(&state, &act.person, act.fields.get("email"), act.fields.get("name"), role).await {
+        Ok(user) => {
+            let (email, origin) = (&user.email, &act.site.origin);
+            let text = format!("{email} may come in: tell them to open {origin} and sign in with GitHub.");
+            Ok(act.done("/people", &text))
+        }
+        Err(WebError::Invalid(why)) => Ok(act.failed("/people", &why)),
+        Err(why) => Err(why),
+    }
 }
 
 /// `POST /people/{user}/role`.
@@ -116,14 +94,7 @@ pub(super) async fn leave(
     act: Act,
 ) -> Result<Response, WebError> {
     act.person.admin()?;
-    let (id, user) = (document(&act, &user)?, parse(&user)?);
-    let doc = edit::read(&state, &act.person, &id).await?.ok_or_else(unknown)?;
-    let session = act.person.session(&state).await?;
-    state.store.delete_as(&session, &id, doc.rev.as_deref().unwrap_or_default()).await?;
-    let ended = session::end_all(&state.store, &act.person.account, &user).await?;
-    state.forget(&ended);
-    state.store.delete_user(&User::gateway_name(&act.person.account, &user)).await?;
-    tracing::info!(account = %act.person.account, %user, by = %act.person.user, "a user left");
+    roster::remove(&state, &act.person, &parse(&user)?, None).await?;
     Ok(act.done("/people", "Removed. Their sessions ended; their leases pass to an admin, who is told."))
 }
 

@@ -1,6 +1,6 @@
 //! What would be ended now and why, as the program that carries the pages works it out: asking AWS is not the pages' business.
 
-use crate::model::LeaseKey;
+use crate::model::{LeaseKey, Time};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,8 +12,12 @@ use tokio::sync::Mutex;
 pub struct Line {
     /// About which lease.
     pub lease: LeaseKey,
+    /// What people call it.
+    pub name: String,
     /// What would be done.
     pub what: String,
+    /// When, or since when it is due; at once when absent.
+    pub at: Option<Time>,
     /// Why.
     pub why: String,
 }

@@ -10,6 +10,7 @@ use multipart::{Multipart, boundary};
 use strip::{Shape, Stripper};
 
 use super::limits::Try;
+use super::streams::{Kind, Place};
 use super::token::{Caller, Scope};
 use super::{Person, Site, State, WebError};
 use crate::store::Session;
@@ -23,6 +24,8 @@ use reqwest::Url;
 
 /// Where the database is on this origin.
 pub const PATH: &str = "/sync/zerocloud";
+/// How long the gateway may take to say who somebody is.
+const ASKING: std::time::Duration = std::time::Duration::from_secs(10);
 /// The gateway's own cookie.
 const COOKIE: &str = "SyncGatewaySession";
 /// What is passed on of a request. No cookie of ours, no address of the client's choosing, no compression: what cannot be
@@ -72,17 +75,39 @@ pub(super) async fn pass(
     if parts.method == Method::POST && url.path().ends_with("/_session") {
         state.limits.check(Try::SignIn, site.client)?;
     }
-    let session = mapped(&mut parts, &site, &state).await?;
-    let headers = passed_on(&parts.headers, session.as_ref());
-    if websocket::is_asked(&parts.headers) {
-        return websocket::pass(&state, parts, url, headers).await;
+    let mapped = mapped(&mut parts, &site, &state).await?;
+    let headers = passed_on(&parts.headers, mapped.as_ref().map(|(_, session)| session));
+    let socket = websocket::is_asked(&parts.headers);
+    let place = if socket || url.path().ends_with("/_changes") {
+        let who = match mapped {
+            Some((person, _)) => person.gateway_name(),
+            None => known_as(&state, &headers).await.unwrap_or_else(|| site.client.to_string()),
+        };
+        Some(state.streams.take(Kind::Feeds, &who)?)
+    } else {
+        None
+    };
+    if socket {
+        return websocket::pass(&state, parts, url, headers, place).await;
     }
     let mut sent = state.feeds.request(parts.method.clone(), url.clone()).headers(headers);
     if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         sent = sent.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
     let answer = sent.send().await.map_err(|why| WebError::Unavailable(anyhow::Error::new(why.without_url())))?;
-    Ok(passed_back(answer, &url, parts.method == Method::HEAD))
+    Ok(passed_back(answer, &url, parts.method == Method::HEAD, place))
+}
+
+/// As whom the gateway knows who brings a way to sign in of their own; nobody, when it does not.
+async fn known_as(state: &State, headers: &HeaderMap) -> Option<String> {
+    let signed_in = [header::AUTHORIZATION, header::COOKIE].into_iter();
+    let signed_in: HeaderMap = signed_in.filter_map(|name| Some((name.clone(), headers.get(&name)?.clone()))).collect();
+    if signed_in.is_empty() {
+        return None;
+    }
+    let asked = state.feeds.get(format!("{}/_session", state.store.public_database())).headers(signed_in);
+    let answer: serde_json::Value = asked.timeout(ASKING).send().await.ok()?.json().await.ok()?;
+    Some(answer.pointer("/userCtx/name")?.as_str()?.to_owned())
 }
 
 /// The address at the gateway: of the one database, or its greeting.
@@ -106,7 +131,7 @@ fn target(state: &State, parts: &Parts) -> Result<Url, WebError> {
 
 /// The session at the gateway of whoever is signed in here, unless the request brings its own way to sign in. A cookie of ours
 /// counts only for what our own pages send.
-async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<Session>, WebError> {
+async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<(Person, Session)>, WebError> {
     let basic = parts.headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Basic "));
     if basic || own_cookie(&parts.headers).is_some() || !site.is_own(&parts.headers) {
         return Ok(None);
@@ -119,7 +144,10 @@ async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<
         <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?
     };
     match person {
-        Some(person) => Ok(Some(person.session(state).await?)),
+        Some(person) => {
+            let session = person.session(state).await?;
+            Ok(Some((person, session)))
+        }
         None => Ok(None),
     }
 }
@@ -149,7 +177,7 @@ fn passed_on(from: &HeaderMap, session: Option<&Session>) -> HeaderMap {
     to
 }
 
-fn passed_back(answer: reqwest::Response, url: &Url, head: bool) -> Response {
+fn passed_back(answer: reqwest::Response, url: &Url, head: bool, place: Option<Place>) -> Response {
     let mut response = StatusCode::OK.into_response();
     *response.status_mut() = answer.status();
     let headers = response.headers_mut();
@@ -172,7 +200,7 @@ fn passed_back(answer: reqwest::Response, url: &Url, head: bool) -> Response {
     let kind =
         answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let stripping = if head { Stripping::Nothing } else { Stripping::of(&kind, url) };
-    *response.body_mut() = Body::from_stream(stripped(answer.bytes_stream(), stripping));
+    *response.body_mut() = Body::from_stream(stripped(answer.bytes_stream(), stripping, place));
     response
 }
 
@@ -234,26 +262,27 @@ impl Stripping {
     }
 }
 
-/// The body as it flows, rewritten part by part.
+/// The body as it flows, rewritten part by part. It holds its place among its reader's feeds until it ends or is dropped.
 fn stripped(
     body: impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send + 'static,
     stripping: Stripping,
+    place: Option<Place>,
 ) -> impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send {
-    let state = (Box::pin(body), Some(stripping));
-    futures_util::stream::unfold(state, |(mut body, stripping)| async move {
+    let state = (Box::pin(body), Some(stripping), place);
+    futures_util::stream::unfold(state, |(mut body, stripping, place)| async move {
         let mut stripping = stripping?;
         loop {
             match body.next().await {
                 Some(Ok(part)) => {
                     let part = stripping.feed(part);
                     if !part.is_empty() {
-                        return Some((Ok(part), (body, Some(stripping))));
+                        return Some((Ok(part), (body, Some(stripping), place)));
                     }
                 }
-                Some(Err(why)) => return Some((Err(why), (body, None))),
+                Some(Err(why)) => return Some((Err(why), (body, None, place))),
                 None => {
                     let rest = stripping.end();
-                    return (!rest.is_empty()).then(|| (Ok(rest.into()), (body, None)));
+                    return (!rest.is_empty()).then(|| (Ok(rest.into()), (body, None, place)));
                 }
             }
         }

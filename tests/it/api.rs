@@ -1,7 +1,10 @@
 //! The REST API as programs meet it: tokens and their scopes, lists and their pages, changes that are judged by the access
 //! rules, requests that are not doubled, events that go on where they were.
 
+mod admins;
 mod live;
+mod people;
+mod streams;
 
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
 use reqwest::{Client, Method, StatusCode};
@@ -9,18 +12,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A program that acts for a person.
-struct Program {
+pub struct Program {
     base: String,
-    token: String,
+    pub token: String,
     http: Client,
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
-    etag: String,
-    kind: String,
-    body: Value,
+pub struct Answer {
+    pub status: u16,
+    pub etag: String,
+    pub kind: String,
+    pub body: Value,
 }
 
 fn http() -> Client {
@@ -34,7 +37,7 @@ impl Program {
         Program::with(app, app.sign_in(user).await, scopes).await
     }
 
-    async fn with(app: &TestApp, browser: crate::browser::Browser, scopes: &[&str]) -> Program {
+    pub async fn with(app: &TestApp, browser: crate::browser::Browser, scopes: &[&str]) -> Program {
         let csrf = browser.get("/leases").await.field("csrf");
         let wanted = json!({ "name": "a test", "scopes": scopes });
         let made = http().post(format!("{}/api/v1/tokens", app.web)).json(&wanted).header("x-csrf-token", csrf);
@@ -45,11 +48,15 @@ impl Program {
         Program { base: app.web.clone(), token: made["token"].as_str().unwrap().to_owned(), http: http() }
     }
 
-    async fn all(app: &TestApp, user: &str) -> Program {
+    pub async fn all(app: &TestApp, user: &str) -> Program {
         Program::of(app, user, &["read", "write", "admin", "sync"]).await
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
         let mut request = self.http.request(method, format!("{}/api/v1/{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
@@ -68,10 +75,23 @@ impl Program {
         Answer { status, etag, kind, body }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let answer = self.send(Method::GET, path, &[], None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
+    }
+
+    /// A POST that works.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.send(Method::POST, path, &[], Some(body)).await;
+        assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.body);
+        answer.body
+    }
+
+    /// An answer that is no JSON.
+    pub async fn text(&self, path: &str) -> String {
+        let asked = self.http.get(format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token);
+        asked.send().await.unwrap().text().await.unwrap()
     }
 }
 
@@ -276,13 +296,21 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
     let status = app
         .until("the status", || async {
             let status = ada.get("status").await;
-            (status["places"][0]["leased"] == 1).then_some(status)
+            let places = status["places"].as_array().cloned().unwrap_or_default();
+            let place = places.into_iter().find(|place| place["aws_id"] == DEV && place["region"] == EAST)?;
+            (place["leased"] == 1).then_some((status, place))
         })
         .await;
-    assert_eq!(
-        (&status["complete"], &status["places"][0]["running"], &status["places"][0]["region"]),
-        (&json!(true), &json!(1), &json!(EAST))
-    );
+    let (status, place) = status;
+    assert_eq!((&status["complete"], &place["running"], &place["without"]), (&json!(true), &json!(1), &json!(0)));
+    let page = app.sign_in("ada").await.get("/status.json").await;
+    let page: Value = serde_json::from_str(&page.text).unwrap();
+    let counted = |list: &Value, name: &str| -> u64 {
+        list.as_array().unwrap().iter().map(|place| place[name].as_u64().unwrap()).sum()
+    };
+    for name in ["running", "leased", "held", "without", "stopped"] {
+        assert_eq!(json!(counted(&status["places"], name)), page["total"][name], "{name} as the page counts");
+    }
     assert!(status["leader_beat"].is_string() && status["unreadable"] == json!([]), "{status}");
     app.advance(3_600);
     let costs = ada.get("costs?days=2").await;
@@ -322,7 +350,7 @@ async fn the_plan_says_what_would_be_done_to_whom_and_is_for_admins() {
     let line = plan.as_array().unwrap().iter().find(|line| line["lease"].as_str().unwrap().ends_with(&id));
     assert_eq!(
         line.map(|line| (&line["what"], &line["why"])),
-        Some((&json!("lease it"), &json!("no lease yet"))),
+        Some((&json!("give it a lease"), &json!("it runs and has none yet"))),
         "{plan}"
     );
     assert!(app.lease(&id).await.is_none(), "a plan touches nothing");

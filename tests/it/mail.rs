@@ -1,6 +1,6 @@
 //! Mail: refused, throttled, down, repeated; and what may not end while nobody was told.
 
-use crate::app::{DEV, EAST, Setup, TestApp, after, key, owned_by};
+use crate::app::{DEV, EAST, Setup, TestApp, after, key, owned_by, tagged};
 use crate::reaping::{Bench, put};
 use ec2_double::{Fault, Rule, Service, State as Ec2};
 use serde_json::json;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-use zerocloud::model::{HoldKind, Notice, State};
+use zerocloud::model::{HoldKind, Notice, State, Time};
 use zerocloud::notifier::{Mailer, Notifier, NotifierConfig};
 use zerocloud::tokens::Tokens;
 
@@ -71,6 +71,53 @@ async fn a_throttled_or_broken_mail_service_is_asked_again_and_nothing_is_told_t
     assert!(rules.iter().any(|rule| app.aws.struck(*rule) >= 2));
     app.polled(DEV, EAST, 2).await;
     assert_eq!(app.mails("lin@bigdb.example", &id).len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_urgent_comes_at_the_digest_hour_as_one_mail_and_what_is_comes_at_once() {
+    let app = TestApp::start(Setup::default().policy("default_lease", "7d")).await;
+    let seeded = async || app.store.get::<serde_json::Value>("user::bigdb::lin").await.unwrap().map(drop);
+    app.until("lin is here", seeded).await;
+    app.edit("user::bigdb::lin", |user| {
+        user["digest_hour"] = json!(9);
+        user["time_zone"] = json!("Europe/Berlin");
+    })
+    .await;
+    let ids = [(); 2].map(|()| app.aws.at(DEV, EAST).launch(&owned_by("lin")));
+    for id in &ids {
+        app.lease_where(id, "leased", |_| true).await;
+    }
+    app.advance(130);
+    for id in &ids {
+        app.owned(id, "lin").await;
+    }
+    let outbox = async || app.store.prefix("notice::").await.unwrap().len();
+    app.until("both wait in the outbox", || async { (outbox().await == 2).then_some(()) }).await;
+    // The one that ends within a day goes at once, and proves that the round went past those that wait.
+    let short = app.aws.at(DEV, EAST).launch(&tagged(&[("owner", "lin"), ("lease", "10h")]));
+    app.lease_where(&short, "leased", |_| true).await;
+    app.advance(130);
+    app.owned(&short, "lin").await;
+    app.until("told of what ends today", || async {
+        (!app.mails("lin@bigdb.example", &short).is_empty()).then_some(())
+    })
+    .await;
+    assert!(ids.iter().all(|id| app.mails("lin@bigdb.example", id).is_empty()), "the digest came before its hour");
+    let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
+    let now = app.clock.now();
+    let here = now.timestamp().to_zoned_datetime(zone.clone());
+    let hours = [0, 1].map(|days| here.date().checked_add(jiff::Span::new().days(days)).unwrap().at(9, 0, 0, 0));
+    let hours =
+        hours.map(|hour| Time::from_unix(hour.to_zoned_datetime(zone.clone()).unwrap().timestamp().as_second()));
+    let hour = *hours.iter().find(|hour| **hour > now).unwrap();
+    app.clock.set(after(hour, 1));
+    app.until("the digest", || async {
+        ids.iter().all(|id| !app.mails("lin@bigdb.example", id).is_empty()).then_some(())
+    })
+    .await;
+    let [one, other] = [0, 1].map(|n| app.mails("lin@bigdb.example", &ids[n])[0].message_id.clone());
+    assert_eq!(one, other, "one mail for both");
     app.stop().await;
 }
 

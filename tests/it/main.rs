@@ -2,15 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own repository should stop there")]
 
+mod acts;
 mod api;
 mod app;
 mod aws_events;
 mod bounces;
 mod browser;
+mod connect;
 mod crash;
 mod detection;
 mod faults;
 mod gateway;
+mod groups;
 mod hooks;
 mod lifecycle;
 mod mail;

@@ -158,7 +158,7 @@ async fn plan_reads_only_and_serve_then_does_the_same() {
     assert_eq!(app.documents().await, before, "plan wrote something");
     assert!(app.aws.calls().iter().all(ec2_double::Call::is_reading), "plan did more than read");
     let ended: Vec<_> =
-        plan.iter().filter(|line| line.what == "stop").map(|line| line.lease.resource_id.to_string()).collect();
+        plan.iter().filter(|line| line.what == "stop it").map(|line| line.lease.resource_id.to_string()).collect();
     assert_eq!(ended, std::slice::from_ref(&ends), "{plan:?}");
     let app = app.go_on().await;
     app.state(&ends, State::Stopped).await;

@@ -1,5 +1,7 @@
 //! The command line over the REST API, as a process of its own: signing in, what people do, and prices from AWS's list.
 
+mod admins;
+
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
 use axum::Router;
 use axum::extract::Path;
@@ -81,13 +83,13 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     assert!(String::from_utf8_lossy(&refused.stdout).contains("lin@bigdb.example"), "themselves alone");
     assert!(said(&app, ada, &["users"]).await.contains("max@bigdb.example"));
     assert!(said(&app, ada, &["accounts"]).await.contains(DEV));
-    let set = said(&app, ada, &["policy", "set", "user:lin", "default_lease=3h", "warnings=30m,5m"]).await;
+    let set = said(&app, ada, &["policy", "set", "user:lin", "default_lease=3h", "warnings=30m,5m", "--json"]).await;
     assert_eq!(
         serde_json::from_str::<Value>(&set).unwrap(),
         json!({ "default_lease": 10_800, "warnings": [1_800, 300] })
     );
-    assert!(said(&app, ada, &["policy", "get", "user:lin"]).await.contains("10800"));
-    assert!(said(&app, lin, &["policy", "get"]).await.contains("\"default_lease\": 10800"));
+    assert!(said(&app, ada, &["policy", "get", "user:lin", "--json"]).await.contains("10800"));
+    assert!(said(&app, lin, &["policy", "get", "--json"]).await.contains("\"default_lease\": 10800"));
     assert!(said(&app, ada, &["status"]).await.contains("every running instance has a lease"));
     assert!(said(&app, ada, &["pause", "--account", "bigdb", "--reason", "a demo"]).await.contains("paused"));
     assert!(said(&app, ada, &["resume", "--account", "bigdb"]).await.contains("resumed"));

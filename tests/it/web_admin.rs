@@ -166,13 +166,31 @@ async fn settings_are_a_persons_own() {
     let lin = app.sign_in("lin").await;
     let page = lin.act("/settings", &[("zone", "Europe/Atlantis")]).await;
     assert!(page.words().contains("There is no such time zone"), "{}", page.words());
-    let page = lin.act("/settings", &[("zone", "Europe/Berlin"), ("format", "text"), ("delegate", "max")]).await;
+    let away = app.clock.now().plus(5 * 86_400).to_string()[..10].to_owned();
+    let all =
+        [("zone", "Europe/Berlin"), ("format", "text"), ("digest", "9"), ("delegate", "max"), ("until", away.as_str())];
+    for (wrong, why) in [(("digest", "24"), "Choose an hour"), (("until", "2001-01-01"), "until which day")] {
+        let fields: Vec<_> = all.iter().map(|field| if field.0 == wrong.0 { wrong } else { *field }).collect();
+        let page = lin.act("/settings", &fields).await;
+        assert!(page.words().contains(why), "{}", page.words());
+    }
+    let page = lin.act("/settings", &all).await;
     assert!(page.words().contains("Saved.") && page.words().contains("(Europe/Berlin)"), "{}", page.words());
     let user = app.store.get::<Value>("user::bigdb::lin").await.unwrap().unwrap().body;
     assert_eq!(
-        (&user["time_zone"], &user["mail_format"], &user["delegate"]),
-        (&json!("Europe/Berlin"), &json!("text"), &json!("max"))
+        (&user["time_zone"], &user["mail_format"], &user["delegate"], &user["digest_hour"]),
+        (&json!("Europe/Berlin"), &json!("text"), &json!("max"), &json!(9))
     );
+    assert!(user["delegate_until"].as_str().unwrap().starts_with(&away), "{user}");
+    app.until("the page says who stands in", || async {
+        let page = lin.get("/settings").await;
+        (page.words().contains("Max stands in for you now.") && page.text.contains(&away)).then_some(())
+    })
+    .await;
+    let page = lin.act("/settings", &[("zone", "Europe/Berlin"), ("format", "text")]).await;
+    assert!(page.words().contains("Saved."), "{}", page.words());
+    let user = app.store.get::<Value>("user::bigdb::lin").await.unwrap().unwrap().body;
+    assert!(["digest_hour", "delegate", "delegate_until"].iter().all(|name| user[name].is_null()), "{user}");
     app.stop().await;
 }
 

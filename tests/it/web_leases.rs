@@ -3,6 +3,7 @@
 
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by, tagged};
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 use zerocloud::model::{Lease, State};
 
 async fn told(app: &TestApp, owner: &str) -> (String, Lease) {
@@ -182,5 +183,53 @@ async fn terminating_by_link_needs_signing_in() {
         app.sign_in_at("https://zc.example", "lin").await.act(&format!("/leases/{}/terminate", lease.key()), &[]).await;
     assert!(page.words().contains("It will be terminated now."), "{}", page.words());
     app.state(&id, State::Terminated).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn who_stands_in_gets_the_mail_too_and_renews_by_their_own_link_until_the_owner_is_back() {
+    let app = TestApp::start(linked()).await;
+    told(&app, "lin").await;
+    app.edit("user::bigdb::lin", |user| {
+        user["delegate"] = json!("max");
+        user["delegate_until"] = json!(app.clock.now().plus(10 * 86_400));
+    })
+    .await;
+    let (id, lease) = told(&app, "lin").await;
+    app.until("max has the mail", || async { (!app.mails("max@bigdb.example", &id).is_empty()).then_some(()) }).await;
+    let mail = app.mails("max@bigdb.example", &id).pop().unwrap();
+    assert!(mail.text.contains("You stand in for Lin") && !mail.text.contains("End it now:"), "{}", mail.text);
+    app.advance(2);
+    let stranger = app.browser();
+    let renew = link(&app, "max@bigdb.example", &id, "Renew it");
+    let page = stranger.get(&renew).await;
+    assert!(
+        page.words().contains("You act as Max, standing in for Lin, by the link in your mail."),
+        "{}",
+        page.words()
+    );
+    let headers = [("origin", "https://zc.example")];
+    let page = stranger.send(Method::POST, &renew, &headers, Some("for=432000".to_owned())).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.words());
+    let renewed = app.lease_where(&id, "renewed", |now| now.expires_at > lease.expires_at).await;
+    assert_eq!((renewed.owner.as_str(), renewed.expires_at), ("lin", app.clock.now().plus(432_000)));
+    let story: Vec<&str> = renewed.events.iter().map(|line| line.what.as_str()).collect();
+    assert!(
+        story.iter().any(|what| what.starts_with("max: renewed until") && what.ends_with("standing in for lin")),
+        "{story:?}"
+    );
+    // Nothing else is open to them: neither its page nor its end.
+    let max = app.sign_in_at("https://zc.example", "max").await;
+    assert_eq!(max.get(&format!("/leases/{}", lease.key())).await.status, StatusCode::NOT_FOUND);
+    let asked = app.ask("max", &renewed, "end", json!({})).await;
+    assert_eq!(app.answer(&asked).await.0, "refused");
+    app.edit("user::bigdb::lin", |user| user["delegate_until"] = json!(app.clock.now())).await;
+    app.until("the link is over", || async {
+        let page = stranger.get(&renew).await;
+        (page.status == StatusCode::GONE && page.words().contains("You do not stand in any more")).then_some(())
+    })
+    .await;
+    let asked = app.ask("max", &renewed, "renew", json!({})).await;
+    assert_eq!(app.answer(&asked).await.0, "refused");
     app.stop().await;
 }

@@ -21,7 +21,7 @@ if (!existsSync(join(here, 'node_modules'))) {
 }
 const { chromium } = await import('playwright-core');
 const { ways } = await import('./ways.mjs');
-const { pagesOfAdmin, pagesOfDev, pagesOfNobody } = await import('./pages.mjs');
+const { pagesOfAdmin, pagesOfDev, pagesOfMail, pagesOfNobody, pagesOfSetUp } = await import('./pages.mjs');
 const { shoot } = await import('./shots.mjs');
 const { PEOPLE, World } = await import('./world.mjs');
 const { crowd } = await import('./crowd.mjs');
@@ -58,6 +58,26 @@ async function pictures(set, subject) {
   return found;
 }
 
+/** Pages that only a world of its own has: of an empty installation, and of a mail's links. */
+async function picturesElsewhere(set, options, find) {
+  const other = new World(options);
+  try {
+    await other.begin();
+    const context = await browser.newContext();
+    const found = await shoot(context, await find(other), { folder, set });
+    await context.close();
+    return found;
+  } finally {
+    await other.end();
+  }
+}
+
+async function mailed(other) {
+  const [instance] = await other.launch('lin', 'payments-load-test', { tags: { lease: '2h' }, instance_type: 'm5.large' });
+  await other.lease(instance, (lease) => lease.notified);
+  return pagesOfMail(await other.links('payments-load-test'));
+}
+
 async function go([claim, act]) {
   try {
     await act(world);
@@ -77,6 +97,10 @@ async function run() {
   browser = await chromium.launch({ executablePath: asked.stdout.trim(), args });
   World.browser = browser;
   const found = wanted ? [] : await pictures('empty');
+  if (!wanted) {
+    found.push(...(await picturesElsewhere('first', { seeded: false }, async (other) => pagesOfSetUp(await other.setupLink()))));
+    found.push(...(await picturesElsewhere('mail', { linked: true }, mailed)));
+  }
   for (const way of chosen) {
     found.push(...(await go(way)));
   }

@@ -63,6 +63,27 @@ step('without JavaScript, renewing works all the same', async (world) => {
   await world.lease(instance, (lease) => lease.expires_at > before.expires_at);
 });
 
+step('a mail\'s link shows the lease without signing in, and its button alone renews', async () => {
+  const linked = new World({ linked: true });
+  try {
+    await linked.begin();
+    const [instance] = await linked.launch('lin', 'by-mail', { tags: { lease: '2h' } });
+    const before = await linked.lease(instance, (lease) => lease.notified);
+    const { renew, not_mine: notMine } = await linked.links('by-mail');
+    const page = await linked.visitor({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+    await page.goto(notMine);
+    await page.goto(renew);
+    assert.match(await words(page), /by-mail/);
+    assert.equal((await linked.lease(instance)).expires_at, before.expires_at);
+    await page.getByRole('button', { name: 'Renew' }).tap();
+    await page.locator('.said', { hasText: 'Renewed until' }).waitFor();
+    const after = await linked.lease(instance, (lease) => lease.expires_at > before.expires_at);
+    assert.equal(after.owner, 'lin');
+  } finally {
+    await linked.end();
+  }
+});
+
 step('what changes elsewhere shows without loading the page again', async (world) => {
   const page = await world.visitor();
   await world.signIn(page, 'Lin Wu');
@@ -171,7 +192,7 @@ step('on an empty installation the printed link sets everything up', async () =>
   const empty = new World({ seeded: false });
   try {
     await empty.begin();
-    const link = await until('the link', async () => /open (http\S+\/setup\/\S+) to/.exec(empty.log())?.[1]);
+    const link = await empty.setupLink();
     const page = await empty.visitor();
     await page.goto(link);
     await page.getByLabel('Account').fill('BigDB');

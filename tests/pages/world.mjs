@@ -42,9 +42,10 @@ export class World {
   #started = [];
   #ending = false;
 
-  /** `browser` is where visitors come from; without `seeded` nobody is there yet. */
-  constructor({ seeded = true } = {}) {
+  /** Without `seeded` nobody is there yet; `linked`: mails know where the pages are, and have links. */
+  constructor({ seeded = true, linked = false } = {}) {
     this.seeded = seeded;
+    this.linked = linked;
   }
 
   // In a process group of its own, so that ending it ends what it started.
@@ -112,12 +113,13 @@ export class World {
       store: { data: join(this.folder, 'data'), public: `127.0.0.1:${publicPort}`, admin: `127.0.0.1:${adminPort}` },
       aws: {
         access_key_id: this.aws.home.access_key_id, secret_access_key: this.aws.home.secret_access_key,
-        requests_per_second: 200, endpoints: { ec2: this.aws.url, sts: this.aws.url, ses: this.aws.url },
+        requests_per_second: 200, endpoints: { ec2: this.aws.url, sts: this.aws.url, ses: this.aws.url, autoscaling: this.aws.url },
       },
       mail: { from: 'zerocloud@bigdb.example', per_second: 500 },
       schedule: { poll: every, sweep: every, outbox: every, cleanup: every },
       web: {
         listen: `127.0.0.1:${web}`,
+        ...(this.linked ? { public_url: `http://127.0.0.1:${web}` } : {}),
         github: { client_id: this.github.client_id, client_secret: this.github.client_secret, base_url: this.github.url },
       },
       accounts: this.seeded ? [{
@@ -188,6 +190,22 @@ export class World {
       const leases = await this.documents('lease::');
       return leases.filter((lease) => lease.notified).length >= count && leases;
     }, 240);
+  }
+
+  /** The links of the mail about `name`, by what they do. */
+  async links(name) {
+    return until(`a mail about ${name}`, async () => {
+      const mails = await (await fetch(`${this.aws.url}/_double/mails`)).json();
+      const mail = mails.find(({ text }) => text.includes(name));
+      const links = mail && [...mail.text.matchAll(/(http\S+\/l\/(\S+))/g)];
+      const act = (token) => Buffer.from(token.split('.')[1], 'base64url').toString().split('|')[1];
+      return links?.length && Object.fromEntries(links.map(([, link, token]) => [act(token), link]));
+    });
+  }
+
+  /** The link that sets an empty installation up. */
+  async setupLink() {
+    return until('the set-up link', async () => /open (http\S+\/setup\/\S+) to/.exec(this.log())?.[1]);
   }
 
   log() {

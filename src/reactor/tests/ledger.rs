@@ -84,13 +84,13 @@ impl Ledger {
         }
     }
 
-    /// The mail service took a mail that names the end as it stands on the lease.
-    pub(super) fn mailed(&mut self, notice: &Notice, lease: Option<&Lease>, now: Time) {
+    /// The mail service took a mail that names the end as it stands on the lease; `told` when its reader counts.
+    pub(super) fn mailed(&mut self, notice: &Notice, lease: Option<&Lease>, told: bool, now: Time) {
         let times = self.mails.entry(notice.id()).or_default();
         *times += 1;
         assert!(*times == 1 || self.lost_receipts.contains(&notice.id()), "sent twice at {now}: {notice:?}");
         let second = notice.kind == NoticeKind::Stopped;
-        if second || notice.kind.announces_end() {
+        if told && (second || notice.kind.announces_end()) {
             let end = lease.filter(|lease| lease.term == notice.term).map_or(Time::MIN, |lease| lease.ends_at);
             let told = self.told.entry((notice.lease.clone(), notice.term, second)).or_insert(Told { since: now, end });
             told.end = told.end.max(end);

@@ -8,16 +8,23 @@ use serde_json::{Value, json};
 
 const DEVS: [&str; 6] = ["lin", "max", "eve", "kim", "joe", "zoe"];
 
-/// Two admins and six devs.
+/// Two admins and six devs; some want what is not urgent at an hour of theirs, and one is away for months.
 pub(super) fn team() -> Vec<User> {
     let admins = ["ada", "art"].into_iter().map(|id| person(id, "admin"));
     admins.chain(DEVS.into_iter().map(|id| person(id, "dev"))).collect()
 }
 
 fn person(id: &str, role: &str) -> User {
+    let (hour, zone) = match id {
+        "max" => (json!(9), "Europe/Berlin"),
+        "eve" => (json!(2), "America/New_York"),
+        "art" => (json!(23), "Asia/Tokyo"),
+        _ => (Value::Null, "UTC"),
+    };
     let user = json!({
         "account": "bigdb", "user": id, "role": role, "email": format!("{id}@bigdb.com"), "github_login": format!("gh-{id}"),
-        "key_names": [format!("{id}-laptop")],
+        "key_names": [format!("{id}-laptop")], "digest_hour": hour, "time_zone": zone,
+        "delegate": if id == "kim" { json!("joe") } else { Value::Null }, "delegate_until": "2027-03-01T00:00:00Z",
     });
     serde_json::from_value(user).unwrap()
 }
@@ -37,7 +44,11 @@ pub(super) fn launch(year: &mut Year) {
         7 => json!({"tags": {"owner": format!("{who}@bigdb.com")}, "state": "stopped"}),
         _ => json!({"tags": {"owner": format!("{who}@bigdb.com")}}),
     };
-    year.world.launch(&name, &facts);
+    if year.dice.percent(5) {
+        year.world.found(year.launched, who);
+    } else {
+        year.world.launch(&name, &facts);
+    }
     let wait = year.dice.span(year.launches.0, year.launches.1);
     year.after(wait, Event::Launch);
 }

@@ -1,10 +1,11 @@
-//! The audit of the Account, newest first: each change of a lease with its cause, the decision, the reason and the outcome.
+//! The audit of the Account, newest first: each change of a lease with its cause, the decision, the reason and the outcome, and
+//! what admins did.
 
 use super::super::WebError;
 use super::super::form::Fields;
 use super::desk::AdminDesk;
 use crate::model::{Doc, LeaseKey, Time, UserId};
-use crate::words::{clean, cut};
+use crate::words::{clean, cut, with_instants};
 use axum::extract::RawQuery;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -20,6 +21,9 @@ const STRETCH: i64 = 3_600;
 /// Nothing is older: retention is a tenth of it.
 const OLDEST: i64 = 3 * 366 * 86_400;
 
+/// In the place of a state: what admins did.
+const ACTS: &str = "by admins";
+
 /// What is asked for.
 struct Wanted {
     text: String,
@@ -32,9 +36,11 @@ impl Wanted {
         let at = |pointer: &str| doc.body.pointer(pointer).and_then(|it| it.as_str()).unwrap_or_default();
         let says = |text: &str| text.to_lowercase().contains(&self.text);
         let text = self.text.is_empty()
-            || [at("/lease"), at("/reason"), at("/outcome"), at("/decision/owner")].into_iter().any(says);
-        let state = self.state.is_empty() || at("/decision/state") == self.state;
-        let place = self.aws_id.is_empty() || at("/lease").split("::").nth(1) == Some(self.aws_id.as_str());
+            || [at("/lease"), at("/reason"), at("/outcome"), at("/decision/owner"), at("/by")].into_iter().any(says);
+        let acts = self.state == ACTS && !(at("/act").is_empty() && at("/by").is_empty());
+        let state = self.state.is_empty() || at("/decision/state") == self.state || acts;
+        let place = self.aws_id.is_empty()
+            || [at("/lease"), at("/about")].iter().any(|id| id.split("::").any(|part| part == self.aws_id));
         text && state && place
     }
 }
@@ -68,7 +74,7 @@ pub(super) async fn page(desk: AdminDesk, RawQuery(query): RawQuery) -> Result<R
     });
     let values = context! {
         rows, places, next, q => query.get("q"), state => query.get("state"), aws => query.get("aws"),
-        states => ["active", "expired", "reaping", "stopped", "terminated", "gone"],
+        states => ["active", "expired", "reaping", "stopped", "terminated", "gone", ACTS],
         filtered => !(wanted.text.is_empty() && wanted.state.is_empty() && wanted.aws_id.is_empty()),
         older => !query.get("before").is_empty(),
     };
@@ -124,20 +130,28 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
     let at = |pointer: &str| doc.body.pointer(pointer).and_then(|it| it.as_str()).unwrap_or_default();
     let key = LeaseKey::parse(at("/lease")).ok();
     let cause = [at("/cause/detail/eventName"), at("/cause/detail-type"), at("/cause/source")];
-    let cause = cause.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    let cause = cause.into_iter().find(|text| !text.is_empty() && at("/act").is_empty()).unwrap_or_default();
+    let by = at("/by").split_once('.').map(|(_, user)| owner(desk, user));
+    let by = by.or_else(|| (!at("/act").is_empty()).then(|| "the service or an operator".to_owned()));
     context! {
         when => Time::parse(at("/at")).ok().map(|time| desk.when(time)),
         key => key.as_ref().map(ToString::to_string),
         lease => key.as_ref().map(|key| called(desk, key)),
         place => key.as_ref().map(|key| format!("{} · {} · {}", key.resource_id, key.aws_id, key.region)),
         // The state has a place of its own.
-        reason => cut(&clean(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))), 300),
+        reason => reason(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))),
         outcome => clean(at("/outcome")),
         state => clean(at("/decision/state")),
         owner => owner(desk, at("/decision/owner")),
         hold => clean(at("/decision/hold")).replace('_', " "),
         cause => clean(cause),
+        act => clean(at("/act")).replace('_', " "),
+        by,
     }
+}
+
+fn reason(text: &str) -> String {
+    cut(&with_instants(&clean(text)), 300)
 }
 
 /// By its Name tag, while anything is known of it.

@@ -2,7 +2,7 @@
 //! views are made by the same function as the driver's.
 
 use super::super::WebError;
-use super::desk::AdminDesk;
+use super::office::Admin;
 use super::preview::Preview;
 use crate::follower::Index;
 use crate::model::{AwsId, Directory, Lease, LeaseKey, Notice, Time};
@@ -12,16 +12,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// How far previews look, in seconds.
-pub(super) const HORIZON: i64 = 14 * 86_400;
+pub(in crate::web) const HORIZON: i64 = 14 * 86_400;
 /// Leases after which others may run.
 const AT_ONCE: usize = 8;
 
 /// The leases and what bears on them.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(in crate::web) struct Ground {
     index: Index,
-    pub(super) directory: Arc<Directory>,
-    pub(super) leases: Vec<Lease>,
+    pub(in crate::web) directory: Arc<Directory>,
+    pub(in crate::web) leases: Vec<Lease>,
     notices: HashMap<LeaseKey, Vec<Notice>>,
     now: Time,
 }
@@ -29,7 +29,7 @@ pub(super) struct Ground {
 impl Ground {
     /// Of the whole Account, or of one of its AWS accounts. Notices, which no channel shows, are read for leases that were
     /// read as the admin.
-    pub(super) async fn read(desk: &AdminDesk, aws_id: Option<&AwsId>) -> Result<Ground, WebError> {
+    pub(in crate::web) async fn read(desk: &Admin, aws_id: Option<&AwsId>) -> Result<Ground, WebError> {
         let prefix = aws_id.map_or_else(|| "lease::".to_owned(), |aws_id| format!("lease::{aws_id}::"));
         let leases: Vec<Lease> = desk
             .all(&prefix)
@@ -51,12 +51,14 @@ impl Ground {
     }
 
     /// What bears on a lease by these small documents.
-    pub(super) fn view(&self, directory: &Directory, lease: &Lease) -> View {
+    pub(in crate::web) fn view(&self, directory: &Directory, lease: &Lease) -> View {
         let key = lease.key();
         let term = |notice: &&Notice| notice.term == lease.term;
         let owner = Some(&lease.owner).filter(|owner| !owner.is_pending());
+        let resource = self.index.resource(&key);
         let known = Known {
-            resource: self.index.resource(&key),
+            cover: resource.as_ref().and_then(|resource| self.index.cover(resource)),
+            resource,
             trigger: Value::Null,
             requests: self.index.requests(&key),
             notices: self.notices.get(&key).into_iter().flatten().filter(term).cloned().collect(),
@@ -67,15 +69,15 @@ impl Ground {
     }
 
     /// What goes on otherwise when the small documents are these instead.
-    pub(super) async fn compare(&self, desk: &AdminDesk, then: &Directory) -> Preview {
+    pub(in crate::web) async fn compare(&self, desk: &Admin, then: &Directory) -> Preview {
         let change = |view: &View| Some(view.clone());
         self.compare_views(desk, then, change).await
     }
 
     /// The same, with a further change of each lease's view; those for which there is none go on as they are.
-    pub(super) async fn compare_views(
+    pub(in crate::web) async fn compare_views(
         &self,
-        desk: &AdminDesk,
+        desk: &Admin,
         then: &Directory,
         change: impl Fn(&View) -> Option<View>,
     ) -> Preview {
@@ -95,7 +97,7 @@ impl Ground {
         forecast(view, self.now, self.now.plus(HORIZON))
     }
 
-    pub(super) fn now(&self) -> Time {
+    pub(in crate::web) fn now(&self) -> Time {
         self.now
     }
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What runs in one place. `running` = `leased` + `held` + `without`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Count {
-    /// Instances that run.
+pub(in crate::web) struct Count {
+    /// Instances that run; members of groups too, by the lease of their group.
     pub running: usize,
     /// Of them with a live lease that nothing holds.
     pub leased: usize,
@@ -24,7 +24,7 @@ pub(super) struct Count {
 
 /// One region of one AWS account.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Row {
+pub(in crate::web) struct Row {
     pub aws_id: AwsId,
     pub aws_name: String,
     pub region: Option<Region>,
@@ -36,9 +36,22 @@ pub(super) struct Row {
     pub state: String,
 }
 
+impl Row {
+    /// How reading goes there: `read`, `paused`, `denied`, `failed` or `not polled`.
+    pub(in crate::web) fn standing(&self) -> &'static str {
+        match (self.state.as_str(), self.polled.as_ref().map(|polled| polled.state)) {
+            ("paused", _) | (_, Some("paused")) => "paused",
+            (_, Some("failed")) => "failed",
+            ("denied", _) | (_, Some("denied")) => "denied",
+            (_, Some(_)) => "read",
+            (_, None) => "not polled",
+        }
+    }
+}
+
 /// An end that should have happened.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Overdue {
+pub(in crate::web) struct Overdue {
     pub lease: LeaseKey,
     pub since: Time,
     pub count: usize,
@@ -46,7 +59,7 @@ pub(super) struct Overdue {
 
 /// What waits to be sent.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Outbox {
+pub(in crate::web) struct Outbox {
     pub waiting: usize,
     pub oldest: Option<Time>,
     /// Tried in vain so far.
@@ -56,7 +69,7 @@ pub(super) struct Outbox {
 
 /// All of it.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Numbers {
+pub(in crate::web) struct Numbers {
     pub at: Time,
     pub total: Count,
     /// By what holds it.
@@ -70,13 +83,13 @@ pub(super) struct Numbers {
 
 /// A document that cannot be read.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Unreadable {
+pub(in crate::web) struct Unreadable {
     pub id: String,
     pub why: String,
 }
 
 impl Numbers {
-    pub(super) fn of(index: &Index, polls: &Polls, account: &AccountId, now: Time) -> Numbers {
+    pub(in crate::web) fn of(index: &Index, polls: &Polls, account: &AccountId, now: Time) -> Numbers {
         let directory = index.directory();
         let rows: HashMap<LeaseKey, LeaseRow> = index
             .lease_rows()
@@ -159,7 +172,7 @@ fn count(
     let mut count = Count::default();
     for doc in index.resources(aws_id, region) {
         let resource = &doc.body;
-        if resource.account != *account || resource.is_gone() {
+        if resource.account != *account || resource.is_gone() || !resource.key.resource_id.is_instance() {
             continue;
         }
         if !resource.facts.state.is_up() {
@@ -167,7 +180,9 @@ fn count(
             continue;
         }
         count.running += 1;
-        match rows.get(&resource.key.key()).filter(|row| row.is_live()) {
+        let own = rows.get(&resource.key.key()).filter(|row| row.is_live());
+        let group = || rows.get(&resource.group_key()?).filter(|row| !row.state.is_over());
+        match own.or_else(group) {
             Some(row) if row.hold.is_some() => count.held += 1,
             Some(_) => count.leased += 1,
             None => count.without += 1,

@@ -6,6 +6,7 @@ use super::super::edit::fresh;
 use super::super::form::Fields;
 use super::desk::{AdminAct, AdminDesk};
 use super::ground::Ground;
+use super::office::Admin;
 use super::preview::Preview;
 use super::settings;
 use crate::model::{AwsId, Directory, Doc, Policy, PolicyLayer, UserId};
@@ -14,6 +15,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use minijinja::context;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Whose layer it is.
 enum Scope {
@@ -140,16 +142,28 @@ impl Scope {
             Scope::Aws(aws_id, _) => Some(aws_id),
             _ => None,
         };
-        let ground = Ground::read(desk, aws_id).await?;
-        let mut then = (*ground.directory).clone();
-        let typed: PolicyLayer = serde_json::from_value(layer.clone()).unwrap_or_default();
-        then.policies.insert(self.id(desk), typed);
-        let preview = ground.compare(desk, &then).await;
-        let [before, after] = [&*ground.directory, &then].map(|directory| self.effective(directory, desk, true));
+        let (preview, directories) = forecast(desk, &self.id(desk), aws_id, layer).await?;
+        let [before, after] = directories.map(|directory| self.effective(&directory, desk, true));
         let differences = settings::differences(&before, &after);
         let shown = Shown { typed: Some(fields), preview: Some(preview), differences, ..Shown::default() };
         self.show(desk, shown).await
     }
+}
+
+/// What goes on otherwise with that layer in the place of the one of that id; of one AWS account, or of all. With the small
+/// documents as they are, and as they would be.
+pub(in crate::web) async fn forecast(
+    admin: &Admin,
+    id: &str,
+    aws_id: Option<&AwsId>,
+    layer: &Value,
+) -> Result<(Preview, [Arc<Directory>; 2]), WebError> {
+    let ground = Ground::read(admin, aws_id).await?;
+    let mut then = (*ground.directory).clone();
+    let typed: PolicyLayer = serde_json::from_value(layer.clone()).unwrap_or_default();
+    then.policies.insert(id.to_owned(), typed);
+    let preview = ground.compare(admin, &then).await;
+    Ok((preview, [ground.directory, Arc::new(then)]))
 }
 
 /// What a page holds beside the form.

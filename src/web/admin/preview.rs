@@ -1,32 +1,37 @@
 //! What a change would alter, lease by lease: two forecasts side by side, and only what differs.
 
-use super::desk::AdminDesk;
+use super::office::Admin;
 use super::when::When;
-use crate::model::{Action, Directory, Lease, Time, UserId};
+use crate::model::{Directory, Lease, Time, UserId};
 use crate::reactor::{Ending, Forecast, Told};
 use crate::words::{clean, short_utc, span};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use utoipa::ToSchema;
 
 /// Rows that are shown.
 const SHOWN: usize = 100;
 
 /// All leases together.
-#[derive(Debug, Serialize)]
-pub(super) struct Preview {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::web) struct Preview {
     /// Looked at.
     leases: usize,
     /// For how long a time.
     horizon: String,
     /// That go on otherwise in any way.
     changed: usize,
+    /// Of them those whose first end comes sooner.
     sooner: usize,
+    /// Of them those whose first end comes later, or not at all.
     later: usize,
     /// Notices that would go out at once and would not otherwise.
     mails: usize,
+    /// To so many people.
     people: usize,
     first_end: Option<First>,
+    /// At most 100, those first whose end comes sooner.
     rows: Vec<Row>,
     /// Rows that are not shown.
     more: usize,
@@ -37,19 +42,22 @@ pub(super) struct Preview {
 }
 
 /// The first end that would not have happened.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct First {
     when: When,
     what: String,
 }
 
 /// One lease.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Row {
+    /// `{aws_id}::{region}::{resource_id}`
     key: String,
     name: String,
     owner: String,
+    /// How it goes on now.
     before: Vec<String>,
+    /// How it would.
     after: Vec<String>,
     /// Ends that come sooner first.
     #[serde(skip)]
@@ -57,7 +65,7 @@ struct Row {
 }
 
 impl Preview {
-    pub(super) fn new(leases: usize, horizon: i64) -> Preview {
+    pub(in crate::web) fn new(leases: usize, horizon: i64) -> Preview {
         Preview {
             leases,
             horizon: span(horizon),
@@ -75,14 +83,14 @@ impl Preview {
     }
 
     /// Takes one lease in: how it goes on now, and how then.
-    pub(super) fn add(
+    pub(in crate::web) fn add(
         &mut self,
-        desk: &AdminDesk,
+        desk: &Admin,
         directory: &Directory,
         lease: &Lease,
         (before, after): (&Forecast, &Forecast),
     ) {
-        let (old, new) = (lines(before), lines(after));
+        let (old, new) = (lines(lease, before), lines(lease, after));
         let said = |forecast: &Forecast| forecast.told.clone().into_iter().collect::<BTreeSet<Told>>();
         let fresh: Vec<Told> =
             said(after).difference(&said(before)).filter(|told| told.at <= desk.now()).cloned().collect();
@@ -104,7 +112,7 @@ impl Preview {
         if let (Ordering::Less, Some(end)) = (order, after.ends.first())
             && self.first.as_ref().is_none_or(|(at, ..)| end.at < *at)
         {
-            let what = format!("{name} would be {}", past(end.action));
+            let what = format!("{name} would be {}", lease.past(end.action));
             self.first = Some((end.at, desk.when(end.at), what));
         }
         let owner = directory.user(&lease.account, &lease.owner);
@@ -121,7 +129,7 @@ impl Preview {
         });
     }
 
-    pub(super) fn finish(mut self) -> Preview {
+    pub(in crate::web) fn finish(mut self) -> Preview {
         self.rows.sort_by_key(|row| row.weight);
         self.more = self.rows.len().saturating_sub(SHOWN);
         self.rows.truncate(SHOWN);
@@ -132,10 +140,10 @@ impl Preview {
 }
 
 /// How a lease goes on, in sentences that are compared.
-fn lines(forecast: &Forecast) -> Vec<String> {
+fn lines(lease: &Lease, forecast: &Forecast) -> Vec<String> {
     let mut lines = Vec::new();
     for end in &forecast.ends {
-        lines.push(format!("{} on {}", capital(past(end.action)), short_utc(end.at)));
+        lines.push(format!("{} on {}", capital(lease.past(end.action)), short_utc(end.at)));
     }
     if forecast.ends.is_empty() {
         lines.push(
@@ -161,16 +169,9 @@ fn compare(before: Option<&Ending>, after: Option<&Ending>) -> Ordering {
 }
 
 /// What people call it.
-pub(super) fn name(lease: &Lease) -> String {
+pub(in crate::web) fn name(lease: &Lease) -> String {
     let name = clean(&lease.summary.name);
     if name.is_empty() { lease.key.resource_id.to_string() } else { name }
-}
-
-fn past(action: Action) -> &'static str {
-    match action {
-        Action::Stop => "stopped",
-        Action::Terminate => "terminated",
-    }
 }
 
 fn capital(text: &str) -> String {

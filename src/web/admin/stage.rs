@@ -4,6 +4,8 @@ use super::super::WebError;
 use super::aws::{STAGES, meaning, word};
 use super::desk::{AdminAct, AdminDesk};
 use super::ground::Ground;
+use super::office::Admin;
+use super::preview::Preview;
 use crate::model::{AwsAccount, Directory, Stage, StageAccepted, Time};
 use axum::extract::{Path, RawQuery};
 use axum::response::Response;
@@ -21,7 +23,18 @@ fn with_stage(directory: &Directory, account: &AwsAccount, stage: Stage, now: Ti
     then
 }
 
-fn named(text: &str) -> Result<Stage, WebError> {
+/// What goes on otherwise at that stage, and what the forecast stood on.
+pub(in crate::web) async fn forecast(
+    admin: &Admin,
+    account: &AwsAccount,
+    to: Stage,
+) -> Result<(Preview, Ground), WebError> {
+    let ground = Ground::read(admin, Some(&account.aws_id)).await?;
+    let preview = ground.compare(admin, &with_stage(&ground.directory, account, to, ground.now())).await;
+    Ok((preview, ground))
+}
+
+pub(in crate::web) fn named(text: &str) -> Result<Stage, WebError> {
     let found = STAGES.into_iter().find(|stage| word(*stage) == text);
     found.ok_or_else(|| WebError::Invalid("a stage is observe, notify, stop or terminate".to_owned()))
 }
@@ -35,8 +48,7 @@ pub(super) async fn page(
     let (_, account) = desk.aws_account(&aws_id).await?;
     let query = super::super::Fields::read(query.unwrap_or_default().as_bytes());
     let to = named(query.get("to"))?;
-    let ground = Ground::read(&desk, Some(&account.aws_id)).await?;
-    let preview = ground.compare(&desk, &with_stage(&ground.directory, &account, to, ground.now())).await;
+    let (preview, ground) = forecast(&desk, &account, to).await?;
     let policy = ground.directory.policy(&account.account, &account.aws_id, None);
     let values = context! {
         aws_id => account.aws_id.as_str(),

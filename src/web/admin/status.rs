@@ -1,11 +1,14 @@
 //! How zerocloud stands, at a glance; the same numbers as JSON for whoever measures.
 
 use super::super::WebError;
+use super::aws::trouble;
 use super::desk::AdminDesk;
 use super::latency::{self, Latency};
 use super::numbers::{Numbers, Row};
+use super::office::Admin;
 use super::when::{length, off};
 use crate::model::Time;
+use crate::words::clean;
 use axum::Json;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -16,7 +19,7 @@ use tokio::time::Instant;
 const LATE: i64 = 900;
 
 /// How the rest of zerocloud is: who leads, and how quickly the gateway answers.
-struct Around {
+pub(in crate::web) struct Around {
     holder: Option<String>,
     beat: Option<Time>,
     since: Option<Time>,
@@ -24,7 +27,7 @@ struct Around {
 }
 
 impl Around {
-    async fn see(desk: &AdminDesk) -> Result<Around, WebError> {
+    pub(in crate::web) async fn see(desk: &Admin) -> Result<Around, WebError> {
         let asked = Instant::now();
         let leader = desk.state.store.get::<serde_json::Value>("leader").await?;
         let answered_in = asked.elapsed().as_millis();
@@ -34,9 +37,20 @@ impl Around {
         let holder = text("holder").map(str::to_owned);
         Ok(Around { holder, beat: time("beat"), since: time("since"), answered_in })
     }
+
+    /// When whoever leads was heard of last; `None` when nobody does.
+    pub(in crate::web) fn led(&self) -> Option<Time> {
+        self.holder.as_ref().and(self.beat)
+    }
+
+    /// How quickly the gateway answered, milliseconds.
+    pub(in crate::web) fn answered_in(&self) -> u64 {
+        u64::try_from(self.answered_in).unwrap_or(u64::MAX)
+    }
 }
 
-fn numbers(desk: &AdminDesk) -> Numbers {
+/// As the pages and the API count.
+pub(in crate::web) fn numbers(desk: &Admin) -> Numbers {
     let polls = desk.state.polls.borrow().clone();
     Numbers::of(&desk.state.index, &polls, &desk.person.account, desk.now())
 }
@@ -60,7 +74,15 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
         context! { lease => overdue.lease.to_string(), name => overdue.lease.resource_id.as_str(),
         since => desk.when(overdue.since), count => overdue.count, bad => late(Some(overdue.since)) }
     });
+    let directory = desk.state.index.directory();
+    let own = directory.aws_accounts.values().filter(|aws| aws.account == desk.person.account);
+    let broken: Vec<Value> = own
+        .filter_map(|aws| {
+            Some(context! { aws_id => aws.aws_id.as_str(), name => clean(&aws.name), why => trouble(aws)? })
+        })
+        .collect();
     let values = context! {
+        broken,
         total => &numbers.total,
         holds,
         places => numbers.regions.iter().map(place).collect::<Vec<_>>(),
@@ -85,16 +107,9 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
 fn place(row: &Row) -> Value {
     let polled = row.polled.as_ref();
     let said = polled.map(|polled| polled.why.clone()).filter(|why| !why.is_empty());
-    let state = match (row.state.as_str(), polled.map(|polled| polled.state)) {
-        ("paused", _) | (_, Some("paused")) => "paused",
-        (_, Some("failed")) => "failed",
-        ("denied", _) | (_, Some("denied")) => "denied",
-        (_, Some(_)) => "read",
-        (_, None) => "not polled",
-    };
     context! { aws_id => row.aws_id.as_str(), aws_name => &row.aws_name,
     region => row.region.as_ref().map_or("all regions", |region| region.as_str()),
-    count => &row.count, state, said }
+    count => &row.count, state => row.standing(), said }
 }
 
 /// `GET /status.json`.
@@ -102,7 +117,7 @@ pub(super) async fn json(desk: AdminDesk) -> Result<Json<serde_json::Value>, Web
     let around = Around::see(&desk).await?;
     let mut all = serde_json::to_value(numbers(&desk)).map_err(|why| WebError::Internal(why.into()))?;
     all["leader"] = json!({ "holder": around.holder, "beat": around.beat, "since": around.since });
-    all["gateway"] = json!({ "answered_in_ms": u64::try_from(around.answered_in).unwrap_or(u64::MAX) });
+    all["gateway"] = json!({ "answered_in_ms": around.answered_in() });
     all["poll_every"] = json!(desk.state.polls.borrow().every);
     all["event_to_lease"] = json!(latency(&desk));
     Ok(Json(all))

@@ -3,25 +3,29 @@
 use crate::model::Time;
 use crate::words::{Zone, utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An instant as a template wants it.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct When {
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(in crate::web) struct When {
+    /// Exactly `YYYY-MM-DDTHH:MM:SSZ`.
     iso: String,
+    /// For people.
     utc: String,
+    /// In the reader's zone.
     local: Option<String>,
     /// `in 3 h`, `5 min ago`.
     off: String,
 }
 
 impl When {
-    pub(super) fn of(at: Time, now: Time, zone: &Zone) -> When {
+    pub(in crate::web) fn of(at: Time, now: Time, zone: &Zone) -> When {
         When { iso: at.to_string(), utc: utc(at), local: zone.local(at), off: off(at.seconds_since(now)) }
     }
 }
 
 /// How far off, in the largest unit that says enough.
-pub(super) fn off(seconds: i64) -> String {
+pub(in crate::web) fn off(seconds: i64) -> String {
     let text = length(seconds.abs());
     match seconds {
         -9..=9 => "now".to_owned(),

@@ -8,6 +8,7 @@ use super::requests::RequestView;
 use super::wire::Query;
 use crate::model::Doc;
 use crate::store::{Change, Feed};
+use crate::web::streams::Kind;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
 use axum::extract::State as At;
@@ -47,7 +48,9 @@ pub(super) struct Filter {
 /// What changes, from now on or from the last id that was seen. The data of an event is `{"id", "deleted", "doc"}`.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     params(Filter, ("Last-Event-ID" = Option<String>, Header)),
-    responses((status = 200, content_type = "text/event-stream", body = String)))]
+    responses((status = 200, content_type = "text/event-stream", body = String),
+        (status = 429, description = "This person holds 16 streams open already", content_type = "application/problem+json",
+            body = super::Problem)))]
 pub(super) async fn stream(
     At(state): At<State>,
     caller: Caller,
@@ -58,6 +61,8 @@ pub(super) async fn stream(
     if let Some(unknown) = filter.types.iter().flat_map(|types| types.split(',')).find(|name| !TYPES.contains(name)) {
         return Err(WebError::Invalid(format!("{unknown:?} is not one of {}", TYPES.join(", "))));
     }
+    // Kept until the connection ends, not only until it is cut off: what waits for its reader takes room till then.
+    let place = state.streams.take(Kind::Events, &caller.person.gateway_name())?;
     let session = caller.person.session(&state).await?;
     let last = headers
         .get("last-event-id")
@@ -85,9 +90,9 @@ pub(super) async fn stream(
     // Read and told apart, so that a reader who takes nothing is noticed; both end with the connection.
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(async move { stop.run_until_cancelled(tokio::time::timeout(LASTS, reading)).await });
-    let told = futures_util::stream::unfold((waiting, tasks), |(mut waiting, tasks)| async move {
+    let told = futures_util::stream::unfold((waiting, tasks, place), |(mut waiting, tasks, place)| async move {
         let event = waiting.recv().await?;
-        Some((Ok(event), (waiting, tasks)))
+        Some((Ok(event), (waiting, tasks, place)))
     });
     Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }

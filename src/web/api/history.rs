@@ -14,12 +14,34 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct EventView {
     id: String,
     at: String,
-    /// `{aws_id}::{region}::{resource_id}`
+    /// `{aws_id}::{region}::{resource_id}`; empty for what an admin did that is not about one lease.
     lease: String,
+    /// Then.
     owner: String,
+    /// Then.
     state: String,
+    /// What was changed, for what an admin did: `account`, `aws_account`, `user`, `policy`, `pause`, `region`, `hook` or `token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<String>,
+    /// Who did it, `{account}.{user}`; absent for the service, and for who wrote past the access rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// From what to what, for what an admin did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<ChangeView>,
     reason: String,
     outcome: String,
+}
+
+/// One thing that an admin changed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct ChangeView {
+    /// Which setting.
+    what: String,
+    /// Null when it was not there.
+    before: Value,
+    /// Null when it is gone.
+    after: Value,
 }
 
 /// Which lines.
@@ -28,6 +50,8 @@ pub(super) struct EventView {
 pub(super) struct HistoryFilter {
     /// About this lease.
     lease: Option<String>,
+    /// Only what admins did, and what they edited.
+    acts: Option<bool>,
     /// At most so many, 1 to 500; 100 when left out.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -46,7 +70,10 @@ pub(super) async fn history(
     let session = caller.person.session(&state).await?;
     let docs = state.store.prefix_as(&session, &format!("event::{}::", caller.person.account)).await?;
     let all = docs.into_iter().filter_map(|doc| EventView::of(&doc.id, &doc.body));
-    let fits = |event: &EventView| filter.lease.as_ref().is_none_or(|lease| *lease == event.lease);
+    let fits = |event: &EventView| {
+        let lease = filter.lease.as_ref().is_none_or(|lease| *lease == event.lease);
+        lease && (filter.acts != Some(true) || event.act.is_some() || event.by.is_some())
+    };
     let part = Part { limit: filter.limit, cursor: filter.cursor.clone() };
     page(all.filter(fits).collect(), &part, true, |event: &EventView| (event.id.clone(), String::new())).map(Json)
 }
@@ -54,13 +81,18 @@ pub(super) async fn history(
 impl EventView {
     pub(super) fn of(id: &str, body: &Value) -> Option<EventView> {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (lease, decision) = (text(body, "lease"), body.get("decision")?);
+        let none = Value::Null;
+        let (lease, decision) = (text(body, "lease"), body.get("decision").unwrap_or(&none));
+        let some = |name: &str| Some(text(body, name)).filter(|text| !text.is_empty());
         Some(EventView {
             id: id.splitn(3, "::").nth(2)?.to_owned(),
             at: text(body, "at"),
             lease: lease.strip_prefix("lease::").unwrap_or(&lease).to_owned(),
             owner: text(decision, "owner"),
             state: text(decision, "state"),
+            act: some("act"),
+            by: some("by"),
+            changes: body.get("changes").and_then(|all| Vec::deserialize(all).ok()).unwrap_or_default(),
             reason: text(body, "reason"),
             outcome: text(body, "outcome"),
         })

@@ -105,7 +105,7 @@ pub(super) async fn create(
         failing_since: None,
         retry_at: None,
         error: None,
-        extra: Extra::new(),
+        extra: Extra::from_iter([("made_by".to_owned(), caller.person.gateway_name().into())]),
     };
     state.store.put("hook", &Doc { id: id.clone(), rev: None, body: &hook }).await?;
     Ok((StatusCode::CREATED, Json(HookView::of(&id, hook, true))))
@@ -125,6 +125,7 @@ pub(super) async fn remove(
     }
     let id = format!("{}{id}", prefix(&caller));
     let doc = state.store.get::<serde_json::Value>(&id).await?.ok_or_else(gone)?;
+    crate::audit::about_to_remove(&state.store, &id, &caller.person.gateway_name()).await;
     state.store.delete(&id, &doc.rev.unwrap_or_default()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

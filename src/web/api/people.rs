@@ -1,12 +1,12 @@
 //! Who calls, and the people of their Account.
 
-use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
-use crate::model::{Doc, User};
+use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale, stale_edit};
+use crate::model::{Doc, Role, Time, User, UserId};
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError, edit};
+use crate::web::{State, WebError, edit, roster};
 use axum::Json;
 use axum::extract::{Path, State as At};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,6 +34,15 @@ pub(super) struct UserView {
     /// `html` or `text`
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_format: Option<String>,
+    /// The hour, 0 to 23 in that zone, at which what is not urgent comes as one mail; absent: it comes at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest_hour: Option<i8>,
+    /// Who stands in while this person is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegate: Option<String>,
+    /// Until when; then the delegate stands in no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegate_until: Option<String>,
     /// Mail to this person does not arrive; why.
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_problem: Option<String>,
@@ -44,6 +53,9 @@ impl UserView {
         let user: User = serde_json::from_value(doc.body).ok()?;
         let problem = user.mail_problem().and_then(|problem| problem.get("reason")?.as_str().map(str::to_owned));
         Some(UserView {
+            digest_hour: user.digest_hour(),
+            delegate: user.extra.get("delegate").and_then(|delegate| delegate.as_str().map(str::to_owned)),
+            delegate_until: user.delegate_until().map(|until| until.to_string()),
             id: user.user.to_string(),
             etag: doc.rev.as_deref().map(etag),
             account: user.account.to_string(),
@@ -119,9 +131,45 @@ pub(super) struct UserEdit {
     /// `html` or `text`
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_format: Option<String>,
-    /// Who decides while this person is away.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delegate: Option<String>,
+    /// The hour, 0 to 23 in the person's zone, at which what is not urgent comes as one mail; null: at once.
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u8>, maximum = 23)]
+    digest_hour: Option<Value>,
+    /// Who stands in while this person is away: gets the notices about their leases too, and may renew them; null: nobody.
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    delegate: Option<Value>,
+    /// Until when; a delegate without it stands in for nobody.
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    delegate_until: Option<Value>,
+}
+
+impl UserEdit {
+    /// Says what is wrong before the access rules refuse it.
+    fn check_absence(&self) -> Result<(), WebError> {
+        let fits = |value: &Option<Value>, fits: &dyn Fn(&Value) -> bool| {
+            value.as_ref().is_none_or(|value| value.is_null() || fits(value))
+        };
+        let text = |value: &Value, reads: &dyn Fn(&str) -> bool| value.as_str().is_some_and(reads);
+        if !fits(&self.digest_hour, &|hour| hour.as_u64().is_some_and(|hour| hour < 24)) {
+            return Err(WebError::Invalid("digest_hour must be a whole number from 0 to 23, or null".to_owned()));
+        }
+        if !fits(&self.delegate, &|user| text(user, &|user| UserId::parse(user).is_ok())) {
+            return Err(WebError::Invalid("delegate must be a user id, or null".to_owned()));
+        }
+        if !fits(&self.delegate_until, &|until| text(until, &|until| Time::parse(until).is_ok())) {
+            return Err(WebError::Invalid(
+                "delegate_until must be a time such as 2026-01-31T23:59:59Z, or null".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Null is something else than nothing.
+fn said<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
 }
 
 /// Edits a person.
@@ -142,6 +190,7 @@ pub(super) async fn edit(
     if edit.mail_format.as_deref().is_some_and(|format| !matches!(format, "html" | "text")) {
         return Err(WebError::Invalid("mail_format must be html or text".to_owned()));
     }
+    edit.check_absence()?;
     let mut doc = read(&state, &caller, &user).await?;
     let rev = based_on(&headers)?;
     let changes = serde_json::to_value(&edit).map_err(|why| WebError::Internal(why.into()))?;
@@ -154,4 +203,49 @@ pub(super) async fn edit(
     let doc = read(&state, &caller, &user).await?;
     let rev = doc.rev.clone().unwrap_or_default();
     Ok(reply(&HeaderMap::new(), &rev, UserView::of(doc).ok_or_else(no_user)?))
+}
+
+/// Who is invited.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    /// They sign in with GitHub by this address.
+    #[schema(min_length = 3, max_length = 254)]
+    email: String,
+    #[serde(default)]
+    #[schema(max_length = 80)]
+    name: String,
+    /// `admin` or `dev`; `dev` when left out.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
+}
+
+/// Invites somebody. No mail goes out: tell them where zerocloud is.
+#[utoipa::path(post, path = "/api/v1/users", tag = "people", request_body = NewUser, responses((status = 201, body = UserView)))]
+pub(super) async fn invite(
+    At(state): At<State>,
+    caller: Caller,
+    Body(new): Body<NewUser>,
+) -> Result<(StatusCode, Json<UserView>), WebError> {
+    caller.admin(Scope::Admin)?;
+    let role = new.role.unwrap_or(Role::Dev);
+    let user = roster::invite(&state, &caller.person, &new.email, &new.name, role).await?;
+    let doc = read(&state, &caller, user.user.as_str()).await?;
+    Ok((StatusCode::CREATED, Json(UserView::of(doc).ok_or_else(no_user)?)))
+}
+
+/// Removes somebody who left: their sessions end at once, their leases pass to an admin, who is told. Never oneself.
+#[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "people",
+    params(("user" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 204, description = "Removed")))]
+pub(super) async fn remove(
+    At(state): At<State>,
+    caller: Caller,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, WebError> {
+    caller.admin(Scope::Admin)?;
+    let id = crate::model::UserId::parse(&user).map_err(|_| no_user())?;
+    let rev = headers.contains_key(header::IF_MATCH).then(|| based_on(&headers)).transpose()?;
+    roster::remove(&state, &caller.person, &id, rev.as_deref()).await.map_err(stale_edit)?;
+    Ok(StatusCode::NO_CONTENT)
 }

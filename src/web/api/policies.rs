@@ -31,17 +31,17 @@ pub(super) struct PolicyView {
 pub(super) struct PolicyEdit {
     /// The whole layer: what is not named goes back to the layer below.
     #[schema(value_type = Object)]
-    policy: serde_json::Map<String, Value>,
+    pub(super) policy: serde_json::Map<String, Value>,
 }
 
-struct Layer {
-    id: String,
+pub(super) struct Layer {
+    pub(super) id: String,
     kind: &'static str,
-    field: Option<(&'static str, String)>,
+    pub(super) field: Option<(&'static str, String)>,
 }
 
 /// The document of a layer by its name in paths.
-fn layer(caller: &Caller, name: &str) -> Result<Layer, WebError> {
+pub(super) fn layer(caller: &Caller, name: &str) -> Result<Layer, WebError> {
     let account = &caller.person.account;
     let none = || WebError::NotFound("a policy is account, aws:{aws_id} or user:{user}".to_owned());
     match name.split_once(':') {
@@ -178,7 +178,7 @@ pub(super) async fn put(
 }
 
 /// Every setting is known and can be read: a misspelt one must not be silently without effect.
-fn check(policy: &serde_json::Map<String, Value>) -> Result<(), WebError> {
+pub(super) fn check(policy: &serde_json::Map<String, Value>) -> Result<(), WebError> {
     let defaults = serde_json::to_value(Policy::default()).unwrap_or_default();
     if let Some(unknown) = policy.keys().find(|name| defaults.get(name.as_str()).is_none()) {
         return Err(WebError::Invalid(format!("{unknown} is not a setting")));
@@ -208,6 +208,7 @@ pub(super) async fn remove(
     let layer = layer(&caller, &name)?;
     let rev = based_on(&headers)?;
     let session = caller.person.session(&state).await?;
+    crate::audit::about_to_remove(&state.store, &layer.id, &caller.person.gateway_name()).await;
     state.store.delete_as(&session, &layer.id, &rev).await.map_err(stale)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,14 +1,8 @@
-//! The description of the API: as OpenAPI 3.1 for programs, and as a page for people that is drawn from it here, without any
-//! other server.
+//! The description of the API as OpenAPI 3.1, for programs; `manual.rs` draws a page for people from it.
 
 use super::Described;
-use crate::web::html::{self, Shell};
-use crate::web::{Site, State, WebError};
-use axum::extract::State as At;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use minijinja::context;
-use serde_json::{Value, json};
 use std::sync::LazyLock;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, SecurityRequirement};
@@ -20,7 +14,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| Described::openapi().to_json().
 pub(super) struct Common;
 
 /// The failures that any call may answer with.
-const FAILURES: [(&str, &str); 14] = [
+pub(super) const FAILURES: [(&str, &str); 14] = [
     ("400", "The request is not HTTP as it should be"),
     ("401", "Nobody is signed in"),
     ("403", "Not allowed"),
@@ -70,42 +64,7 @@ pub(super) async fn json() -> Response {
     (kind, TEXT.as_str()).into_response()
 }
 
-/// `GET /api`
-pub(super) async fn page(At(state): At<State>, site: Site) -> Result<Response, WebError> {
-    let api: Value = serde_json::from_str(&TEXT).map_err(|why| WebError::Internal(why.into()))?;
-    let shell = Shell::bare(&site, "The API");
-    let values = context! { description => api["info"]["description"], groups => groups(&api) };
-    html::render(&state, &shell, "api.html", values)
-}
-
-/// The calls by what they are about, as the template shows them.
-fn groups(api: &Value) -> Vec<Value> {
-    let mut groups: Vec<(String, Vec<Value>)> = Vec::new();
-    for (path, methods) in api["paths"].as_object().into_iter().flatten() {
-        for (method, call) in methods.as_object().into_iter().flatten() {
-            let tag = call["tags"][0].as_str().unwrap_or_default().to_owned();
-            let parameters = call["parameters"].as_array().into_iter().flatten().map(|it| {
-                json!({ "name": it["name"], "in": it["in"], "required": it["required"], "what": it["description"] })
-            });
-            let body = call.pointer("/requestBody/content/application~1json/schema/$ref").and_then(Value::as_str);
-            let entry = json!({
-                "path": path, "method": method.to_uppercase(), "what": call["summary"], "more": call["description"],
-                "parameters": parameters.collect::<Vec<_>>(), "fields": fields(api, body),
-            });
-            match groups.iter_mut().find(|(name, _)| *name == tag) {
-                Some((_, calls)) => calls.push(entry),
-                None => groups.push((tag, vec![entry])),
-            }
-        }
-    }
-    groups.into_iter().map(|(name, calls)| json!({ "name": name, "calls": calls })).collect()
-}
-
-/// The fields of the body that a call takes.
-fn fields(api: &Value, body: Option<&str>) -> Vec<Value> {
-    let schema = body.and_then(|name| api.pointer(name.strip_prefix('#')?));
-    let Some(schema) = schema else { return Vec::new() };
-    let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == name));
-    let all = schema["properties"].as_object().into_iter().flatten();
-    all.map(|(name, field)| json!({ "name": name, "required": required(name), "what": field["description"] })).collect()
+/// The document as JSON.
+pub(super) fn text() -> &'static str {
+    &TEXT
 }

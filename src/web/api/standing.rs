@@ -1,12 +1,15 @@
-//! How things stand: instances, leases and holds per AWS account and region, what is overdue, and what would be done now.
+//! How things stand: instances, leases and holds per AWS account and region, what is overdue, and what would be done now. The
+//! numbers are those of the status page.
 
-use crate::model::{Resource, State as LeaseState};
+use crate::model::Region;
+use crate::web::admin::numbers::Row;
+use crate::web::admin::office::Admin;
+use crate::web::admin::status::{Around, numbers};
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
 use axum::Json;
 use axum::extract::State as At;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -14,35 +17,53 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Status {
     now: String,
-    /// Every running instance has a live lease, or a lease that is held, everywhere.
+    /// Every running instance has a live lease, held or not, everywhere.
     complete: bool,
     places: Vec<Place>,
-    /// The live lease that is overdue longest: since when its end is due and neither done nor held.
+    /// Live leases that are held, by what holds them.
+    holds: BTreeMap<&'static str, usize>,
+    /// When AWS was asked last; absent on a copy that has not led yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polled_at: Option<String>,
+    /// The lease that is overdue longest: since when its end is due and neither done nor held.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_overdue: Option<Overdue>,
     /// Notices that wait to be sent.
     outbox: usize,
+    /// Of them those that were tried in vain.
+    outbox_failing: usize,
     /// When the copy that leads was heard of last; absent when nobody leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     leader_beat: Option<String>,
+    /// How long the gateway took to answer, milliseconds.
+    gateway_ms: u64,
     /// Documents of the Account that cannot be read, with what is wrong.
     unreadable: Vec<Unreadable>,
 }
 
-/// One region of one AWS account.
-#[derive(Debug, Default, Serialize, ToSchema)]
+/// One region of one AWS account. `running` = `leased` + `held` + `without`.
+#[derive(Debug, Serialize, ToSchema)]
 struct Place {
     aws_id: String,
+    aws_name: String,
+    /// `all` when the AWS account could not be reached at all.
     region: String,
     /// Instances that run.
     running: usize,
-    /// Of them those with a live lease.
+    /// Of them with a live lease that nothing holds.
     leased: usize,
-    /// Live leases that are held.
+    /// Of them whose end is held.
     held: usize,
-    /// `paused` or `denied`; absent when it is read as usual.
+    /// Of them without a live lease; for a moment after their launch, and never for long.
+    without: usize,
+    /// Instances that stand still.
+    stopped: usize,
+    /// `paused`, `denied` or `failed`; absent when it is read as usual.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 /// A lease that is overdue.
@@ -50,6 +71,8 @@ struct Place {
 struct Overdue {
     lease: String,
     since: String,
+    /// With how many others.
+    count: usize,
 }
 
 /// A document that cannot be read.
@@ -63,51 +86,44 @@ struct Unreadable {
 #[utoipa::path(get, path = "/api/v1/status", tag = "status", responses((status = 200, body = Status)))]
 pub(super) async fn status(At(state): At<State>, caller: Caller) -> Result<Json<Status>, WebError> {
     caller.admin(Scope::Read)?;
-    let (account, index, now) = (&caller.person.account, &state.index, state.clock.now());
-    let directory = index.directory();
-    let leases: BTreeMap<_, _> = index
-        .lease_rows()
-        .into_iter()
-        .filter(|row| row.account == *account)
-        .map(|row| (row.key.clone(), row))
-        .collect();
-    let mut places = Vec::new();
-    for (aws_id, region) in index.regions() {
-        let ours: Vec<Resource> = index.resources(&aws_id, &region).into_iter().map(|doc| doc.body).collect();
-        if !ours.iter().any(|resource| resource.account == *account) {
-            continue;
-        }
-        let up = ours.iter().filter(|resource| resource.facts.state.is_up() && !resource.is_gone());
-        let live = |row: &&crate::follower::LeaseRow| !row.state.is_over() && row.state != LeaseState::Stopped;
-        let running: Vec<_> = up.map(|resource| leases.get(&resource.key.key())).collect();
-        let here = leases.values().filter(|row| row.key.aws_id == aws_id && row.key.region == region);
-        let odd = directory.regions.get(&(aws_id.clone(), region.clone())).filter(|it| it.state != "ok");
-        places.push(Place {
-            aws_id: aws_id.to_string(),
-            region: region.to_string(),
-            running: running.len(),
-            leased: running.iter().flatten().filter(|row| live(row)).count(),
-            held: here.filter(live).filter(|row| row.hold.is_some()).count(),
-            state: odd.map(|it| it.state.clone()),
-        });
-    }
-    let due = |row: &&crate::follower::LeaseRow| {
-        matches!(row.state, LeaseState::Expired | LeaseState::Reaping) && row.ends_at <= now && row.hold.is_none()
-    };
-    let oldest = leases.values().filter(due).min_by_key(|row| row.ends_at);
-    let seat = state.store.get::<Value>("leader").await?.map(|doc| doc.body).unwrap_or_default();
-    let text = |name: &str| seat.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-    let unreadable =
-        index.unreadable().into_iter().filter(|(id, _)| id.split("::").any(|part| part == account.as_str()));
+    let admin = Admin::new(state, caller.person)?;
+    let around = Around::see(&admin).await?;
+    let numbers = numbers(&admin);
+    let overdue = numbers.overdue.map(|overdue| Overdue {
+        lease: overdue.lease.to_string(),
+        since: overdue.since.to_string(),
+        count: overdue.count,
+    });
+    let unreadable = numbers.unreadable.into_iter().map(|it| Unreadable { id: it.id, why: it.why });
     Ok(Json(Status {
-        now: now.to_string(),
-        complete: places.iter().all(|place| place.leased == place.running),
-        places,
-        oldest_overdue: oldest.map(|row| Overdue { lease: row.key.to_string(), since: row.ends_at.to_string() }),
-        outbox: index.notices_due().iter().filter(|notice| notice.body.account == *account).count(),
-        leader_beat: text("holder").and_then(|_| text("beat")),
-        unreadable: unreadable.map(|(id, why)| Unreadable { id, why }).collect(),
+        now: numbers.at.to_string(),
+        complete: numbers.total.without == 0,
+        places: numbers.regions.into_iter().map(place).collect(),
+        holds: numbers.holds,
+        polled_at: numbers.polled_at.map(|at| at.to_string()),
+        oldest_overdue: overdue,
+        outbox: numbers.outbox.waiting,
+        outbox_failing: numbers.outbox.failing,
+        leader_beat: around.led().map(|at| at.to_string()),
+        gateway_ms: around.answered_in(),
+        unreadable: unreadable.collect(),
     }))
+}
+
+fn place(row: Row) -> Place {
+    let state = row.standing();
+    Place {
+        aws_id: row.aws_id.to_string(),
+        aws_name: row.aws_name,
+        region: row.region.as_ref().map_or("all", Region::as_str).to_owned(),
+        running: row.count.running,
+        leased: row.count.leased,
+        held: row.count.held,
+        without: row.count.without,
+        stopped: row.count.stopped,
+        state: matches!(state, "paused" | "denied" | "failed").then(|| state.to_owned()),
+        why: row.polled.map(|polled| polled.why).filter(|why| !why.is_empty()),
+    }
 }
 
 /// What would be done to one lease.
@@ -115,7 +131,14 @@ pub(super) async fn status(At(state): At<State>, caller: Caller) -> Result<Json<
 pub(super) struct PlanView {
     /// `{aws_id}::{region}::{resource_id}`
     lease: String,
+    /// Its Name tag.
+    name: String,
+    /// Such as `stop it` or `not stop it for now`.
     what: String,
+    /// When, or since when it is due; absent for what would happen at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    /// Such as a pause that is in force.
     why: String,
 }
 
@@ -130,7 +153,12 @@ pub(super) async fn plan(At(state): At<State>, caller: Caller) -> Result<Json<Ve
     let ours = |line: &crate::web::planner::Line| {
         directory.aws_accounts.get(&line.lease.aws_id).is_some_and(|aws| aws.account == caller.person.account)
     };
-    let view =
-        |line: crate::web::planner::Line| PlanView { lease: line.lease.to_string(), what: line.what, why: line.why };
+    let view = |line: crate::web::planner::Line| PlanView {
+        lease: line.lease.to_string(),
+        name: line.name,
+        what: line.what,
+        at: line.at.map(|at| at.to_string()),
+        why: line.why,
+    };
     Ok(Json(lines.into_iter().filter(ours).map(view).collect()))
 }

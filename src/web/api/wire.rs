@@ -164,6 +164,11 @@ pub(super) fn stale(error: crate::store::StoreError) -> WebError {
     }
 }
 
+/// The same of an edit that other code made.
+pub(super) fn stale_edit(error: WebError) -> WebError {
+    if matches!(error, WebError::Conflict) { changed() } else { error }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Part, page};

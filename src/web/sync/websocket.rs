@@ -2,6 +2,7 @@
 //! its own, as it is.
 
 use super::strip::{Shape, strip};
+use crate::web::streams::Place;
 use crate::web::{State, WebError};
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::{self, WebSocketUpgrade};
@@ -22,7 +23,13 @@ pub(super) fn is_asked(headers: &HeaderMap) -> bool {
 }
 
 /// Opens the gateway's side first: when it refuses, the client gets its answer.
-pub(super) async fn pass(state: &State, mut parts: Parts, url: Url, headers: HeaderMap) -> Result<Response, WebError> {
+pub(super) async fn pass(
+    state: &State,
+    mut parts: Parts,
+    url: Url,
+    headers: HeaderMap,
+    place: Option<Place>,
+) -> Result<Response, WebError> {
     let mut headers = headers;
     let key = BASE64.encode(rand::random::<[u8; 16]>());
     for (name, value) in [
@@ -40,7 +47,7 @@ pub(super) async fn pass(state: &State, mut parts: Parts, url: Url, headers: Hea
     let unreachable = |why: reqwest::Error| WebError::Unavailable(anyhow::Error::new(why.without_url()));
     let answer = state.feeds.get(url.clone()).headers(headers).send().await.map_err(unreachable)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(super::passed_back(answer, &url, false));
+        return Ok(super::passed_back(answer, &url, false, place));
     }
     let agreed =
         answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -51,6 +58,7 @@ pub(super) async fn pass(state: &State, mut parts: Parts, url: Url, headers: Hea
     Ok(upgrade.on_upgrade(move |client| async move {
         // At shutdown both ends are dropped, and clients come again.
         stop.run_until_cancelled(pump(client, upstream, feed)).await;
+        drop(place);
     }))
 }
 

@@ -71,6 +71,7 @@ fn what_polling_tells_is_of_the_same_shape_and_read_by_the_same_parser() {
         aws_id: AwsId::parse("111122223333").unwrap(),
         region: Region::parse("us-east-1").unwrap(),
         found: BTreeMap::from([(ResourceId::parse("i-0a1b2c3d4e5f60001").unwrap(), facts)]),
+        groups_read: false,
         confirmed_absent: BTreeSet::new(),
         agreed: false,
     };

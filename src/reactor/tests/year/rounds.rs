@@ -3,8 +3,13 @@
 
 use super::super::scene::{DAY, HOUR};
 use super::{Event, Year};
-use crate::model::{AccountId, Doc, Notice, NoticeStatus, Region, ResourceId, State, StoppedBy, Time};
-use crate::reactor::{Reconciled, Scan, batch, reconcile};
+use crate::model::{
+    AccountId, Doc, LeaseKey, Notice, NoticeStatus, Region, ResourceId, Role, State, StoppedBy, Time, User,
+};
+use crate::reactor::{
+    Digest, Reconciled, Scan, Standing, assign_clusters, assign_members, batch, leaves_at, reconcile,
+};
+use crate::words::Zone;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Year {
@@ -23,22 +28,25 @@ impl Year {
 
     fn scan(&mut self) {
         self.world.stirred = !self.blind.is_empty();
-        let found: BTreeMap<ResourceId, _> = self
+        let mut found: BTreeMap<ResourceId, _> = self
             .world
             .machines
             .iter()
             .filter(|(key, _)| !self.blind.contains(*key))
             .map(|(key, facts)| (key.resource_id.clone(), facts.clone()))
             .collect();
+        let known: Vec<_> = self.world.resources.values().cloned().collect();
+        assign_members(&mut found, &known);
+        assign_clusters(&mut found, &known);
         let scan = Scan {
             account: AccountId::parse("bigdb").unwrap(),
             aws_id: self.world.aws.aws_id.clone(),
             region: Region::parse("us-east-1").unwrap(),
             found,
+            groups_read: true,
             confirmed_absent: BTreeSet::new(),
             agreed: false,
         };
-        let known: Vec<_> = self.world.resources.values().cloned().collect();
         match reconcile(&known, &scan, self.world.now) {
             Reconciled::Changes(changes) => {
                 for change in changes {
@@ -95,7 +103,8 @@ impl Year {
             }
         }
         let mut concerned = BTreeSet::new();
-        for mail in batch(&queued, self.world.now) {
+        let outgoing = batch(&queued, |notice| self.leaves_at(notice), self.world.now);
+        for mail in outgoing.mails {
             let down = self.real < self.silence || (!self.quiet && self.dice.percent(3));
             let lost = !self.quiet && self.dice.below(200) == 0;
             for doc in mail.notices {
@@ -111,8 +120,24 @@ impl Year {
         }
     }
 
+    /// As the notifier does.
+    fn leaves_at(&self, notice: &Notice) -> Time {
+        let reader = self.world.users.iter().find(|user| user.user == notice.user);
+        let digest = reader.and_then(|user| {
+            let zone = Zone::named(user.time_zone.as_deref()).rules();
+            user.digest_hour().map(|hour| Digest { hour, zone })
+        });
+        let (Some(digest), Some(lease)) = (digest, self.world.leases.get(&notice.lease)) else { return self.world.now };
+        let standing = Standing { expires_at: lease.expires_at, ends_at: lease.ends_at };
+        leaves_at(notice, standing, &self.world.policy(), &digest, self.world.now)
+    }
+
     fn deliver(&mut self, doc: &Doc<Notice>, down: bool, lost: bool) {
         let now = self.world.now;
+        // A delegate's copy tells nobody.
+        let told = |user: &User| user.user == doc.body.user && user.role == Role::Admin;
+        let owner = self.world.leases.get(&doc.body.lease).map(|lease| lease.owner.clone());
+        let told = owner == Some(doc.body.user.clone()) || self.world.users.iter().any(told);
         let refuses = self.world.refuses.contains(&doc.body.address);
         let notice = self.world.notices.get_mut(&doc.id).unwrap();
         if down {
@@ -125,7 +150,7 @@ impl Year {
             self.world.outbox.remove(&doc.id);
             return;
         }
-        self.world.ledger.mailed(notice, self.world.leases.get(&notice.lease), now);
+        self.world.ledger.mailed(notice, self.world.leases.get(&notice.lease), told, now);
         if lost {
             self.world.ledger.lost_receipts.insert(doc.id.clone());
             return;
@@ -145,14 +170,14 @@ impl Year {
         for (key, resource) in &self.world.resources {
             let runs = self.world.machines.get(key).is_some_and(|machine| machine.state.is_up());
             if runs && resource.facts.state.is_up() && resource.missing.is_none() {
-                let lease = self.world.leases.get(key).unwrap_or_else(|| panic!("{key} runs without a lease"));
-                assert!(!lease.state.is_over(), "{key} runs without a live lease");
+                assert!(self.world.is_leased(resource), "{key} runs without a live lease");
             }
         }
         for lease in self.world.leases.values().filter(|lease| !lease.state.is_over()) {
             let late = |at: Time| now.seconds_since(at);
             assert!(!lease.owner.is_pending() || late(lease.settle_at) < 3_600, "nobody's: {lease:?}");
             let ours = lease.state == State::Stopped && lease.stopped_by == Some(StoppedBy::Zerocloud);
+            let ours = ours && !lease.is_group();
             let ends = lease.state == State::Expired || ours;
             let overdue = ends && late(lease.ends_at.max(lease.expires_at)) > 900;
             let passing = self.world.resources[&lease.key()].missing.is_some();
@@ -186,6 +211,14 @@ impl Year {
             self.set_deadline(&key, None);
         }
         let world = &mut self.world;
+        // Members have no lease to go with.
+        let gone = |key: &LeaseKey| world.resources.get(key).is_some_and(crate::model::Resource::is_gone);
+        let members: Vec<_> =
+            world.resources.keys().filter(|key| !world.leases.contains_key(key) && gone(key)).cloned().collect();
+        for key in members {
+            world.resources.remove(&key);
+            world.machines.remove(&key);
+        }
         let (outbox, leases) = (&world.outbox, &world.leases);
         world.notices.retain(|id, notice| {
             outbox.contains(id) || leases.get(&notice.lease).is_some_and(|lease| lease.term == notice.term)

@@ -27,6 +27,8 @@ final class Device implements AutoCloseable {
     private static final long PATIENCE_S = 30;
     private final String user;
     private final String remote;
+    /** The gateway's cookie for the way through the pages' address, or null for a password at the gateway itself. */
+    private final String session;
     private final Manager manager;
     private final List<Replication> live = new ArrayList<>();
     final Database database;
@@ -36,8 +38,18 @@ final class Device implements AutoCloseable {
     }
 
     Device(String user, String remote) throws IOException, CouchbaseLiteException {
+        this(user, World.PUBLIC_URL + "/" + remote, null);
+    }
+
+    /** Below `/sync/` at the pages' address, with that session. */
+    static Device throughPages(String user, String session) throws IOException, CouchbaseLiteException {
+        return new Device(user, World.WEB_URL + "/sync/zerocloud", session);
+    }
+
+    private Device(String user, String remote, String session) throws IOException, CouchbaseLiteException {
         this.user = user;
         this.remote = remote;
+        this.session = session;
         File folder = new File(World.FOLDER, UUID.randomUUID().toString());
         manager = new Manager(new JavaContext() {
             @Override
@@ -57,14 +69,18 @@ final class Device implements AutoCloseable {
     }
 
     Replication puller() throws IOException {
-        return signedIn(database.createPullReplication(new URL(World.PUBLIC_URL + "/" + remote)));
+        return signedIn(database.createPullReplication(new URL(remote)));
     }
 
     Replication pusher() throws IOException {
-        return signedIn(database.createPushReplication(new URL(World.PUBLIC_URL + "/" + remote)));
+        return signedIn(database.createPushReplication(new URL(remote)));
     }
 
     private Replication signedIn(Replication replication) {
+        if (session != null) {
+            replication.setCookie("SyncGatewaySession", session, "/sync/zerocloud", null, false, false);
+            return replication;
+        }
         Authenticator login = AuthenticatorFactory.createBasicAuthenticator("bigdb." + user, World.PASSWORD);
         replication.setAuthenticator(login);
         return replication;

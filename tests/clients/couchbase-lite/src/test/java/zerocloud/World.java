@@ -23,6 +23,8 @@ final class World {
     static final String PUBLIC_URL = setting("ZEROCLOUD_PUBLIC_URL");
     static final String PASSWORD = setting("ZEROCLOUD_TEST_PASSWORD");
     static final String FOLDER = setting("ZEROCLOUD_TEST_FOLDER");
+    static final String WEB_URL = setting("ZEROCLOUD_WEB_URL");
+    private static final String TOKEN = setting("ZEROCLOUD_TEST_TOKEN");
     private static final String ADMIN_URL = setting("ZEROCLOUD_ADMIN_URL");
     private static final String AWS = setting("ZEROCLOUD_TEST_AWS");
     private static final long PATIENCE_MS = 20_000;
@@ -102,6 +104,17 @@ final class World {
         HttpResponse<String> answer = send("POST", PUBLIC_URL + "/zerocloud/_session", login);
         String cookie = answer.headers().firstValue("set-cookie").orElseThrow();
         return cookie.substring(cookie.indexOf('=') + 1, cookie.indexOf(';'));
+    }
+
+    /** A session at the gateway as an app gets it, by Lin's token; gives the cookie's value. */
+    static String syncSession() throws Exception {
+        HttpRequest request = HttpRequest.newBuilder(URI.create(WEB_URL + "/api/v1/sync-session"))
+            .header("Authorization", "Bearer " + TOKEN).POST(BodyPublishers.noBody()).build();
+        Map<String, Object> made = map(HTTP.send(request, BodyHandlers.ofString()).body());
+        if (!(WEB_URL + "/sync/zerocloud").equals(made.get("url"))) {
+            throw new AssertionError(made.toString());
+        }
+        return (String) made.get("session_id");
     }
 
     private static HttpResponse<String> send(String method, String url, Object body, String... user)

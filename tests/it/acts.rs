@@ -1,0 +1,134 @@
+//! What admins do stands in the audit: by whom, from what to what, once; on whatever way it came.
+
+use crate::api::Program;
+use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The events about what admins did, oldest first: act, who, and the sentence.
+async fn acts(app: &TestApp) -> Vec<(String, String, String)> {
+    let events = app.store.prefix("event::bigdb::").await.unwrap();
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    let acts = events.iter().map(|doc| &doc.body).filter(|event| event.get("act").is_some());
+    acts.map(|event| (text(event, "act"), text(event, "by"), text(event, "reason"))).collect()
+}
+
+/// Waits for an event whose sentence begins like that; gives who did it.
+async fn told(app: &TestApp, sentence: &str) -> String {
+    app.until(sentence, || async {
+        let all = acts(app).await;
+        all.into_iter().find(|(_, _, reason)| reason.starts_with(sentence)).map(|(_, by, _)| by)
+    })
+    .await
+}
+
+/// Waits until what stands there at the start is known.
+async fn begun(app: &TestApp) {
+    app.until("the recorder knows what is there", || async { app.store.get::<Value>("known::begun").await.unwrap() })
+        .await;
+}
+
+#[tokio::test]
+async fn what_admins_do_over_the_api_is_in_the_audit_with_who_and_from_what_to_what() {
+    let app = TestApp::start(Setup::default().stage("observe")).await;
+    begun(&app).await;
+    let ada = Program::all(&app, "ada").await;
+    assert_eq!(told(&app, "Token a test of ada made").await, "bigdb.ada");
+    let layer = |grace: i64| Some(json!({ "policy": { "grace": grace } }));
+    let made = ada.send(Method::PUT, "policies/user:lin", &[("if-none-match", "*")], layer(7_200)).await;
+    assert_eq!(told(&app, "Policy of lin: grace – → 2 hours").await, "bigdb.ada");
+    let more = ada.send(Method::PUT, "policies/user:lin", &[("if-match", &made.etag)], layer(10_800)).await;
+    assert_eq!(more.status, 200, "{}", more.body);
+    assert_eq!(told(&app, "Policy of lin: grace 2 hours → 3 hours").await, "bigdb.ada");
+    ada.send(Method::DELETE, "policies/user:lin", &[("if-match", &more.etag)], None).await;
+    assert_eq!(told(&app, "Policy of lin removed").await, "bigdb.ada");
+    let path = format!("aws-accounts/{DEV}");
+    let etag = ada.send(Method::GET, &path, &[], None).await.etag;
+    ada.send(Method::PATCH, &path, &[("if-match", &etag)], Some(json!({ "stage": "notify" }))).await;
+    assert_eq!(told(&app, &format!("AWS account {DEV} AWS {DEV}: stage observe → notify")).await, "bigdb.ada");
+    ada.send(Method::PUT, "pauses/account", &[], Some(json!({ "reason": "a demo" }))).await;
+    assert_eq!(told(&app, "The whole Account: paused: a demo").await, "bigdb.ada");
+    ada.send(Method::DELETE, "pauses/account", &[], None).await;
+    assert_eq!(told(&app, "The whole Account: resumed").await, "bigdb.ada");
+    let rule = json!({ "by": "name", "value": "web-*", "reason": "live", "until": "2099-01-01T00:00:00Z" });
+    ada.send(Method::POST, "exemptions", &[], Some(rule)).await;
+    assert_eq!(told(&app, "Account: exemption ").await, "bigdb.ada");
+    let hook = json!({ "name": "ops", "url": "https://hooks.example/SECRET" });
+    let hook = ada.send(Method::POST, "hooks", &[], Some(hook)).await;
+    assert_eq!(told(&app, "Hook ops to https://hooks.example made").await, "bigdb.ada");
+    ada.send(Method::DELETE, &format!("hooks/{}", hook.body["id"].as_str().unwrap()), &[], None).await;
+    assert_eq!(told(&app, "Hook ops to https://hooks.example removed").await, "bigdb.ada");
+    let kim = ada.send(Method::POST, "users", &[], Some(json!({ "email": "kim@bigdb.example" }))).await;
+    let kim = kim.body["id"].as_str().unwrap();
+    assert_eq!(told(&app, &format!("kim@bigdb.example ({kim}) may come in as dev")).await, "bigdb.ada");
+    ada.send(Method::DELETE, &format!("users/{kim}"), &[], None).await;
+    assert_eq!(told(&app, &format!("kim@bigdb.example ({kim}) removed")).await, "bigdb.ada");
+
+    let history = ada.get("history?acts=true&limit=500").await;
+    let stage = history["items"].as_array().unwrap().iter().find(|event| event["act"] == "aws_account").unwrap();
+    assert_eq!(stage["changes"], json!([{ "what": "stage", "before": "observe", "after": "notify" }]));
+    let said = history.to_string();
+    assert!(!said.contains("SECRET") && !said.contains("external-") && !said.contains(&ada.token()[5..]), "{said}");
+    let page = app.sign_in("ada").await.get("/events?state=by+admins").await;
+    assert!(page.words().contains("stage observe → notify") && page.words().contains("by Ada"), "{}", page.words());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_straight_at_the_gateway_is_recorded_too_and_a_restart_tells_nothing_twice() {
+    let app = TestApp::start(Setup::default()).await;
+    begun(&app).await;
+    let ada = app.session("ada").await;
+    let mut doc = app.store.get_as(&ada, "user::bigdb::lin").await.unwrap().unwrap();
+    doc.body["role"] = "admin".into();
+    doc.body["updated_by"] = "bigdb.ada".into();
+    app.store.put_as(&ada, &doc.id, &doc.body, doc.rev.as_deref()).await.unwrap();
+    assert_eq!(told(&app, "lin@bigdb.example (lin): role dev → admin").await, "bigdb.ada");
+    // An operator, past the access rules.
+    app.edit(&format!("aws_account::bigdb::{DEV}"), |doc| doc["name"] = "Development".into()).await;
+    assert_eq!(told(&app, &format!("AWS account {DEV} Development: name ")).await, "");
+    let before = acts(&app).await;
+
+    let app = app.restart(|setup| setup).await;
+    app.edit(&format!("aws_account::bigdb::{DEV}"), |doc| doc["disabled"] = true.into()).await;
+    told(&app, &format!("AWS account {DEV} Development: disabled ")).await;
+    assert_eq!(acts(&app).await.len(), before.len() + 1, "{:?}", acts(&app).await);
+    // Done while nothing ran: written past zerocloud, and told when it runs again.
+    let paused = app.pause().await;
+    let app = paused.go_on().await;
+    app.edit("policy::bigdb", |doc| doc["policy"]["grace"] = 60.into()).await;
+    told(&app, "Policy of the Account: grace ").await;
+    assert_eq!(acts(&app).await.len(), before.len() + 2, "{:?}", acts(&app).await);
+    // A second recorder on the same documents, as a copy that takes over has it, adds nothing.
+    app.until("all is told", || async {
+        let known = app.store.prefix("known::").await.unwrap();
+        known.iter().all(|doc| doc.body.get("untold") != Some(&json!(true))).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_an_admin_gives_to_somebody_says_so_in_its_audit() {
+    let app = TestApp::start(Setup::default().policy("default_lease", "2h")).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.settled(&id, "lin").await;
+    let ada = Program::all(&app, "ada").await;
+    let path = format!("leases/{}", lease.key());
+    app.until("the edit", || async {
+        let etag = ada.send(Method::GET, &path, &[], None).await.etag;
+        let given = ada.send(Method::PATCH, &path, &[("if-match", &etag)], Some(json!({ "owner": "max" }))).await;
+        (given.status == 200).then_some(())
+    })
+    .await;
+    app.owned(&id, "max").await;
+    let event = app
+        .until("the event", || async {
+            let history = ada.get(&format!("history?lease={}&acts=true", lease.key())).await;
+            history["items"].as_array().unwrap().first().cloned()
+        })
+        .await;
+    assert_eq!((&event["by"], &event["owner"]), (&json!("bigdb.ada"), &json!("max")), "{event}");
+    assert!(event["reason"].as_str().unwrap().contains("an admin gave it to max"), "{event}");
+    app.stop().await;
+}

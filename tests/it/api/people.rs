@@ -1,0 +1,40 @@
+//! What people set for themselves by programs.
+
+use super::{Program, hour};
+use crate::app::TestApp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_person_names_a_digest_hour_and_who_stands_in_and_takes_both_off_again() {
+    let app = TestApp::start(hour()).await;
+    let lin = Program::all(&app, "lin").await;
+    let edit = async |changes: Value| {
+        let read = lin.send(Method::GET, "users/lin", &[], None).await;
+        lin.send(Method::PATCH, "users/lin", &[("if-match", read.etag.as_str())], Some(changes)).await
+    };
+    for wrong in [
+        json!({ "digest_hour": 24 }),
+        json!({ "digest_hour": "9" }),
+        json!({ "delegate": "Max!" }),
+        json!({ "delegate_until": "Friday" }),
+    ] {
+        assert_eq!(edit(wrong.clone()).await.status, 422, "{wrong}");
+    }
+    let until = "2099-01-01T00:00:00Z";
+    let set = edit(json!({ "digest_hour": 9, "delegate": "max", "delegate_until": until })).await;
+    assert_eq!(
+        (set.status, &set.body["digest_hour"], &set.body["delegate"], &set.body["delegate_until"]),
+        (200, &json!(9), &json!("max"), &json!(until)),
+        "{}",
+        set.body
+    );
+    let zone = edit(json!({ "time_zone": "Asia/Tokyo" })).await;
+    assert_eq!(zone.body["digest_hour"], 9, "what is left out stays");
+    let off = edit(json!({ "digest_hour": null, "delegate": null, "delegate_until": null })).await;
+    assert_eq!(off.status, 200, "{}", off.body);
+    for name in ["digest_hour", "delegate", "delegate_until"] {
+        assert_eq!(off.body.get(name), None, "{name}");
+    }
+    app.stop().await;
+}

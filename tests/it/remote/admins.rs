@@ -1,0 +1,78 @@
+//! What admins do on the command line: people, exemption rules, and what a change would alter.
+
+use super::{run, said};
+use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
+use serde_json::Value;
+use zerocloud::model::Role;
+use zerocloud::web::token::{Scope, Token, create};
+
+/// A folder in which ada is signed in.
+async fn desk(app: &TestApp) -> tempfile::TempDir {
+    let user = app.store.get::<zerocloud::model::User>("user::bigdb::ada").await.unwrap().unwrap().body;
+    assert_eq!(user.role, Role::Admin);
+    let scopes = vec![Scope::Read, Scope::Write, Scope::Admin];
+    let token = Token::new((&user.account, &user.user), "a test".to_owned(), scopes, app.clock.now(), 86_400);
+    let (_, secret) = create(&app.store, &token).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let noted = serde_json::json!({ "url": app.web, "token": secret });
+    std::fs::write(folder.path().join("noted.json"), noted.to_string()).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
+    let app = TestApp::start(Setup::default().policy("default_lease", "2h").stage("stop")).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example").tag("Name", "web-1"));
+    app.settled(&id, "lin").await;
+    let folder = desk(&app).await;
+    let ada = folder.path();
+    // People.
+    let invited = said(&app, ada, &["users", "invite", "kim@bigdb.example", "--name", "Kim"]).await;
+    assert!(invited.starts_with("kim@bigdb.example may come in as kim-"), "{invited}");
+    assert!(said(&app, ada, &["users", "role", "kim@bigdb.example", "admin"]).await.contains("is admin now"));
+    let users: Value = serde_json::from_str(&said(&app, ada, &["users", "list", "--json"]).await).unwrap();
+    let kim = users.as_array().unwrap().iter().find(|user| user["name"] == "Kim").unwrap();
+    assert_eq!(kim["role"], "admin");
+    assert!(said(&app, ada, &["users", "remove", kim["id"].as_str().unwrap()]).await.contains("is removed"));
+    assert!(!said(&app, ada, &["users"]).await.contains("Kim"));
+    let own = run(&app, ada, &["users", "remove", "ada"]).await;
+    assert!(!own.status.success());
+    // Exemptions.
+    let add = ["exemptions", "add", "--name", "web-*", "--reason", "the demo", "--until", "30d"];
+    let preview = [&add[..], &["--preview"]].concat();
+    let shown = app
+        .until("the preview", || async {
+            let shown = said(&app, ada, &preview).await;
+            shown.contains("would pick out 1").then_some(shown)
+        })
+        .await;
+    assert!(shown.contains("Does not end") && shown.contains("web-1"), "{shown}");
+    assert!(!said(&app, ada, &["exemptions", "list"]).await.contains("the demo"));
+    assert!(said(&app, ada, &add).await.contains("picks out 1 leases"));
+    let rules: Value = serde_json::from_str(&said(&app, ada, &["exemptions", "list", "--json"]).await).unwrap();
+    let rule = rules[0]["id"].as_str().unwrap();
+    let change = ["exemptions", "change", rule, "--tag", "env=prod", "--reason", "prod", "--until", "2099-01-01"];
+    assert!(said(&app, ada, &change).await.contains("2099-01-01T23:59:59Z"));
+    assert!(said(&app, ada, &["exemptions", "list"]).await.contains("prod"));
+    assert!(said(&app, ada, &["exemptions", "remove", rule]).await.contains("ended"));
+    // Policies.
+    let set = ["policy", "set", "user:lin", "max_lease=5d", "--dry-run"];
+    let shown = said(&app, ada, &set).await;
+    assert!(shown.contains("Of 1 leases 1 would go on otherwise") && shown.contains("THEN"), "{shown}");
+    assert!(!run(&app, ada, &["policy", "get", "user:lin"]).await.status.success(), "nothing was saved");
+    assert!(said(&app, ada, &set[..4]).await.contains("5 days"));
+    let table = said(&app, ada, &["policy", "get"]).await;
+    assert!(table.contains("default_lease") && table.contains("2 h"), "{table}");
+    // A plan says that nothing ends at all.
+    said(&app, ada, &["pause", "--account", "bigdb", "--reason", "the demo"]).await;
+    let plan = said(&app, ada, &["plan"]).await;
+    assert!(plan.contains("No end starts in the whole Account: paused by bigdb.ada"), "{plan}");
+    said(&app, ada, &["resume", "--account", "bigdb"]).await;
+    // Nothing else is without a table or JSON.
+    for name in ["status", "accounts", "plan", "leases"] {
+        let json = said(&app, ada, &[name, "--json"]).await;
+        serde_json::from_str::<Value>(&json).unwrap();
+        assert!(serde_json::from_str::<Value>(&said(&app, ada, &[name]).await).is_err(), "{name}");
+    }
+    app.stop().await;
+}
