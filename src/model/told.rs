@@ -60,9 +60,7 @@ impl Told {
         let detail = event.get("detail").filter(|detail| detail.is_object());
         let detail = detail.ok_or_else(|| NotAnEvent("detail is missing".to_owned()))?;
         let what = match kind {
-            "zerocloud ResourceChange" => {
-                instances(event, &place, "InstanceSeen", &named_in(detail, "responseElements"))
-            }
+            "zerocloud ResourceChange" => our_own(event)?,
             "EC2 Instance State-change Notification" => {
                 let id: Option<String> = detail.get("instance-id").and_then(Value::as_str).map(str::to_owned);
                 instances(event, &place, "InstanceStateChanged", id.as_slice())

@@ -23,7 +23,7 @@ use crate::tokens::Tokens;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -160,7 +160,7 @@ impl Stages {
     /// What follows each poll: word of AWS accounts that cannot be read, and tags.
     fn after_polls(&self, tasks: &mut Tasks) {
         let (sights, seen) = watch::channel(alarm::Sight::default());
-        tasks.spawn(sighted(self.reports.subscribe(), sights, self.stop.clone()));
+        tasks.spawn(sighted(self.news.reports.subscribe(), sights, self.stop.clone()));
         let mail = &self.config.mail;
         let leadership = self.leadership.clone();
         let leads: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || leadership.is_leader());

@@ -32,7 +32,7 @@ pub(super) fn section(desk: &AdminDesk, aws: &AwsAccount) -> Value {
         }
     });
     let keys: Vec<Value> = shown.collect();
-    context! { keys, endpoint => endpoint(&desk.state, &desk.site.origin), https => desk.site.https }
+    context! { keys, endpoint => endpoint(&desk.state, &desk.site().origin), https => desk.site().https }
 }
 
 /// Where EventBridge posts to.
@@ -70,7 +70,7 @@ fn shown(
     let values = context! {
         aws_id, rotated,
         secret => made.secret,
-        endpoint => endpoint(&desk.state, &desk.site.origin),
+        endpoint => endpoint(&desk.state, &desk.site().origin),
         accounts => made.key.speaks_for.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };
     desk.show("aws", "The new event key", "event_key.html", values)
