@@ -18,8 +18,22 @@ from pathlib import Path
 from demo.browser import Browser, Page
 from demo.checker import History
 from demo.config import ACCOUNT, Urls
+from demo.events import EventBridge
 from demo.processes import Failure
-from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, GROUP, LATE, MAX, RAISED, VANISHES, User
+from demo.seed import (
+    ADA,
+    BY_CLI,
+    BY_CURL,
+    BY_LINK,
+    GROUP,
+    LATE,
+    MAX,
+    OPS,
+    RAISED,
+    VANISHES,
+    AwsAccount,
+    User,
+)
 from demo.watch import Watch
 
 RENEWED_FOR = 240
@@ -45,9 +59,11 @@ class People:
         vanishing = watch.histories[VANISHES]
         watch.cloud.terminate(vanishing.machine, vanishing.id)
         self.say("by hand", f"{VANISHES} was terminated in EC2, behind zerocloud's back")
+        to = EventBridge(self.urls, self.event_key(LATE.aws))
         watch.add(LATE)
-        watch.cloud.launch(LATE)
+        instance = watch.cloud.launch(LATE)
         self.say("by hand", f"{LATE.name} was launched")
+        to.tell_of_launch(LATE, instance, self.say)
 
     def renew_by_command(self, history: History) -> None:
         """`zerocloud renew TOKEN`, with the token of the mail's link."""
@@ -148,6 +164,16 @@ class People:
             if f"Stage {stage}:" not in page.text:
                 raise Failure(f"{aws.name} was not raised to {stage}: {page.text[:500]}")
             self.say("raised", f"{aws.name} to stage {stage}, by {admin.name}")
+
+    def event_key(self, aws: AwsAccount) -> str:
+        """An admin makes it on the AWS account's page, where it is shown once."""
+        browser, _ = self.sign_in(OPS)
+        page = browser.press(browser.open(f"{self.urls.pages}/aws-accounts/{aws.aws_id}"), "Make it")
+        key = re.search(r"zce_[0-9a-f]{16}_[A-Za-z0-9_-]{43}", page.text)
+        if key is None:
+            raise Failure(f"{page.url} shows no event key: {page.text[:300]}")
+        self.say("event key", f"{OPS.name} made one for {aws.name} and gave it to EventBridge")
+        return key[0]
 
     def session(self, name: str) -> str:
         """A cookie for that person at the gateway, made on its admin port."""

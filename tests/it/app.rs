@@ -35,6 +35,8 @@ pub struct Setup {
     pub page_size: u32,
     /// Cron expression of the polls.
     pub poll: &'static str,
+    /// Settings of the section `aws` beside the usual ones, and of its `endpoints`, as YAML.
+    pub aws: (String, String),
     /// Settings of the section `web` beside the port, as YAML.
     pub web: String,
     /// The Accounts, in place of the usual one, as YAML.
@@ -51,6 +53,7 @@ impl Default for Setup {
             policy,
             page_size: 500,
             poll: "* * * * * *",
+            aws: (String::new(), String::new()),
             web: String::new(),
             accounts: None,
             more: String::new(),
@@ -114,13 +117,15 @@ impl Setup {
         format!(
             "store: {{data: '{data}', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
              aws: {{access_key_id: {key}, secret_access_key: secret, page_size: {page}, requests_per_second: 200, \
-             timeout: 10s, endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}'}}}}\n\
+             timeout: 10s, {more} endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}', {ends}}}}}\n\
              mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
              schedule: {{poll: '{poll}', sweep: '* * * * * *', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
              web: {{listen: '127.0.0.1:0', {web}}}\n\
              leader_ttl: 2s\n{accounts}",
             key = ec2_double::Home::default().access_key_id,
             page = self.page_size,
+            more = self.aws.0,
+            ends = self.aws.1,
             poll = self.poll,
             web = self.web,
         )

@@ -3,9 +3,10 @@
 use super::super::WebError;
 use super::aws::trouble;
 use super::desk::AdminDesk;
+use super::latency::{self, Latency};
 use super::numbers::{Numbers, Row};
 use super::office::Admin;
-use super::when::off;
+use super::when::{length, off};
 use crate::model::Time;
 use crate::words::clean;
 use axum::Json;
@@ -54,6 +55,10 @@ pub(in crate::web) fn numbers(desk: &Admin) -> Numbers {
     Numbers::of(&desk.state.index, &polls, &desk.person.account, desk.now())
 }
 
+fn latency(desk: &AdminDesk) -> Option<Latency> {
+    latency::of(&desk.state.index, &desk.person.account, desk.now())
+}
+
 /// `GET /status`.
 pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
     let around = Around::see(&desk).await?;
@@ -92,6 +97,9 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
         leader_since => around.since.map(|at| desk.when(at)),
         leader_beat => around.beat.map(|at| off(at.seconds_since(now))),
         answered_in => around.answered_in.to_string(),
+        poll_every => desk.state.polls.borrow().every.map(length),
+        latency => latency(&desk).map(|it| context! {
+            leases => it.leases, median => length(it.median), slowest => length(it.slowest) }),
     };
     desk.show("status", "Status", "status.html", values)
 }
@@ -110,5 +118,7 @@ pub(super) async fn json(desk: AdminDesk) -> Result<Json<serde_json::Value>, Web
     let mut all = serde_json::to_value(numbers(&desk)).map_err(|why| WebError::Internal(why.into()))?;
     all["leader"] = json!({ "holder": around.holder, "beat": around.beat, "since": around.since });
     all["gateway"] = json!({ "answered_in_ms": around.answered_in() });
+    all["poll_every"] = json!(desk.state.polls.borrow().every);
+    all["event_to_lease"] = json!(latency(&desk));
     Ok(Json(all))
 }
