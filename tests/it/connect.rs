@@ -206,6 +206,7 @@ async fn the_command_line_connects_verifies_disables_and_removes() {
     let app = TestApp::start(Setup::default()).await;
     app.aws.add_account(NEW);
     app.aws.only_regions(NEW, &[EAST]);
+    app.until("another is connected", || async { document(&app, &format!("aws_account::bigdb::{DEV}")).await }).await;
     let token = crate::api::Program::all(&app, "ada").await.token;
     let run = async |arguments: &[&str]| command(&app, &token, arguments).await;
     let (code, text) = run(&["add", NEW, "--name", "Lab", "--regions", EAST]).await;
