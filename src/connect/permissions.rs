@@ -33,6 +33,11 @@ pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<
     let read = glances.iter().filter_map(|(region, glance)| Some((region, glance.as_ref().ok()?)));
     // One with an instance says more.
     let place = read.max_by_key(|(region, instance)| (instance.is_some(), std::cmp::Reverse((*region).clone())));
+    if let Some((region, _)) = place {
+        let told = aws.groups(body, region).await;
+        let told = told.as_ref().map(|all| format!("{} Auto Scaling groups are listed in {region}", all.len()));
+        found.insert("autoscaling:DescribeAutoScalingGroups".to_owned(), judged(told, "the call"));
+    }
     for action in actions(&policies) {
         if !found.contains_key(action) {
             found.insert(action.to_owned(), tried(aws, body, action, place).await);
