@@ -3,6 +3,7 @@
 //! Shapes are described for readers in `docs/documents.md`; unknown fields survive a round trip.
 
 mod account;
+mod callback;
 mod event;
 mod exemption;
 mod hook;
@@ -15,6 +16,7 @@ mod resource;
 mod time;
 
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
+pub use callback::{Callback, OutsideState};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use exemption::{ExemptionRule, RuleKind};
 pub use hook::{Hook, HookShape};

@@ -37,9 +37,12 @@ pub(super) fn put(directory: &mut Directory, id: &str, document: Document) -> Op
             directory.regions.insert((aws_id.clone(), region), state);
             Some(Scope::AwsAccount(aws_id))
         }
-        Document::Lease(_) | Document::Resource(_) | Document::Request(_) | Document::Notice(_) | Document::Other => {
-            None
-        }
+        Document::Lease(_)
+        | Document::Resource(_)
+        | Document::Request(_)
+        | Document::Notice(_)
+        | Document::Callback(_)
+        | Document::Other => None,
     }
 }
 

@@ -2,8 +2,8 @@
 //! person's hand left behind is named and left alone; it never stops the others.
 
 use crate::model::{
-    Account, AccountId, AwsAccount, AwsId, Doc, Lease, LeaseKey, Notice, Pause, PolicyLayer, Region, RegionState,
-    Request, Resource, Time, User, UserId,
+    Account, AccountId, AwsAccount, AwsId, Callback, Doc, Lease, LeaseKey, Notice, Pause, PolicyLayer, Region,
+    RegionState, Request, Resource, Time, User, UserId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,12 +22,13 @@ pub enum Document {
     Resource(Doc<Resource>),
     Request(Doc<Request>),
     Notice(Doc<Notice>),
+    Callback(Callback),
     /// Of no concern to the index.
     Other,
 }
 
 /// The types that ids begin with; policies have three.
-const KINDS: [(&str, &[&str]); 10] = [
+const KINDS: [(&str, &[&str]); 11] = [
     ("account::", &["account"]),
     ("aws_account::", &["aws_account"]),
     ("user::", &["user"]),
@@ -38,6 +39,7 @@ const KINDS: [(&str, &[&str]); 10] = [
     ("resource::", &["resource"]),
     ("request::", &["request"]),
     ("notice::", &["notice"]),
+    (Callback::PREFIX, &[Callback::KIND]),
 ];
 
 /// Reads a document. The error says, for a person, what is wrong with it.
@@ -88,6 +90,7 @@ fn typed(prefix: &str, id: &str, rev: Option<&str>, body: &Value) -> Result<Docu
         "lease::" => Document::Lease(parse(body)?),
         "resource::" => Document::Resource(with_rev(id, rev, body)?),
         "request::" => Document::Request(with_rev(id, rev, body)?),
+        Callback::PREFIX => Document::Callback(parse(body)?),
         _ => Document::Notice(with_rev(id, rev, body)?),
     })
 }
@@ -114,7 +117,11 @@ fn expected_id(document: &Document) -> Option<String> {
             let last = it.id.rsplit("::").next().unwrap_or_default();
             format!("request::{account}::{user}::{last}")
         }
-        Document::Policy(..) | Document::Pause(..) | Document::Region(..) | Document::Other => return None,
+        Document::Policy(..)
+        | Document::Pause(..)
+        | Document::Region(..)
+        | Document::Callback(..)
+        | Document::Other => return None,
     })
 }
 

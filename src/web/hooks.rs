@@ -1,6 +1,7 @@
 //! `POST /hooks/ses`: what became of mails, told by SES through an SNS topic. Only messages that SNS signed, for a topic that
 //! the configuration names, count; everything else is refused and changes nothing.
 
+pub(super) mod scheduler;
 mod ses;
 mod sns;
 
