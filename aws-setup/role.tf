@@ -27,6 +27,12 @@ variable "external_id" {
   }
 }
 
+variable "former_external_id" {
+  type        = string
+  default     = ""
+  description = "The external id before it, while it is being rotated; else empty."
+}
+
 variable "role_name" {
   type    = string
   default = "zerocloud"
@@ -42,11 +48,28 @@ variable "ends" {
   }
 }
 
+variable "tags" {
+  type        = string
+  default     = "no"
+  description = "Whether zerocloud may write its tags and the owner's to instances: no or yes."
+  validation {
+    condition     = contains(["no", "yes"], var.tags)
+    error_message = "Must be no or yes."
+  }
+}
+
+variable "owner_tag" {
+  type        = string
+  default     = "owner"
+  description = "The key of the owner's tag."
+}
+
 data "aws_caller_identity" "this" {}
 data "aws_partition" "this" {}
 
 locals {
   instances = "arn:${data.aws_partition.this.partition}:ec2:*:${data.aws_caller_identity.this.account_id}:instance/*"
+  groups    = "arn:${data.aws_partition.this.partition}:autoscaling:*:${data.aws_caller_identity.this.account_id}:autoScalingGroup:*:autoScalingGroupName/*"
 }
 
 resource "aws_iam_role" "zerocloud" {
@@ -59,7 +82,7 @@ resource "aws_iam_role" "zerocloud" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { AWS = var.principal }
-      Condition = { StringEquals = { "sts:ExternalId" = var.external_id } }
+      Condition = { StringEquals = { "sts:ExternalId" = compact([var.external_id, var.former_external_id]) } }
     }]
   })
 }
@@ -73,6 +96,7 @@ resource "aws_iam_role_policy" "see" {
       Sid      = "See"
       Effect   = "Allow"
       Action = [
+        "autoscaling:DescribeAutoScalingGroups",
         "ec2:DescribeInstanceAttribute",
         "ec2:DescribeInstances",
         "ec2:DescribeRegions",
@@ -90,12 +114,20 @@ resource "aws_iam_role_policy" "stop" {
   role  = aws_iam_role.zerocloud.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid      = "StopAndStartAgain"
-      Effect   = "Allow"
-      Action   = ["ec2:StartInstances", "ec2:StopInstances"]
-      Resource = local.instances
-    }]
+    Statement = [
+      {
+        Sid      = "StopAndStartAgain"
+        Effect   = "Allow"
+        Action   = ["ec2:StartInstances", "ec2:StopInstances"]
+        Resource = local.instances
+      },
+      {
+        Sid      = "PutGroupsToSleepAndWakeThem"
+        Effect   = "Allow"
+        Action   = "autoscaling:UpdateAutoScalingGroup"
+        Resource = local.groups
+      },
+    ]
   })
 }
 
@@ -119,6 +151,26 @@ resource "aws_iam_role_policy" "terminate" {
         Resource = "*"
       },
     ]
+  })
+}
+
+resource "aws_iam_role_policy" "tag" {
+  count = var.tags == "yes" ? 1 : 0
+  name  = "tag"
+  role  = aws_iam_role.zerocloud.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "Tag"
+      Effect   = "Allow"
+      Action   = "ec2:CreateTags"
+      Resource = local.instances
+      Condition = {
+        "ForAllValues:StringEqualsIgnoreCase" = {
+          "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
+        }
+      }
+    }]
   })
 }
 

@@ -11,7 +11,7 @@ import yaml
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
-POLICIES = ["see", "stop", "terminate"]
+POLICIES = ["see", "stop", "terminate", "tag"]
 
 
 class CloudFormation(yaml.SafeLoader):
@@ -59,7 +59,7 @@ def terraform():
             if kind.strip('"') != "aws_iam_role_policy":
                 continue
             for name, body in named.items():
-                granted[name.strip('"')] = set(re.findall(r"ec2:[A-Za-z]+", str(body["policy"])))
+                granted[name.strip('"')] = set(re.findall(r"(?:autoscaling|ec2):[A-Z][A-Za-z]+", str(body["policy"])))
     return granted
 
 
@@ -74,20 +74,25 @@ class Templates(unittest.TestCase):
         role = template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         self.assertEqual(len(role), 1)
         self.assertEqual(role[0]["Principal"], {"AWS": "Principal"})
-        self.assertEqual(role[0]["Condition"], {"StringEquals": {"sts:ExternalId": "ExternalId"}})
+        self.assertEqual(role[0]["Condition"], {"StringEquals": {"sts:ExternalId": ["Rotating", ["ExternalId", "FormerExternalId"], "ExternalId"]}})
+        self.assertEqual(template["Conditions"]["Rotating"], [["FormerExternalId", ""]])
+        self.assertEqual(template["Parameters"]["FormerExternalId"]["Default"], "")
         self.assertEqual(template["Parameters"]["Ends"]["Default"], "none")
         text = re.sub(r"\s+", " ", (HERE / "role.tf").read_text())
-        self.assertIn('Condition = { StringEquals = { "sts:ExternalId" = var.external_id } }', text)
+        condition = '{ "sts:ExternalId" = compact([var.external_id, var.former_external_id]) }'
+        self.assertIn(f"Condition = {{ StringEquals = {condition} }}", text)
 
     def test_both_templates_grant_the_same(self):
         _, granted = cloudformation()
-        self.assertEqual(sorted(granted), POLICIES)
+        self.assertEqual(sorted(granted), sorted(POLICIES))
         self.assertEqual({name: set(actions) for name, actions in granted.items()}, terraform())
 
-    def test_what_ends_instances_is_granted_on_instances_alone(self):
+    def test_what_ends_instances_and_groups_is_granted_on_those_alone(self):
         _, granted = cloudformation()
-        for action, resource in {**granted["stop"], **granted["terminate"]}.items():
-            if action != "ec2:CancelSpotInstanceRequests":
+        for action, resource in {**granted["stop"], **granted["terminate"], **granted["tag"]}.items():
+            if action == "autoscaling:UpdateAutoScalingGroup":
+                self.assertTrue(resource.endswith(":autoScalingGroupName/*"), action)
+            elif action != "ec2:CancelSpotInstanceRequests":
                 self.assertTrue(resource.endswith(":instance/*"), action)
 
     def test_the_page_lists_what_is_granted(self):
@@ -105,8 +110,9 @@ class Templates(unittest.TestCase):
         calls = set()
         for path in (ROOT / "src" / "aws").rglob("*.rs"):
             if "tests" not in path.parts:
-                calls |= set(re.findall(r"\.((?:describe|start|stop|terminate|cancel|modify|create|delete)_[a-z_]+)\(\)", path.read_text()))
-        called = {"ec2:" + "".join(word.capitalize() for word in call.split("_")) for call in calls}
+                calls |= set(re.findall(r"\.((?:describe|start|stop|terminate|cancel|modify|create|delete|update)_[a-z_]+)\(\)", path.read_text()))
+        service = lambda call: "autoscaling:" if "auto_scaling" in call else "ec2:"
+        called = {service(call) + "".join(word.capitalize() for word in call.split("_")) for call in calls}
         _, granted = cloudformation()
         self.assertEqual(called, set().union(*granted.values()))
 

@@ -54,6 +54,7 @@ aws:
     ec2: {ec2_endpoint}
     sts: {urls.ec2}
     ses: {urls.mail}
+    autoscaling: {urls.ec2}
 mail:
   from: {SENDER}
   per_second: 20

@@ -10,8 +10,10 @@ mod clients;
 mod credentials;
 mod error;
 mod facts;
+mod groups;
 mod held;
 mod mail;
+mod probe;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,10 @@ mod whole;
 
 pub use error::{AwsError, Cause};
 pub use mail::Mail;
+pub use probe::Probe;
 
 use crate::config::AwsSettings;
-use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Volume};
+use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Sizes, Volume};
 use clients::{Clients, Ec2};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -72,6 +75,12 @@ impl Aws {
         Aws(Arc::new(Clients::new(settings).await))
     }
 
+    /// The same, knowing nothing yet: roles are assumed anew, so that what it says is true now.
+    #[must_use]
+    pub fn afresh(&self) -> Aws {
+        Aws(Arc::new(self.0.afresh()))
+    }
+
     /// Whom AWS takes us for: with zerocloud's own keys when there is no account, or the account has no role; else with
     /// the account's role.
     pub async fn caller_identity(&self, account: Option<&AwsAccount>) -> Result<Identity, AwsError> {
@@ -88,6 +97,22 @@ impl Aws {
     pub async fn regions(&self, account: &AwsAccount) -> Result<Vec<Region>, AwsError> {
         let region = self.0.home()?;
         self.ec2(account, &region, |ec2| async move { ec2.regions().await }).await
+    }
+
+    /// One small page of a region's instances, to see whether it can be read: one that has not ended, if any is on it.
+    pub async fn glance(&self, account: &AwsAccount, region: &Region) -> Result<Option<ResourceId>, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.glance().await).await
+    }
+
+    /// Whether a call would be allowed there, by a dry run: nothing happens. `id` is the instance that it is asked about.
+    pub async fn probe(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        probe: Probe,
+        id: &ResourceId,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, async |ec2| ec2.probe(probe, id).await).await
     }
 
     /// Every instance of a region: all pages, or an error.
@@ -141,6 +166,33 @@ impl Aws {
         self.ec2(account, region, async |ec2| ec2.volumes(ids).await).await
     }
 
+    /// Every Auto Scaling group of a region: all pages, or an error.
+    pub async fn groups(&self, account: &AwsAccount, region: &Region) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.groups().await).await
+    }
+
+    /// One group; `None` when Auto Scaling does not list it, whatever else has its name now.
+    pub async fn group(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        name: &str,
+    ) -> Result<Option<Facts>, AwsError> {
+        self.ec2(account, region, async |ec2| ec2.group(id, name).await).await
+    }
+
+    /// Sets the three sizes of one group in one call. There is no dry run of it.
+    pub async fn set_sizes(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        name: &str,
+        sizes: Sizes,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, async |ec2| ec2.set_sizes(name, sizes).await).await
+    }
+
     /// Stops one instance. The state that EC2 answers with; after a dry run the present one.
     pub async fn stop(
         &self,
@@ -172,6 +224,17 @@ impl Aws {
         mode: Mode,
     ) -> Result<ResourceState, AwsError> {
         self.ec2(account, region, |ec2| async move { ec2.terminate(id, mode).await }).await
+    }
+
+    /// Writes tags to one instance; its others stay.
+    pub async fn tag(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, async |ec2| ec2.tag(id, tags).await).await
     }
 
     /// Cancels one spot request, so that it launches nothing again. Its instance keeps running.

@@ -1,6 +1,7 @@
 //! The command line: what each command takes, and which function it calls. Exit codes: 0 done, 1 failed, 2 wrong use,
 //! 3 `doctor` found something to mend.
 
+mod aws;
 mod desk;
 mod doctor;
 mod exemptions;
@@ -128,6 +129,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Connect AWS accounts, and take leave of them.
+    #[command(subcommand)]
+    Aws(aws::Command),
     /// Show how things stand: instances, leases and holds per region, what is overdue, who leads.
     Status {
         /// Print JSON.
@@ -282,6 +286,7 @@ async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Op
         Command::Users { what: Some(what), .. } => people::run(&target.need()?, what).await?,
         Command::Users { what: None, json } => people::table(&target.need()?, *json).await?,
         Command::Accounts { json } => desk::accounts(&target.need()?, *json).await?,
+        Command::Aws(what) => return aws::run(&target.need()?, what).await.map(Some),
         Command::Status { json } => desk::status(&target.need()?, *json).await?,
         Command::Watch { types, lease, json, count } => {
             watch::run(&target.need()?, types.as_deref(), lease.as_deref(), *json, *count).await?;

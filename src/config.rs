@@ -95,6 +95,8 @@ pub struct Endpoints {
     pub sts: Option<String>,
     /// SES.
     pub ses: Option<String>,
+    /// Auto Scaling.
+    pub autoscaling: Option<String>,
 }
 
 /// How mail goes out.
@@ -122,7 +124,7 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 39] = [
+const SETTINGS: [&str; 40] = [
     "store.database",
     "store.data",
     "store.public",
@@ -141,6 +143,7 @@ const SETTINGS: [&str; 39] = [
     "aws.endpoints.ec2",
     "aws.endpoints.sts",
     "aws.endpoints.ses",
+    "aws.endpoints.autoscaling",
     "mail.from",
     "mail.send",
     "mail.per_second",
@@ -360,7 +363,7 @@ fn aws(at: &Section<'_>, problems: &mut Problems) -> AwsSettings {
         problems,
     );
     let ends = at.section("endpoints", problems);
-    ends.only(&["ec2", "sts", "ses"], problems);
+    ends.only(&["ec2", "sts", "ses", "autoscaling"], problems);
     let id = at.text("access_key_id", problems);
     let secret = at.text("secret_access_key", problems);
     if id.is_some() != secret.is_some() {
@@ -377,6 +380,7 @@ fn aws(at: &Section<'_>, problems: &mut Problems) -> AwsSettings {
             ec2: ends.parsed("ec2", url, problems),
             sts: ends.parsed("sts", url, problems),
             ses: ends.parsed("ses", url, problems),
+            autoscaling: ends.parsed("autoscaling", url, problems),
         },
         page_size: i32::try_from(page_size).unwrap_or(500),
         requests_per_second: at.count("requests_per_second", problems).unwrap_or(5),

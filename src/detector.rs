@@ -32,6 +32,8 @@ pub enum Polled {
         seen: usize,
         /// Documents that changed.
         changed: usize,
+        /// Why its Auto Scaling groups could not be read, if so: nothing about them was changed then.
+        groups: Option<String>,
     },
     /// Too much was missing at once; nothing was changed.
     Paused(String),
@@ -163,7 +165,10 @@ fn log(regions: &BTreeMap<(AwsId, Option<Region>), Polled>) {
     for ((aws_id, region), polled) in regions {
         let region = region.as_ref().map_or("all", Region::as_str);
         match polled {
-            Polled::Read { seen: more, changed: new } => {
+            Polled::Read { seen: more, changed: new, groups } => {
+                if let Some(why) = groups {
+                    tracing::debug!(%aws_id, region, why, "Auto Scaling groups could not be read; their members are held");
+                }
                 seen += more;
                 changed += new;
             }

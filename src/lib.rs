@@ -2,11 +2,13 @@
 //!
 //! The import rule (ARCHITECTURE.md): `model` ← `reactor` ← stages ← `serve`; adapters know `model` only.
 
+pub mod alarm;
 pub mod audit;
 pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod detector;
 pub mod driver;
 pub mod failpoint;
@@ -21,6 +23,7 @@ pub mod recorder;
 pub mod scheduler;
 pub mod serve;
 pub mod store;
+pub mod tagger;
 pub mod teller;
 pub mod tokens;
 pub mod web;

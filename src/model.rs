@@ -6,6 +6,7 @@ mod account;
 mod callback;
 mod event;
 mod exemption;
+mod group;
 mod hook;
 mod id;
 mod lease;
@@ -19,6 +20,7 @@ pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stag
 pub use callback::{Callback, OutsideState};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use exemption::{ExemptionRule, RuleKind};
+pub use group::{CLUSTER_KIND, GROUP_KIND, Group, Member, Sizes};
 pub use hook::{Hook, HookShape};
 pub use id::{AccountId, AwsId, BadId, LeaseKey, Region, ResourceId, UserId};
 pub use lease::{
@@ -28,7 +30,7 @@ pub use lease::{
 pub use notice::{Notice, NoticeKind, NoticeStatus, address_hash};
 pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
-pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, Resource, ResourceState, Volume};
+pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, OWNER_WRITTEN, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
 
 /// The version of the document shapes that this program writes.

@@ -1,15 +1,16 @@
 //! The reaper: the only code that stops, terminates or starts anything. It claims the lease, reads everything again, acts on
-//! one instance a call, and writes an outcome only when EC2 shows it. It knows nothing of owners, notices or quotas.
+//! one instance or group a call, and writes an outcome only when EC2 shows it. It knows nothing of owners, notices or quotas.
 
 mod act;
 mod gate;
+mod group;
 
 use crate::audit::{self, Entry};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
-use crate::model::{AccountId, Action, AwsId, Doc, Lease, LeaseKey, State, Time};
+use crate::model::{AccountId, Action, AwsId, Doc, Lease, LeaseKey, Sizes, State, Time};
 use crate::reactor::{self, Admission, DueEnd, Effect, ReapOutcome};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
@@ -194,15 +195,20 @@ impl Reaper {
             // The claim that stands is gone on with: a new one would take another place and never grow old.
             return self.carry_out(&lease).await;
         }
-        if let Some(why) = self.against(&lease.body, end.action).await? {
-            tracing::info!(lease = %end.key, why, "an end does not happen now");
-            return Ok(());
-        }
+        let sizes = match self.against(&lease.body, end.action).await? {
+            Ok(sizes) => sizes,
+            Err(why) => {
+                tracing::info!(lease = %end.key, why, "an end does not happen now");
+                return Ok(());
+            }
+        };
         if !(self.leads)() {
             return Ok(());
         }
         self.count(end, now).await?;
         lease.body = claimed;
+        // With the claim, before anything is done: what a group had must outlive a crash in between.
+        lease.body.sizes = sizes.or(lease.body.sizes);
         match self.store.put("lease", &lease).await {
             Ok(rev) => {
                 self.record(&lease.body, &rev, "the end is due", "claimed").await;
@@ -218,20 +224,22 @@ impl Reaper {
         self.carry_out(&lease).await
     }
 
-    /// What speaks against a claim. What somebody else ended is no end of ours: the detector sees it, and the lease says so.
-    async fn against(&self, lease: &Lease, action: Action) -> anyhow::Result<Option<String>> {
+    /// What speaks against a claim; if nothing does, the sizes that a group has now. What somebody else ended is no end of
+    /// ours: the detector sees it, and the lease says so.
+    async fn against(&self, lease: &Lease, action: Action) -> anyhow::Result<Result<Option<Sizes>, String>> {
         if let Some(why) = self.gate(lease, action).await? {
-            return Ok(Some(why));
+            return Ok(Err(why));
         }
-        match self.examine(lease, action).await? {
-            act::Found::Changed(why) => return Ok(Some(why)),
+        let sizes = match self.examine(lease, action).await? {
+            act::Found::Changed(why) => return Ok(Err(why)),
             act::Found::Outcome(outcome @ (ReapOutcome::Stopped | ReapOutcome::Terminated)) => {
-                return Ok(Some(format!("somebody else was quicker: {outcome}")));
+                return Ok(Err(format!("somebody else was quicker: {outcome}")));
             }
-            act::Found::Ready(_) | act::Found::Outcome(_) => {}
-        }
+            act::Found::Ready(ready) => ready.sizes(),
+            act::Found::Outcome(_) => None,
+        };
         // EC2 took its time to answer.
-        self.wished(lease).await
+        Ok(self.wished(lease).await?.map_or(Ok(sizes), Err))
     }
 
     /// Writes the claim down before it is made, so that a crash in between counts rather than not.
@@ -338,7 +346,8 @@ impl Reaper {
         for end in &admitted {
             lines.push(match self.foresee(end).await {
                 Ok(Ok(action)) => {
-                    line(end, format!("{} it", action.as_str()), "its lease is over and nobody renewed it".to_owned())
+                    let what = if end.key.is_group() { "put it to sleep" } else { &format!("{} it", action.as_str()) };
+                    line(end, what.to_owned(), "its lease is over and nobody renewed it".to_owned())
                 }
                 Ok(Err(why)) => keep(end, why),
                 Err(error) => keep(end, format!("{error:#}")),

@@ -11,6 +11,7 @@ pub use seed::{SYNC_FUNCTION, design_documents};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{Config, StoreChoice};
+use crate::connect::Connect;
 use crate::detector::Report;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
@@ -81,13 +82,14 @@ pub async fn run(
     let (mut edge, shutdown) = (JoinSet::new(), shutdown.child_token());
     let served = async {
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
+        let aws = Aws::connect(&config.aws).await;
+        let connect = Connect::new(store.clone(), aws.clone(), clock.clone(), config.aws.check_external_id);
         if let Some(pages) = pages {
-            pages.open(&config, &addresses, &store, &clock, &shutdown, &mut edge)?;
+            pages.open(&config, &addresses, (&store, &connect), &clock, &shutdown, &mut edge)?;
         }
         let _ = ready.send(addresses.clone());
-        let aws = Aws::connect(&config.aws).await;
         while !shutdown.is_cancelled() {
-            lead(&config, &clock, &fail, &store, &aws, &reports, &shutdown).await?;
+            lead(&config, &clock, &fail, &store, (&aws, &connect), &reports, &shutdown).await?;
         }
         anyhow::Ok(())
     };
@@ -108,7 +110,7 @@ async fn lead(
     clock: &Clock,
     fail: &Failpoint,
     store: &Store,
-    aws: &Aws,
+    (aws, connect): (&Aws, &Connect),
     reports: &watch::Sender<Report>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -128,6 +130,7 @@ async fn lead(
         fail: fail.clone(),
         store: store.clone(),
         aws: aws.clone(),
+        connect: connect.clone(),
         leadership: leadership.clone(),
         reports: reports.clone(),
         index: Index::default(),

@@ -128,6 +128,20 @@ impl Store {
         self.send(self.signed(request), id).await.map(|_| ())
     }
 
+    /// Leaves tombstones, each by compare-and-swap with the revision beside the id; one answer each, in their order.
+    pub async fn delete_many(&self, docs: &[(&str, &str)]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        if docs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let gone = |(id, rev): &(&str, &str)| json!({ "_id": id, "_rev": rev, "_deleted": true });
+        let bodies: Vec<Value> = docs.iter().map(gone).collect();
+        let request = self.http.post(self.admin(&["_bulk_docs"])?).json(&json!({ "docs": bodies }));
+        let reply = self.send(self.signed(request), "_bulk_docs").await?;
+        let rows = reply.body.as_array().cloned().unwrap_or_default();
+        let rows = rows.into_iter().chain(std::iter::repeat(Value::Null));
+        Ok(docs.iter().zip(rows).map(|((id, _), row)| error::row(id, &row).map(|_| ())).collect())
+    }
+
     /// Every document whose id starts with `prefix`, in id order, page by page.
     pub async fn prefix(&self, prefix: &str) -> Result<Vec<Doc<Value>>, StoreError> {
         let mut found = Vec::new();

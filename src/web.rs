@@ -8,11 +8,13 @@ mod api;
 mod assets;
 mod card;
 pub mod chart;
+pub mod connections;
 pub mod cost;
 mod edit;
 mod error;
 mod exemptions;
 mod form;
+mod group;
 mod headers;
 mod hooks;
 mod html;
@@ -92,6 +94,8 @@ pub struct Shared {
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
+    /// How AWS accounts are connected.
+    pub connections: connections::Connections,
     /// What would be ended now.
     pub planner: planner::Planner,
     /// With when they were read.
@@ -141,6 +145,7 @@ impl State {
             streams: streams::Streams::default(),
             feeds,
             certificates,
+            connections: connections::Connections::default(),
             planner: planner::Planner::default(),
             prices: Mutex::default(),
             gateway_sessions,

@@ -240,10 +240,11 @@ function (doc, oldDoc, meta) {
   function judgeAwsAccount(admin) {
     refuse(!admin, "only admins edit an AWS account");
     refuse(!old, "only the service connects an AWS account");
-    refuse(!onlyChanges(old, doc, ["name", "regions", "stage", "disabled"]),
-           "only name, regions, stage and disabled may be edited");
+    refuse(!onlyChanges(old, doc, ["name", "regions", "stage", "disabled", "write_tags"]),
+           "only name, regions, stage, disabled and write_tags may be edited");
     refuse(STAGES.indexOf(doc.stage) < 0, "stage must be observe, notify, stop or terminate");
     refuse(STAGES.indexOf(doc.stage) > STAGES.indexOf(old.stage) + 1, "a stage rises one step at a time");
+    refuse(doc.write_tags !== undefined && typeof doc.write_tags !== "boolean", "write_tags must be true or false");
     refuse(doc.disabled !== undefined && typeof doc.disabled !== "boolean", "disabled must be true or false");
   }
 

@@ -6,10 +6,11 @@ use super::call::Call;
 use super::clients::Ec2;
 use super::{AwsError, Mode, facts};
 use crate::model::{ResourceId, ResourceState};
-use aws_sdk_ec2::types::{CancelSpotInstanceRequestState, InstanceStateChange};
+use aws_sdk_ec2::types::{CancelSpotInstanceRequestState, InstanceStateChange, Tag};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::collections::BTreeMap;
 
 impl Ec2 {
     pub(super) async fn stop(&self, id: &ResourceId, mode: Mode) -> Result<ResourceState, AwsError> {
@@ -43,9 +44,7 @@ impl Ec2 {
     {
         match reply {
             Ok(changes) => changed(call, id, &changes.unwrap_or_default()),
-            Err(why) if why.as_service_error().and_then(|why| why.code()) == Some("DryRunOperation") => {
-                self.present(call, id).await
-            }
+            Err(why) if was_dry_run(&why) => self.present(call, id).await,
             Err(why) => Err(call.failed(&why)),
         }
     }
@@ -54,6 +53,14 @@ impl Ec2 {
         let found = self.describe(std::slice::from_ref(id)).await?;
         let state = found.first().map(|(_, facts)| facts.state);
         state.ok_or_else(|| call.not_found(format!("EC2 does not list {id}")))
+    }
+
+    /// Ends nothing, and changes nothing but these tags.
+    pub(super) async fn tag(&self, id: &ResourceId, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        let call = self.call("ec2:CreateTags");
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let request = self.turn().await.create_tags().resources(id.as_str()).set_tags(Some(tags));
+        request.send().await.map(drop).map_err(|why| call.failed(&why))
     }
 
     pub(super) async fn cancel_spot_request(&self, request: &str) -> Result<(), AwsError> {
@@ -68,6 +75,11 @@ impl Ec2 {
             other => Err(call.malformed(format!("after cancelling {request} its state is {other:?}"))),
         }
     }
+}
+
+/// EC2 says of a dry run that would have succeeded that it failed, by this name.
+pub(super) fn was_dry_run<E: ProvideErrorMetadata>(why: &SdkError<E, HttpResponse>) -> bool {
+    why.as_service_error().and_then(|why| why.code()) == Some("DryRunOperation")
 }
 
 fn changed(call: Call<'_>, id: &ResourceId, changes: &[InstanceStateChange]) -> Result<ResourceState, AwsError> {

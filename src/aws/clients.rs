@@ -51,10 +51,11 @@ struct Entry {
     regions: HashMap<Region, Ec2>,
 }
 
-/// EC2 of one AWS account and region.
+/// EC2 and Auto Scaling of one AWS account and region, under one rate.
 #[derive(Debug, Clone)]
 pub(super) struct Ec2 {
     client: aws_sdk_ec2::Client,
+    scaling: aws_sdk_autoscaling::Client,
     bucket: Arc<Bucket>,
     keys: Option<Arc<RoleKeys>>,
     place: Arc<str>,
@@ -73,6 +74,12 @@ impl Ec2 {
     pub(super) async fn turn(&self) -> &aws_sdk_ec2::Client {
         self.bucket.take().await;
         &self.client
+    }
+
+    /// The same for Auto Scaling.
+    pub(super) async fn scaling(&self) -> &aws_sdk_autoscaling::Client {
+        self.bucket.take().await;
+        &self.scaling
     }
 
     /// Those of the account's role; `None` for zerocloud's own.
@@ -114,6 +121,13 @@ impl Clients {
         let ses = Ses::new(&own, settings);
         let (own_identity, known) = (OnceCell::new(), Mutex::default());
         Clients { settings: settings.clone(), own, own_identity, ses, known }
+    }
+
+    /// The same settings and own keys, and nothing else known yet.
+    pub(super) fn afresh(&self) -> Clients {
+        let (settings, own) = (self.settings.clone(), self.own.clone());
+        let ses = Ses::new(&own, &settings);
+        Clients { settings, own, own_identity: OnceCell::new(), ses, known: Mutex::default() }
     }
 
     /// The region of STS and SES; also where an account is asked for its regions.
@@ -171,6 +185,7 @@ impl Clients {
         let entry = known.entry(self, account);
         let ec2 = Ec2 {
             client: self.ec2_client(&entry.config, region),
+            scaling: self.scaling_client(&entry.config, region),
             bucket,
             keys: entry.keys.clone(),
             place: format!("AWS account {} ({region})", account.aws_id).into(),
@@ -190,6 +205,17 @@ impl Clients {
             config = config.endpoint_url(url);
         }
         aws_sdk_ec2::Client::from_conf(config.build())
+    }
+
+    fn scaling_client(&self, config: &SdkConfig, region: &Region) -> aws_sdk_autoscaling::Client {
+        let mut config = aws_sdk_autoscaling::config::Builder::from(config)
+            .region(aws_config::Region::new(region.as_str().to_owned()))
+            .retry_partition(RetryPartition::custom("autoscaling").build())
+            .interceptor(WholeAnswers);
+        if let Some(url) = &self.settings.endpoints.autoscaling {
+            config = config.endpoint_url(url);
+        }
+        aws_sdk_autoscaling::Client::from_conf(config.build())
     }
 
     fn sts(&self, config: &SdkConfig) -> aws_sdk_sts::Client {

@@ -29,6 +29,8 @@ pub(super) fn read(instance: &Instance) -> Result<(ResourceId, Facts), String> {
         image_id: some(instance.image_id()),
         platform: some(instance.platform_details()),
         volumes: volumes(instance),
+        group: None,
+        member_of: None,
     };
     Ok((id, facts))
 }
@@ -77,7 +79,7 @@ const MANAGERS: [(&str, &[&str], &[&str]); 8] = [
     ("fleet", &["aws:ec2:fleet-id", "aws:ec2spot:fleet-request-id"], &[]),
 ];
 
-fn managed_by(tags: &BTreeMap<String, String>) -> Option<ManagedBy> {
+pub(super) fn managed_by(tags: &BTreeMap<String, String>) -> Option<ManagedBy> {
     let value = |key: &str| tags.get(key).filter(|value| !value.is_empty()).cloned();
     let cluster = tags.keys().find_map(|key| key.strip_prefix(CLUSTER)).filter(|name| !name.is_empty());
     for (kind, names, marks) in MANAGERS {

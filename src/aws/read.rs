@@ -24,6 +24,16 @@ impl Ec2 {
         Ok(sorted.map_err(|why| call.malformed(why.to_string()))?.into_iter().collect())
     }
 
+    pub(super) async fn glance(&self) -> Result<Option<ResourceId>, AwsError> {
+        /// The least that EC2 gives.
+        const FEW: i32 = 5;
+        let call = self.call("ec2:DescribeInstances");
+        let reply = self.turn().await.describe_instances().max_results(FEW).send().await;
+        let mut found = BTreeMap::new();
+        read_page(call, &reply.map_err(|why| call.failed(&why))?, &mut found)?;
+        Ok(found.into_iter().find(|(_, facts)| !facts.state.is_ended()).map(|(id, _)| id))
+    }
+
     pub(super) async fn scan(&self) -> Result<BTreeMap<ResourceId, Facts>, AwsError> {
         self.pages(None).await
     }

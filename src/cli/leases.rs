@@ -54,12 +54,14 @@ fn row(lease: &Lease, now: Time) -> Vec<String> {
 /// What happens to a lease next by itself, and when. A stopped instance that somebody else stopped stays as it is.
 pub(super) fn next(lease: &Lease) -> (&'static str, Option<Time>) {
     let end = match lease.end_action {
+        Action::Stop if lease.is_group() => "sleeps",
         Action::Stop => "stops",
         Action::Terminate => "terminates",
     };
     match lease.state {
         State::Active => ("expires", Some(lease.expires_at)),
         State::Expired | State::Reaping => (end, Some(lease.ends_at)),
+        State::Stopped if lease.is_group() => ("", None),
         State::Stopped if lease.stopped_by == Some(StoppedBy::Zerocloud) => ("terminates", Some(lease.ends_at)),
         State::Stopped | State::Terminated | State::Gone => ("", None),
     }

@@ -192,6 +192,19 @@ impl Remote {
         Ok(self.call(Method::GET, path, None, &[]).await?.0)
     }
 
+    /// An answer that is no JSON.
+    pub(super) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.http.get(format!("{}/api/v1/{path}", self.base)).timeout(Duration::from_mins(1));
+        let answer = request.bearer_auth(self.token.expose_secret()).send().await;
+        let answer = answer.with_context(|| format!("{} does not answer", self.base))?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        if status.is_success() {
+            return Ok(body);
+        }
+        let problem: Value = serde_json::from_str(&body).unwrap_or_default();
+        bail!("{}", problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned))
+    }
+
     /// Every page of a list.
     pub(super) async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let (mut items, mut next) = (Vec::new(), String::new());

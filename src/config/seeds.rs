@@ -122,7 +122,7 @@ fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSe
     let stage = at.parsed("stage", stage, problems).unwrap_or(Stage::Observe);
     let role_arn = at.text("role_arn", problems);
     if let (Some(role), Some(aws_id)) = (&role_arn, &aws_id)
-        && !is_role_of(role, aws_id)
+        && !AwsAccount::is_role_of(role, aws_id)
     {
         let wanted = format!("{role:?} is not a role of this AWS account such as arn:aws:iam::{aws_id}:role/zerocloud");
         problems.add(&at.key("role_arn"), wanted);
@@ -142,13 +142,6 @@ fn aws_account(at: &Section<'_>, problems: &mut Problems) -> Option<AwsAccountSe
         role_arn,
         external_id,
     })
-}
-
-/// As AWS writes a role's ARN, in any partition.
-fn is_role_of(role: &str, aws_id: &AwsId) -> bool {
-    let parts: Vec<&str> = role.splitn(6, ':').collect();
-    matches!(parts[..], ["arn", partition, "iam", "", owner, path]
-        if partition.starts_with("aws") && owner == aws_id.as_str() && path.len() > 5 && path.starts_with("role/"))
 }
 
 /// What AWS takes as an external id: 2 to 1,224 of its characters.

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 const SCAN: &str = "scan";
 
 impl Detector {
-    /// Asks EC2 for what is missing, and the region's document whether the scan before said the same. An instance is
+    /// Asks EC2 for the instances that are missing (Auto Scaling never says of a group that it does not exist: two scans must
+    /// agree), and the region's document whether the scan before said the same. An instance is
     /// believed gone only where EC2 says so of that very id. The inner error: EC2 could not be asked.
     pub(super) async fn confirm(
         &self,
@@ -21,7 +22,8 @@ impl Detector {
         scan: &mut Scan,
         missing: &[ResourceId],
     ) -> anyhow::Result<Result<(), AwsError>> {
-        let asked = match self.aws.ask(account, &scan.region, missing).await {
+        let instances: Vec<ResourceId> = missing.iter().filter(|id| id.is_instance()).cloned().collect();
+        let asked = match self.aws.ask(account, &scan.region, &instances).await {
             Ok(asked) => asked,
             Err(error) => return Ok(Err(error)),
         };

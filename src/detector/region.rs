@@ -3,7 +3,7 @@
 use super::{Detector, Polled};
 use crate::aws::AwsError;
 use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId, Volume};
-use crate::reactor::{Change, Reconciled, Scan, reconcile};
+use crate::reactor::{Change, Reconciled, Scan, assign_clusters, assign_members, reconcile};
 use crate::store::StoreError;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ const BULK: usize = 500;
 
 /// What a scan came to, before anything is written.
 enum Compared {
-    Changes { seen: usize, known: Vec<Doc<Resource>>, changes: Vec<Change> },
+    Changes { seen: usize, known: Vec<Doc<Resource>>, changes: Vec<Change>, groups: Option<String> },
     Paused { scan: Scan, reason: String },
     Denied(String),
 }
@@ -31,7 +31,9 @@ impl Detector {
             return Ok(Vec::new());
         };
         let known: BTreeSet<LeaseKey> = known.iter().map(|doc| doc.body.key.key()).collect();
-        let keys = changes.iter().map(|change| change.resource.key.key());
+        // Members have none: that of their group stands for them.
+        let own = changes.iter().filter(|change| change.resource.facts.member_of.is_none());
+        let keys = own.map(|change| change.resource.key.key());
         Ok(keys.filter(|key| !known.contains(key)).collect())
     }
 
@@ -45,11 +47,11 @@ impl Detector {
                 self.pause(account, &scan, &reason).await?;
                 Ok(Polled::Paused(reason))
             }
-            Compared::Changes { seen, known, changes } => {
+            Compared::Changes { seen, known, changes, groups } => {
                 self.mark_ok(account, region).await?;
                 let changed = changes.len();
                 self.write(&known, changes).await?;
-                Ok(Polled::Read { seen, changed })
+                Ok(Polled::Read { seen, changed, groups })
             }
         }
     }
@@ -64,15 +66,27 @@ impl Detector {
         let known = self.index.resources(&account.aws_id, region);
         self.spot_types(account, region, &mut found, &known).await;
         self.volumes(account, region, &mut found, &known).await;
+        let groups = self.aws.groups(account, region).await;
+        let (groups_read, unread) = match groups {
+            Ok(groups) => {
+                found.extend(groups);
+                (true, None)
+            }
+            // The scan failed for groups alone: a role that may not see them still sees its instances.
+            Err(error) => (false, Some(error.to_string())),
+        };
+        let bodies: Vec<Resource> = known.iter().map(|doc| doc.body.clone()).collect();
+        assign_members(&mut found, &bodies);
+        assign_clusters(&mut found, &bodies);
         let mut scan = Scan {
             account: account.account.clone(),
             aws_id: account.aws_id.clone(),
             region: region.clone(),
             found,
+            groups_read,
             confirmed_absent: BTreeSet::new(),
             agreed: false,
         };
-        let bodies: Vec<Resource> = known.iter().map(|doc| doc.body.clone()).collect();
         let now = self.clock.now();
         let mut reconciled = reconcile(&bodies, &scan, now);
         if let Reconciled::Paused { reason, missing } = &reconciled {
@@ -80,11 +94,13 @@ impl Detector {
                 let reason = format!("{reason}, and asking for them failed: {why}");
                 return Ok(Compared::Paused { scan, reason });
             }
+            assign_members(&mut scan.found, &bodies);
+            assign_clusters(&mut scan.found, &bodies);
             reconciled = reconcile(&bodies, &scan, now);
         }
         Ok(match reconciled {
             Reconciled::Paused { reason, .. } => Compared::Paused { scan, reason },
-            Reconciled::Changes(changes) => Compared::Changes { seen, known, changes },
+            Reconciled::Changes(changes) => Compared::Changes { seen, known, changes, groups: unread },
         })
     }
 

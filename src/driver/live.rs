@@ -6,8 +6,8 @@ use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::follower::Index;
 use crate::model::{
-    AccountId, AwsAccount, AwsId, Doc, Facts, Lease, LeaseKey, Notice, Region, Resource, ResourceChange, ResourceId,
-    State, Time, UserId, trim_event,
+    AccountId, AwsAccount, AwsId, Doc, Facts, Lease, LeaseKey, Notice, Region, Resource, ResourceChange, State, Time,
+    UserId, trim_event,
 };
 use crate::reactor::{Effect, Known, View};
 use crate::store::{Store, StoreError};
@@ -94,6 +94,10 @@ impl LiveWorld {
     /// its lease says that it is stopped, or was and is being started again. A poll before our own stop must not pass for a
     /// start.
     fn is_doubtful(&self, lease: &Lease, seen: &Resource) -> bool {
+        if lease.key.resource_id.is_cluster() {
+            // Nothing in AWS can be asked for it.
+            return false;
+        }
         let settled = lease.owner.is_pending() && self.clock.now() >= lease.settle_at;
         let reviving =
             lease.extra.get("marks").and_then(|marks| marks.get("reviving")).is_some_and(|mark| !mark.is_null());
@@ -110,22 +114,29 @@ impl LiveWorld {
             return Ok(resource);
         };
         anyhow::ensure!(aws_account.account == *account, "AWS account {} belongs to another Account", key.aws_id);
-        let found = self.read(aws_account, &key).await?;
-        if let Some((_, mut facts)) = found.into_iter().find(|(id, _)| *id == key.resource_id) {
+        if let Some(mut facts) = self.read(aws_account, &key, &resource.facts.name).await? {
             facts.keep_spot_type(&resource.facts);
+            // EC2 names a group, and only a scan says which one.
+            facts.member_of.clone_from(&resource.facts.member_of);
             resource.facts = facts;
         }
         Ok(resource)
     }
 
-    async fn read(&self, account: &AwsAccount, key: &LeaseKey) -> anyhow::Result<Vec<(ResourceId, Facts)>> {
+    async fn read(&self, account: &AwsAccount, key: &LeaseKey, name: &str) -> anyhow::Result<Option<Facts>> {
         let place = (key.aws_id.clone(), key.region.clone());
         let now = self.clock.now();
         let silent = |at: &Time| (1..=SILENT).contains(&at.seconds_since(now));
         anyhow::ensure!(!self.silent().get(&place).is_some_and(silent), "EC2 could not be read there a moment ago");
-        let read = self.aws.describe(account, &key.region, std::slice::from_ref(&key.resource_id));
+        let read = async {
+            if key.is_group() {
+                return self.aws.group(account, &key.region, &key.resource_id, name).await;
+            }
+            let found = self.aws.describe(account, &key.region, std::slice::from_ref(&key.resource_id)).await?;
+            Ok(found.into_iter().find(|(id, _)| *id == key.resource_id).map(|(_, facts)| facts))
+        };
         let read = tokio::time::timeout(FRESH_READ, read).await.context("EC2 did not answer in time");
-        match read.and_then(|read| read.context("reading the instance before judging it")) {
+        match read.and_then(|read| read.context("reading it before it is judged")) {
             Ok(found) => {
                 self.silent().remove(&place);
                 Ok(found)
@@ -198,6 +209,7 @@ impl World for LiveWorld {
         };
         let owner = lease.as_ref().map(|lease| &lease.owner).filter(|owner| !owner.is_pending());
         let known = Known {
+            cover: resource.as_ref().and_then(|resource| self.index.cover(resource)),
             trigger: trim(known_cause(trigger, resource.as_ref())),
             resource,
             requests: self.index.requests(key),

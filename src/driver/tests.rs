@@ -49,6 +49,7 @@ impl World for Small {
             requests: vec![],
             notices: vec![],
             usage: 0,
+            cover: None,
         };
         Ok(Some(Loaded { view, rev: None }))
     }

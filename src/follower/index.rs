@@ -9,6 +9,7 @@ use crate::model::{
     AccountId, AwsId, Directory, Doc, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource,
     State, Time, UserId,
 };
+use crate::reactor::Cover;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -167,12 +168,22 @@ impl Index {
         self.read().notices.values().cloned().collect()
     }
 
-    /// The place of a lease among its owner's live ones by (first seen, id), from 1; 0 when it is not among them.
+    /// The place of a lease among its owner's live ones by (first seen, id), from 1; 0 when it is not among them. A group
+    /// counts as many as it wishes for.
     pub fn rank(&self, account: &AccountId, owner: &UserId, key: &LeaseKey) -> u32 {
         let tables = self.read();
         let own = tables.live.get(&(account.clone(), owner.clone()));
-        let place = own.and_then(|live| live.iter().position(|(_, other)| other == key));
-        place.and_then(|place| u32::try_from(place + 1).ok()).unwrap_or(0)
+        let Some(place) = own.and_then(|live| live.iter().position(|(_, other)| other == key)) else { return 0 };
+        let weights = own.into_iter().flatten().map(|(_, other)| tables.weight(other));
+        weights.take(place + 1).fold(0, u32::saturating_add).max(1)
+    }
+
+    /// The live lease of the group that a resource is a member of.
+    pub fn cover(&self, resource: &Resource) -> Option<Cover> {
+        let key = resource.group_key()?;
+        let tables = self.read();
+        let row = tables.leases.get(&key).filter(|row| row.account == resource.account && !row.state.is_over())?;
+        Some(Cover { owner: row.owner.clone(), key })
     }
 
     /// Leases past their deadline, and expired ones whose owner has not been told: what a sweep looks at.
@@ -283,6 +294,10 @@ impl Tables {
         let key = row.key.clone();
         let before = self.leases.insert(key.clone(), row.clone());
         let mut keys = vec![key.clone()];
+        let stands = |row: &LeaseRow| (row.owner.clone(), row.account.clone(), row.state.is_over());
+        if before.as_ref().map(stands) != Some(stands(&row)) {
+            keys.extend(self.members(&key));
+        }
         if let Some(before) = before {
             let moved = before.owner != row.owner || before.account != row.account || before.is_live() != row.is_live();
             if moved {
@@ -299,6 +314,7 @@ impl Tables {
     fn remove_lease(&mut self, key: &LeaseKey) -> Vec<Wake> {
         let mut keys = vec![key.clone()];
         if let Some(before) = self.leases.remove(key) {
+            keys.extend(self.members(key));
             self.leave(&before);
             keys.extend(self.waiting_for_room(&before));
         }
@@ -325,8 +341,34 @@ impl Tables {
     fn put_resource(&mut self, doc: Doc<Resource>) -> Vec<Wake> {
         let key = doc.body.key.key();
         let place = (key.aws_id.clone(), key.region.clone());
-        self.resources.entry(place).or_default().insert(key.clone(), doc);
-        vec![Wake::Leases(vec![key])]
+        let weight = doc.body.weight();
+        let before = self.resources.entry(place).or_default().insert(key.clone(), doc);
+        let mut keys = vec![key.clone()];
+        if let Some(row) = before.filter(|before| before.body.weight() > weight).and_then(|_| self.leases.get(&key)) {
+            keys.extend(self.waiting_for_room(row));
+        }
+        vec![Wake::Leases(keys)]
+    }
+
+    /// How many instances a lease counts as.
+    fn weight(&self, key: &LeaseKey) -> u32 {
+        if key.resource_id.is_instance() {
+            return 1;
+        }
+        let place = (key.aws_id.clone(), key.region.clone());
+        let known = self.resources.get(&place).and_then(|all| all.get(key));
+        known.map_or(1, |doc| doc.body.weight())
+    }
+
+    /// The members of a group or cluster: whether its lease stands for them has changed.
+    fn members(&self, key: &LeaseKey) -> Vec<LeaseKey> {
+        if key.resource_id.is_instance() {
+            return Vec::new();
+        }
+        let place = (key.aws_id.clone(), key.region.clone());
+        let all = self.resources.get(&place).into_iter().flatten();
+        let members = all.filter(|(_, doc)| doc.body.facts.member_of.as_ref() == Some(&key.resource_id));
+        members.map(|(member, _)| member.clone()).collect()
     }
 
     fn put_request(&mut self, doc: Doc<Request>) -> Vec<Wake> {

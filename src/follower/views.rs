@@ -57,7 +57,14 @@ pub fn emitted(view: View, id: &str, doc: &Value) -> Option<Emitted> {
         View::ByExpiry if matches!(state, "active" | "expired") => time("expires_at"),
         View::ExpiredUnnotified if state == "expired" && !told(doc) => time("expires_at"),
         View::PastDeadline if matches!(state, "expired" | "reaping") => time("ends_at"),
-        View::PastDeadline if state == "stopped" && text("stopped_by") == Some("zerocloud") => time("ends_at"),
+        // A group that is asleep has no second end.
+        View::PastDeadline
+            if state == "stopped"
+                && text("stopped_by") == Some("zerocloud")
+                && text("kind") != Some("auto_scaling_group") =>
+        {
+            time("ends_at")
+        }
         View::ByOwner if live => {
             let mut key = all(&["account", "owner", "first_seen"])?;
             key.push(id.to_owned());

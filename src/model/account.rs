@@ -87,6 +87,20 @@ pub struct AwsAccount {
 }
 
 impl AwsAccount {
+    /// Whether an ARN is that of a role in the AWS account, as AWS writes it in any partition.
+    pub fn is_role_of(role: &str, aws_id: &AwsId) -> bool {
+        let parts: Vec<&str> = role.splitn(6, ':').collect();
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@/-".contains(&b));
+        matches!(parts[..], ["arn", partition, "iam", "", owner, path]
+            if partition.starts_with("aws") && owner == aws_id.as_str() && path.len() > 5 && path.starts_with("role/")
+                && plain(partition) && plain(path) && role.len() <= 300)
+    }
+
+    /// Whether an admin wants zerocloud to write tags here.
+    pub fn writes_tags(&self) -> bool {
+        self.extra.get("write_tags").and_then(serde_json::Value::as_bool) == Some(true)
+    }
+
     /// The stage in force: a fall counts at once, a rise only when the service has taken note of it.
     pub fn effective_stage(&self) -> Stage {
         self.stage_accepted.map_or(Stage::Observe, |accepted| accepted.stage.min(self.stage))

@@ -33,7 +33,8 @@ pub struct ResourceChange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
-    /// `RunInstances`, `TerminateInstances`, `CreateTags` … or `InstanceSeen`, `InstanceChanged`, `InstanceGone`.
+    /// `RunInstances`, `TerminateInstances`, `CreateTags` … or `InstanceSeen`, `InstanceChanged`, `InstanceGone`, and the same with
+    /// `Group` and `Cluster`.
     pub event_name: String,
     /// `ec2.amazonaws.com`.
     pub event_source: String,
@@ -41,7 +42,8 @@ pub struct Detail {
     pub event_time: Time,
     /// The region.
     pub aws_region: super::Region,
-    /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`.
+    /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`; of a group or cluster,
+    /// `autoScalingGroup.id` or `cluster.id`.
     pub response_elements: Value,
     /// Who did it, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +58,8 @@ impl ResourceChange {
             .into_iter()
             .flatten()
             .filter_map(|item| item.get("instanceId")?.as_str())
+            .chain(self.detail.response_elements.pointer("/autoScalingGroup/id").and_then(Value::as_str))
+            .chain(self.detail.response_elements.pointer("/cluster/id").and_then(Value::as_str))
             .filter_map(|id| super::ResourceId::parse(id).ok())
             .map(|resource_id| LeaseKey { aws_id: self.account.clone(), region: self.region.clone(), resource_id })
             .collect()

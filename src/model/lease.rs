@@ -1,7 +1,7 @@
 //! Leases: a resource, its owner and its end. The document that everything else is about.
 
 use super::resource::LeaseKeyFields;
-use super::{AccountId, Action, Extra, LeaseKey, NoticeKind, Outcome, Time, UserId};
+use super::{AccountId, Action, Extra, LeaseKey, NoticeKind, Outcome, Sizes, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -257,6 +257,8 @@ pub struct Lease {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reap: Option<Reap>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exemption: Option<Exemption>,
@@ -278,6 +280,20 @@ impl Lease {
     /// What is leased.
     pub fn key(&self) -> LeaseKey {
         self.key.key()
+    }
+
+    /// Whether it is of an Auto Scaling group: its end puts the group to sleep, and there is no second one.
+    pub fn is_group(&self) -> bool {
+        self.key.resource_id.is_group()
+    }
+
+    /// What an end does to it, as people say it: it is `stopped`, `terminated` or `put to sleep`.
+    pub fn past(&self, action: Action) -> &'static str {
+        match action {
+            Action::Stop if self.is_group() => "put to sleep",
+            Action::Stop => "stopped",
+            Action::Terminate => "terminated",
+        }
     }
 
     /// Adds a line to the story; the last 20 stay.

@@ -1,6 +1,6 @@
 //! Resources: what AWS says of an instance, and since when it is missing.
 
-use super::{AccountId, Extra, LeaseKey, Time, UserId};
+use super::{AccountId, Extra, Group, LeaseKey, ResourceId, Time, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -100,6 +100,12 @@ pub struct Facts {
     /// Its volumes: they cost while it is stopped, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// Sizes and members, when this is an Auto Scaling group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// The Auto Scaling group that it is a member of, as far as groups can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_of: Option<ResourceId>,
 }
 
 /// A volume that is attached.
@@ -115,7 +121,15 @@ pub struct Volume {
     pub kind: Option<String>,
 }
 
+/// The tag that says what zerocloud wrote to the owner's tag.
+pub const OWNER_WRITTEN: &str = "zerocloud:owner";
+
 impl Facts {
+    /// Whether the owner's tag, which says `value`, is what zerocloud wrote there itself: that tells nothing new.
+    pub fn wrote_owner(&self, value: &str) -> bool {
+        self.tags.get(OWNER_WRITTEN).is_some_and(|written| written.trim().eq_ignore_ascii_case(value.trim()))
+    }
+
     /// One-time spot and instance-store instances cannot be stopped (EC2 User Guide): for them `stop` means terminate. While
     /// the kind of a spot request is not known, the gentler end is assumed: EC2 refuses it where it is not possible.
     pub fn can_stop(&self) -> bool {
@@ -159,7 +173,7 @@ pub struct Resource {
     /// Where and which.
     #[serde(flatten)]
     pub key: LeaseKeyFields,
-    /// `instance` for now.
+    /// `instance` or `auto_scaling_group`.
     pub kind: String,
     /// What AWS says.
     pub facts: Facts,

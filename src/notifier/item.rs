@@ -4,7 +4,8 @@
 
 use super::judge::is_hold;
 use crate::model::{
-    Action, Directory, EvidenceSource, Facts, Lease, Notice, NoticeKind, Policy, Stage, State, Time, User,
+    Action, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Notice, NoticeKind, Policy, Stage,
+    State, Time, User,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
 use crate::words::{Zone, clean, cut, short_utc, span, utc, with_instants};
@@ -171,7 +172,7 @@ impl<'a> Facets<'a> {
         let title = &self.title;
         let lease = self.lease();
         let (expires, ends) = (lease.expires_at, lease.ends_at);
-        let verb = past(self.action);
+        let verb = self.verb();
         match kind {
             NoticeKind::First => (
                 format!("Yours until {}: {title}", short_utc(expires)),
@@ -187,6 +188,11 @@ impl<'a> Facets<'a> {
                 format!("Lease over, still renewable: {title}"),
                 format!("Lease over: {title}"),
                 format!("Its lease ended at {}. It can still be renewed until it is {verb}.", utc(expires)),
+            ),
+            NoticeKind::Stopped if lease.is_group() => (
+                format!("Put to sleep: {title}"),
+                format!("Put to sleep: {title}"),
+                "Its lease ended and zerocloud set its sizes to 0, so Auto Scaling terminates its members.".to_owned(),
             ),
             NoticeKind::Stopped => (
                 format!("Stopped: {title}"),
@@ -254,20 +260,27 @@ impl<'a> Facets<'a> {
         let row = |label: &str, value: String| Row { label: label.to_owned(), value };
         let name = clean(&lease.summary.name);
         let kind = clean(&lease.summary.instance_type);
+        let label = match lease.key.resource_id.kind() {
+            GROUP_KIND => "Group",
+            CLUSTER_KIND => "Cluster",
+            _ => "Instance",
+        };
         let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
         let mut rows = vec![
-            row("Instance", lease.key.resource_id.to_string()),
+            row(label, lease.key.resource_id.to_string()),
             row("Name", or(name, "no Name tag")),
             row("Type", or(kind, "unknown")),
             row("Region", lease.key.region.to_string()),
             row("AWS account", self.aws.clone()),
         ];
+        rows.extend(self.sizes().map(|text| row("Sizes", text)));
         if !lease.state.is_over() {
             let (label, at) = match lease.state {
                 State::Stopped => ("Terminated", lease.ends_at),
                 _ => ("Lease ends", lease.expires_at),
             };
-            if lease.state != State::Stopped || self.stage >= Stage::Terminate {
+            let second = self.stage >= Stage::Terminate && !lease.is_group();
+            if lease.state != State::Stopped || second {
                 rows.push(row(label, utc(at)));
                 rows.extend(zone.local(at).map(|text| row("In your zone", text)));
             }
@@ -275,6 +288,23 @@ impl<'a> Facets<'a> {
         let why = if self.for_owner() { "Why you" } else { "Owner" };
         rows.push(row(why, self.evidence()));
         rows
+    }
+
+    /// What a group has, or had before it was put to sleep.
+    fn sizes(&self) -> Option<String> {
+        let group = self.told.facts.as_ref().and_then(|facts| facts.group.as_ref());
+        match (self.lease().sizes, group) {
+            (Some(kept), _) if self.lease().state == State::Stopped => Some(format!("{kept}, before")),
+            (_, Some(group)) if self.lease().is_group() => {
+                Some([vec![group.sizes.to_string()], group.remarks()].concat().join("; "))
+            }
+            _ => None,
+        }
+    }
+
+    /// What its end does to it.
+    fn verb(&self) -> &'static str {
+        self.lease().past(self.action)
     }
 
     /// Why the owner is the owner.
@@ -324,7 +354,7 @@ impl<'a> Facets<'a> {
         if self.stage < needed {
             next.push(format!(
                 "If nobody renews it, nothing is {} yet: zerocloud may not do that in this AWS account.",
-                past(self.action)
+                self.verb()
             ));
             return next;
         }
@@ -332,14 +362,17 @@ impl<'a> Facets<'a> {
         let when =
             if lease.ends_at > self.now { format!("at {}, not before, ", utc(lease.ends_at)) } else { String::new() };
         let stopped = "Its volumes stay, and it can be started again.";
+        let asleep = "its sizes become 0, so Auto Scaling terminates its members. The group stays, and can be revived with the \
+                      sizes that it has now.";
         match (self.action, lease.end_action) {
+            _ if lease.is_group() => next.push(format!("If nobody renews it, {when}it is put to sleep: {asleep}")),
             (Action::Stop, _) => next.push(format!("If nobody renews it, {when}it is stopped. {stopped}")),
             (Action::Terminate, Action::Stop) => next.push(format!(
                 "If nobody renews it, {when}it is terminated: an instance of this kind cannot be stopped. It does not come back."
             )),
             _ => next.push(format!("If nobody renews it, {when}it is terminated. It does not come back.")),
         }
-        if self.action == Action::Stop && self.stage >= Stage::Terminate {
+        if self.action == Action::Stop && self.stage >= Stage::Terminate && !lease.is_group() {
             next.push(format!(
                 "Once stopped, it is terminated after {}, with a mail of its own at least {} before.",
                 span(self.policy.terminate_after),
@@ -351,6 +384,12 @@ impl<'a> Facets<'a> {
     }
 
     fn after_stop(&self) -> Vec<String> {
+        if self.lease().is_group() {
+            let revived = "The group stays as it is. Revived in zerocloud, it gets back the sizes that it had.";
+            let woken =
+                "Whoever gives it sizes again, a scheduled action too, wakes it: it gets a new lease from that moment.";
+            return vec![revived.to_owned(), woken.to_owned()];
+        }
         let mut next = Vec::new();
         if self.stage >= Stage::Terminate {
             next.push(format!(
@@ -374,7 +413,7 @@ impl<'a> Facets<'a> {
                 "zerocloud doctor says what it sees in the region; it goes on once two scans agree or an admin resumes it."
             }
             "protection" => {
-                "Lift the termination or stop protection in EC2, renew the lease, or exempt it with a reason and an end."
+                "Lift the protection in EC2 or Auto Scaling, renew the lease, or exempt it with a reason and an end."
             }
             "no_notice" | "unreachable" => {
                 "It does not end before somebody was told. Check the owner's address, and sending with zerocloud doctor."
@@ -420,13 +459,6 @@ impl<'a> Facets<'a> {
             }
         });
         choices.collect()
-    }
-}
-
-fn past(action: Action) -> &'static str {
-    match action {
-        Action::Stop => "stopped",
-        Action::Terminate => "terminated",
     }
 }
 

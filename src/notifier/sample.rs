@@ -40,6 +40,7 @@ pub(super) fn lease() -> Lease {
         stopped_by: None,
         notified: None,
         reap: None,
+        sizes: None,
         hold: None,
         exemption: None,
         trigger: json!(null),

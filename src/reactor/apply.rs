@@ -3,7 +3,7 @@
 
 use super::renewal::first_length;
 use super::requests::Verdict;
-use super::work::{Work, end_action};
+use super::work::Work;
 use crate::model::{Request, State, Time};
 
 impl Work<'_> {
@@ -19,7 +19,7 @@ impl Work<'_> {
         }
         let was = (self.lease.granted_until, self.lease.ends_at, self.lease.end_action);
         let until = self.end_by_policy();
-        let action = end_action(self.policy(), self.facts());
+        let action = self.end_action();
         if (until, until.plus(self.policy().grace), action) == was {
             return Ok("it is as the policy says already".to_owned());
         }

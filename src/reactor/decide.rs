@@ -1,6 +1,7 @@
 //! The decision about one lease, in order: the resource, the owner, the limits, people's wishes, the end, the notices.
 //! A change of owner is saved first: policy and rank belong to the owner, so the rest is decided on a fresh view.
 
+use super::cover::{cover, owned, waits_until};
 use super::life::new_lease;
 use super::view::{Decision, Effect, View};
 use super::work::Work;
@@ -16,6 +17,14 @@ const LOOK_FOR_OWNER: i64 = 300;
 pub fn decide(view: &View, now: Time) -> Decision {
     let lease = match (&view.lease, &view.resource) {
         (Some(lease), _) => lease.clone(),
+        (None, Some(resource)) if let Some(cover) = cover(view) => {
+            let mut decision = nothing(view, now, "the lease of its group stands for it");
+            decision.effects.extend(owned(resource, &cover.owner).map(Effect::SaveResource));
+            return decision;
+        }
+        (None, Some(resource)) if let Some(until) = waits_until(resource, now) => {
+            return Decision { next: Some(until), ..nothing(view, now, "its group is to have a lease in a moment") };
+        }
         (None, Some(resource)) => match new_lease(view, resource, now) {
             Some(lease) => lease,
             None => return nothing(view, now, "the resource is gone and never had a lease"),
@@ -103,12 +112,9 @@ impl Work<'_> {
 
     /// The resource document follows the lease's owner.
     fn resource_owner(&self) -> Option<crate::model::Resource> {
-        let resource = self.resource()?;
-        (resource.owner != self.lease.owner).then(|| {
-            let mut resource = resource.clone();
-            resource.owner = self.lease.owner.clone();
-            resource
-        })
+        let over = self.lease.state.is_over();
+        let owner = cover(self.view).filter(|_| over).map_or(&self.lease.owner, |cover| &cover.owner);
+        owned(self.resource()?, owner)
     }
 
     /// The next instant at which the outcome could change by itself.
@@ -147,7 +153,8 @@ impl Work<'_> {
             }
             State::Expired => vec![end, lease.expires_at],
             State::Stopped => {
-                let ends = lease.stopped_by == Some(StoppedBy::Zerocloud) || self.marks.wish.is_some();
+                let ours = lease.stopped_by == Some(StoppedBy::Zerocloud) && !lease.is_group();
+                let ends = ours || self.marks.wish.is_some();
                 let seen = lease.stopped_at.map(|stopped| stopped.plus(super::life::LAG));
                 ends.then_some(end).into_iter().chain(seen).collect()
             }

@@ -22,6 +22,10 @@ impl Work<'_> {
     /// Sets or clears the hold, moves the end where a rule asks for it, and says whether it is due now.
     pub(super) fn judge_end(&mut self) -> Option<DueEnd> {
         let Some(action) = self.coming_end() else {
+            if let Some(reason) = self.left_over() {
+                self.hold(HoldKind::Protection, reason, None);
+                return None;
+            }
             self.clear_hold();
             return None;
         };
@@ -68,6 +72,9 @@ impl Work<'_> {
     /// What the next end does, if there is one: what somebody else stopped has none, unless a person asked.
     fn coming_end(&self) -> Option<Action> {
         match self.lease.state {
+            // Asleep is the end of a group, and all that is done to it.
+            State::Stopped if self.lease.is_group() => None,
+            State::Active | State::Expired | State::Reaping if self.lease.is_group() => Some(Action::Stop),
             State::Active | State::Expired => Some(self.lease.end_action),
             State::Reaping => Some(self.lease.reap.as_ref().map_or(self.lease.end_action, |reap| reap.action)),
             State::Stopped => {
@@ -76,6 +83,16 @@ impl Work<'_> {
             }
             State::Terminated | State::Gone => None,
         }
+    }
+
+    /// Members that run on though their group is asleep: shown, and somebody told.
+    fn left_over(&self) -> Option<String> {
+        let stopped = self.lease.stopped_at.filter(|_| self.lease.state == State::Stopped)?;
+        let group = self.facts().filter(|facts| !facts.state.is_up())?.group.as_ref()?;
+        let left = group.members.len();
+        let why = group.protection().map(|why| format!(": {why}")).unwrap_or_default();
+        (left > 0 && self.passed(stopped, OUT_OF_SIGHT))
+            .then(|| format!("it is asleep, and {left} members run on{why}"))
     }
 
     /// The first end needs it running, the second one stopped; anything between is waited out.

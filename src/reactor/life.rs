@@ -45,6 +45,7 @@ pub(super) fn new_lease(view: &View, resource: &Resource, now: Time) -> Option<L
         stopped_by: stopped.then_some(StoppedBy::Other),
         notified: None,
         reap: None,
+        sizes: None,
         hold: None,
         exemption: None,
         trigger: view.trigger.clone(),
@@ -64,6 +65,9 @@ impl Work<'_> {
         let Some(resource) = self.resource() else {
             return;
         };
+        if self.covered() {
+            return;
+        }
         let facts = &resource.facts;
         // What the last scan lacked says nothing of its state.
         let seen = resource.missing.is_none();
@@ -84,6 +88,11 @@ impl Work<'_> {
     }
 
     fn note_facts(&mut self, facts: &Facts, seen: bool) {
+        let gone =
+            self.lease.summary.state == ResourceState::Stopping.as_str() && facts.state == ResourceState::Stopped;
+        if gone && self.lease.is_group() {
+            self.lease.log(self.now, "its last member is gone");
+        }
         let summary = Summary {
             name: facts.name.clone(),
             instance_type: facts.instance_type.clone(),
@@ -102,6 +111,10 @@ impl Work<'_> {
     /// What cannot be stopped is terminated, and told so in a new term; whether spot can be may come to be known late.
     fn note_action(&mut self, facts: &Facts) {
         if !self.lease.state.is_renewable() {
+            return;
+        }
+        if self.lease.is_group() {
+            self.lease.end_action = Action::Stop;
             return;
         }
         let asked = self.marks.wish.as_ref().map(|wish| wish.action);
@@ -148,6 +161,7 @@ impl Work<'_> {
             && (self.started_since(start.since) || self.passed(start.since, START_TAKES))
         {
             self.marks.reviving = None;
+            self.lease.sizes = None;
             self.lease.log(self.now, "it runs again");
         }
         let again = match self.lease.state {
@@ -159,6 +173,7 @@ impl Work<'_> {
         if again {
             // What was granted before stands: stopping and starting shortens nothing.
             let until = self.now.plus(self.policy().default_lease).max(self.lease.granted_until);
+            self.lease.sizes = None;
             self.grant_unranked(until, "started again: a lease");
             self.lease.notified = None;
             self.marks.wished_at = Some(self.now);
@@ -167,10 +182,15 @@ impl Work<'_> {
 
     /// Whether it runs because somebody started it since `at`, and not because the detector has not looked since.
     fn started_since(&self, at: Time) -> bool {
-        let seen_down = self.lease.summary.state == ResourceState::Stopped.as_str();
+        let seen = self.lease.summary.state.as_str();
+        // A group wishes for nothing from the moment it is asleep, though its members take their time to go.
+        let going = self.lease.is_group() && seen == ResourceState::Stopping.as_str();
+        let seen_down = going || seen == ResourceState::Stopped.as_str();
         let launched = self.facts().and_then(|facts| facts.launch_time);
         let (since, doubt) = match (launched, self.marks.launched) {
             (Some(launched), Some(known)) => (launched > known, STOP_FAILED),
+            // Of a group nothing says when it was woken.
+            (None, _) if self.lease.is_group() => (false, STOP_FAILED),
             (launched, _) => (launched.is_some_and(|launched| launched > at), LAG),
         };
         seen_down || since || (!self.blind() && self.passed(at, doubt))
@@ -216,15 +236,28 @@ impl Work<'_> {
         matches!((launched, known), (Some(launched), Some(known)) if launched > known)
     }
 
+    /// When something stopped ends at the earliest, and how. A group that is asleep stays: nothing ends it a second time.
+    fn after_stop(&self) -> (Time, Action) {
+        if self.lease.is_group() {
+            (self.now, Action::Stop)
+        } else {
+            (self.now.plus(self.policy().terminate_after), Action::Terminate)
+        }
+    }
+
     fn stopped(&mut self, by: StoppedBy, why: &str) {
-        let terminate_at = self.now.plus(self.policy().terminate_after);
+        let (ends_at, end_action) = self.after_stop();
         let lease = &mut self.lease;
+        if by == StoppedBy::Other && lease.reap.is_none() {
+            // They are not what it had when somebody else scaled it to nothing.
+            lease.sizes = None;
+        }
         lease.state = State::Stopped;
         lease.stopped_at = Some(self.now);
         lease.stopped_by = Some(by);
         lease.expires_at = lease.granted_until;
-        lease.ends_at = terminate_at;
-        lease.end_action = Action::Terminate;
+        lease.ends_at = ends_at;
+        lease.end_action = end_action;
         lease.hold = None;
         lease.reap = None;
         self.marks.wish = None;

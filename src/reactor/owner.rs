@@ -4,7 +4,7 @@
 use super::renewal::tag;
 use super::view::View;
 use super::work::{VALUE, Work, people, resource};
-use crate::model::{Evidence, EvidenceSource, Lease, Role, User, UserId};
+use crate::model::{Evidence, EvidenceSource, Facts, Lease, Role, User, UserId};
 use serde_json::Value;
 
 /// An owner with the reason.
@@ -36,7 +36,7 @@ pub fn evidence(view: &View, lease: &Lease) -> Option<Found> {
         .into_iter()
         .chain(by_launcher())
         .chain(by_key())
-        .filter(|(source, value, user)| !refused(lease, *source, value, &user.user));
+        .filter(|(source, value, user)| !refused(lease, facts, *source, value, &user.user));
     all.next().map(|(source, value, user)| Found { user: user.user.clone(), source, value: value.to_owned() })
 }
 
@@ -85,11 +85,13 @@ fn key_owner<'a>(view: &'a View, lease: &Lease, key: &str) -> Option<&'a User> {
     found.next().is_none().then_some(user)
 }
 
-/// "Not mine" sticks: the same evidence never counts again, and only a new tag names the same person again.
-fn refused(lease: &Lease, source: EvidenceSource, value: &str, user: &UserId) -> bool {
+/// "Not mine" sticks: the same evidence never counts again, and only a new tag names the same person again: one that zerocloud
+/// wrote itself is none.
+fn refused(lease: &Lease, facts: &Facts, source: EvidenceSource, value: &str, user: &UserId) -> bool {
+    let new_tag = source == EvidenceSource::Tag && !facts.wrote_owner(value);
     lease.refused.iter().any(|no| {
         let same = no.source == source && no.value.to_lowercase() == value.trim().to_lowercase();
-        same || (no.user == *user && source != EvidenceSource::Tag)
+        same || (no.user == *user && !new_tag)
     })
 }
 

@@ -52,6 +52,8 @@ pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
     let before = lease.reap.as_ref();
     let ready = match lease.state {
         State::Expired => !due.resumes && now >= lease.expires_at.max(lease.ends_at) && due.action == lease.end_action,
+        _ if lease.is_group() && due.action != Action::Stop => false,
+        State::Stopped if lease.is_group() => false,
         State::Stopped => !due.resumes && now >= lease.ends_at && due.action == Action::Terminate,
         State::Reaping => due.resumes && before.is_none_or(|reap| passed(reap.claimed_at, CLAIM_LASTS, now)),
         _ => false,
@@ -69,7 +71,8 @@ pub fn claim(lease: &Lease, due: &DueEnd, now: Time) -> Option<Lease> {
         attempts: before.map_or(0, |reap| reap.attempts),
         error: None,
     });
-    claimed.log(now, format!("claimed to {}", due.action.as_str()));
+    let what = if lease.is_group() { "put it to sleep" } else { due.action.as_str() };
+    claimed.log(now, format!("claimed to {what}"));
     Some(claimed)
 }
 
@@ -97,9 +100,16 @@ pub fn reaped(lease: &Lease, outcome: &ReapOutcome, now: Time, policy: &Policy) 
             lease.state = State::Stopped;
             lease.stopped_at = Some(now);
             lease.stopped_by = Some(StoppedBy::Zerocloud);
-            lease.ends_at = now.plus(policy.terminate_after);
-            lease.end_action = Action::Terminate;
-            over(&mut lease, now, "stopped");
+            if lease.is_group() {
+                // Asleep it stays as it is: there is no second end.
+                lease.ends_at = now;
+                lease.end_action = Action::Stop;
+                over(&mut lease, now, "put to sleep: its sizes are 0, so Auto Scaling terminates its members");
+            } else {
+                lease.ends_at = now.plus(policy.terminate_after);
+                lease.end_action = Action::Terminate;
+                over(&mut lease, now, "stopped");
+            }
         }
         ReapOutcome::Terminated => {
             lease.state = State::Terminated;

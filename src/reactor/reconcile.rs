@@ -19,6 +19,8 @@ pub struct Scan {
     pub region: Region,
     /// What stood there.
     pub found: BTreeMap<ResourceId, Facts>,
+    /// Auto Scaling groups were read too, and stand in `found`; otherwise nothing is said of any.
+    pub groups_read: bool,
     /// Missing ids that were asked for one by one and that EC2 confirmed not to know; needed after a drop.
     pub confirmed_absent: BTreeSet<ResourceId>,
     /// The scan before said the same, or an admin believes it: no drop pauses it.
@@ -50,8 +52,13 @@ pub struct Change {
 
 /// Compares a complete scan with the resources known in its region.
 pub fn reconcile(known: &[Resource], scan: &Scan, now: Time) -> Reconciled {
-    let live: Vec<&Resource> = known.iter().filter(|resource| !resource.is_gone()).collect();
-    if let Some(paused) = guard(&live, scan) {
+    let told = |resource: &&Resource| scan.groups_read || !resource.key.resource_id.is_group();
+    let live: Vec<&Resource> = known.iter().filter(told).filter(|resource| !resource.is_gone()).collect();
+    // Each by itself: many instances must not hide that all groups are missing.
+    let of = |fits: fn(&ResourceId) -> bool| live.iter().copied().filter(move |it| fits(&it.key.resource_id));
+    let (groups, instances): (Vec<_>, Vec<_>) =
+        (of(ResourceId::is_group).collect(), of(ResourceId::is_instance).collect());
+    if let Some(paused) = guard(&instances, scan, "instances").or_else(|| guard(&groups, scan, "groups")) {
         return paused;
     }
     let by_id: BTreeMap<&ResourceId, &Resource> = known.iter().map(|known| (&known.key.resource_id, known)).collect();
@@ -70,7 +77,7 @@ pub fn reconcile(known: &[Resource], scan: &Scan, now: Time) -> Reconciled {
 
 /// A drop of more than max(10, 30 %), in instances or in tags, is no news but a fault until it is confirmed: a proxy
 /// outage once gave empty tags and deleted load balancers (cloud-custodian#4949).
-fn guard(live: &[&Resource], scan: &Scan) -> Option<Reconciled> {
+fn guard(live: &[&Resource], scan: &Scan, what: &str) -> Option<Reconciled> {
     if scan.agreed {
         return None;
     }
@@ -89,11 +96,11 @@ fn guard(live: &[&Resource], scan: &Scan) -> Option<Reconciled> {
     let stripped: Vec<ResourceId> =
         tagged.iter().copied().filter(bare).map(|known| known.key.resource_id.clone()).collect();
     if is_drop(fresh.len(), live.len()) {
-        let reason = format!("{} of {} known instances are missing from one scan", fresh.len(), live.len());
+        let reason = format!("{} of {} known {what} are missing from one scan", fresh.len(), live.len());
         return Some(Reconciled::Paused { reason, missing: fresh });
     }
     if is_drop(stripped.len(), tagged.len()) {
-        let reason = format!("{} of {} tagged instances lost all tags in one scan", stripped.len(), tagged.len());
+        let reason = format!("{} of {} tagged {what} lost all tags in one scan", stripped.len(), tagged.len());
         return Some(Reconciled::Paused { reason, missing: stripped });
     }
     None
@@ -112,14 +119,14 @@ fn created(scan: &Scan, id: &ResourceId, facts: &Facts, now: Time) -> Option<Cha
     let resource = Resource {
         account: scan.account.clone(),
         key: LeaseKeyFields::from(key),
-        kind: "instance".to_owned(),
+        kind: id.kind().to_owned(),
         facts: facts.clone(),
         owner: UserId::pending(),
         first_seen: now,
         missing: None,
         extra: crate::model::Extra::new(),
     };
-    Some(Change { event: Some(event(scan, &resource, "InstanceSeen", now)), resource })
+    Some(Change { event: Some(event(scan, &resource, "Seen", now)), resource })
 }
 
 fn updated(scan: &Scan, known: &Resource, facts: &Facts, now: Time) -> Option<Change> {
@@ -127,7 +134,7 @@ fn updated(scan: &Scan, known: &Resource, facts: &Facts, now: Time) -> Option<Ch
         return None;
     }
     let resource = Resource { facts: facts.clone(), missing: None, ..known.clone() };
-    let what = if resource.is_gone() { "InstanceGone" } else { "InstanceChanged" };
+    let what = if resource.is_gone() { "Gone" } else { "Changed" };
     let event = Some(event(scan, &resource, what, now));
     Some(Change { resource, event })
 }
@@ -137,13 +144,23 @@ fn missed(scan: &Scan, known: &Resource, now: Time) -> Change {
     // Since a time to come, by a clock that was set back, is since now.
     let missing = Missing { since: before.since.min(now), last: now, scans: before.scans.saturating_add(1) };
     let resource = Resource { missing: Some(missing), ..known.clone() };
-    let event = resource.is_gone().then(|| event(scan, &resource, "InstanceGone", now));
+    let event = resource.is_gone().then(|| event(scan, &resource, "Gone", now));
     Change { resource, event }
 }
 
-fn event(scan: &Scan, resource: &Resource, name: &str, now: Time) -> ResourceChange {
+fn event(scan: &Scan, resource: &Resource, what: &str, now: Time) -> ResourceChange {
     let id = &resource.key.resource_id;
     let (aws_id, region) = (&scan.aws_id, &scan.region);
+    let (name, arn, names) = if id.is_cluster() {
+        (format!("Cluster{what}"), None, json!({ "cluster": { "id": id, "name": resource.facts.name } }))
+    } else if id.is_group() {
+        let (group, uuid) = (&resource.facts.name, id.as_str().trim_start_matches("asg-"));
+        let arn = format!("arn:aws:autoscaling:{region}:{aws_id}:autoScalingGroup:{uuid}:autoScalingGroupName/{group}");
+        (format!("Group{what}"), Some(arn), json!({ "autoScalingGroup": { "id": id, "name": group } }))
+    } else {
+        let names = json!({ "instancesSet": { "items": [{ "instanceId": id }] } });
+        (format!("Instance{what}"), Some(format!("arn:aws:ec2:{region}:{aws_id}:instance/{id}")), names)
+    };
     ResourceChange {
         version: "0".to_owned(),
         // The same finding has the same id: a repeated event is seen to be one.
@@ -153,13 +170,13 @@ fn event(scan: &Scan, resource: &Resource, name: &str, now: Time) -> ResourceCha
         account: aws_id.clone(),
         time: now,
         region: region.clone(),
-        resources: vec![format!("arn:aws:ec2:{region}:{aws_id}:instance/{id}")],
+        resources: arn.into_iter().collect(),
         detail: Detail {
-            event_name: name.to_owned(),
+            event_name: name,
             event_source: "zerocloud.detector".to_owned(),
             event_time: now,
             aws_region: region.clone(),
-            response_elements: json!({ "instancesSet": { "items": [{ "instanceId": id }] } }),
+            response_elements: names,
             user_identity: None,
         },
     }

@@ -25,6 +25,8 @@ fn facts(state: ResourceState, tagged: bool) -> Facts {
         managed_by: None,
         platform: None,
         volumes: Vec::new(),
+        group: None,
+        member_of: None,
     }
 }
 
@@ -34,6 +36,7 @@ fn scan(ids: impl IntoIterator<Item = usize>, facts: &Facts) -> Scan {
         aws_id: AwsId::parse("111122223333").unwrap(),
         region: Region::parse("us-east-1").unwrap(),
         found: ids.into_iter().map(|id| (name(id), facts.clone())).collect::<BTreeMap<_, _>>(),
+        groups_read: true,
         confirmed_absent: BTreeSet::new(),
         agreed: false,
     }
@@ -217,4 +220,23 @@ proptest! {
             _ => prop_assert!(false, "the order decides"),
         }
     }
+}
+
+#[test]
+fn groups_that_were_not_read_are_neither_missing_nor_hidden_behind_many_instances() {
+    let group = |number: usize| ResourceId::parse(&format!("asg-{number:036x}")).unwrap();
+    let mut all = scan(0..200, &running());
+    all.found.extend((0..12).map(|number| (group(number), running())));
+    let Reconciled::Changes(changes) = reconcile(&[], &all, Time::from_unix(0)) else { panic!("paused") };
+    let known: Vec<Resource> = changes.into_iter().map(|change| change.resource).collect();
+    assert_eq!(known.iter().filter(|it| it.kind == "auto_scaling_group").count(), 12);
+    let mut unread = scan(0..200, &running());
+    unread.groups_read = false;
+    assert_eq!(reconcile(&known, &unread, Time::from_unix(60)), Reconciled::Changes(vec![]));
+    // All groups gone at once are a drop, however many instances there are.
+    let none = scan(0..200, &running());
+    let Reconciled::Paused { reason, missing } = reconcile(&known, &none, Time::from_unix(60)) else {
+        panic!("believed")
+    };
+    assert!(reason.contains("12 of 12 known groups") && missing.len() == 12, "{reason}");
 }

@@ -4,6 +4,7 @@ mod away;
 mod decide;
 mod dice;
 mod forecast;
+mod groups;
 mod ledger;
 mod life;
 mod owner;

@@ -1,5 +1,6 @@
 //! What a decision sees and what it says. The driver fills a [`View`] from documents and carries a [`Decision`] out.
 
+use super::cover::Cover;
 use crate::model::{
     AccountId, Action, AwsAccount, Directory, Doc, ExemptionRule, Lease, LeaseKey, Notice, Pause, Policy, RegionState,
     Request, Resource, Time, User,
@@ -30,10 +31,13 @@ pub struct View {
     pub requests: Vec<Doc<Request>>,
     /// Every notice of the lease's present term.
     pub notices: Vec<Notice>,
-    /// The lease's rank among its owner's live leases in the Account by (first seen, id), from 1; 0 when it is not live.
+    /// The lease's rank among its owner's live leases in the Account by (first seen, id), from 1; 0 when it is not live. A group
+    /// counts as many as it wishes for.
     pub usage: u32,
     /// The Account's exemption rules.
     pub rules: Vec<ExemptionRule>,
+    /// The live lease of the group that the resource is a member of.
+    pub cover: Option<Cover>,
 }
 
 /// What is known of one lease alone; the rest of a [`View`] follows from the small documents.
@@ -46,6 +50,7 @@ pub struct Known {
     pub requests: Vec<Doc<Request>>,
     pub notices: Vec<Notice>,
     pub usage: u32,
+    pub cover: Option<Cover>,
 }
 
 impl View {
@@ -66,6 +71,7 @@ impl View {
             requests: known.requests,
             notices: known.notices,
             usage: known.usage,
+            cover: known.cover,
             lease: known.lease,
         }
     }
@@ -83,7 +89,7 @@ pub enum Effect {
     SaveResource(Resource),
     /// The end is due and nothing holds it: ask for admission and claim it.
     Due(DueEnd),
-    /// Start a stopped instance again (an accepted `revive`).
+    /// Start a stopped instance again, or give a group its sizes back (an accepted `revive`).
     Start(LeaseKey),
 }
 

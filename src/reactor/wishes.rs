@@ -30,6 +30,7 @@ impl Work<'_> {
         match request.action {
             Wish::Renew => self.renew(request),
             Wish::End => self.end(request),
+            Wish::Terminate if self.lease.is_group() => Err("a group is put to sleep, never deleted".to_owned()),
             Wish::Terminate => self.end_by(request, Action::Terminate),
             Wish::NotMine => self.not_mine(request),
             Wish::HandOver => self.hand_over(request),
@@ -64,9 +65,11 @@ impl Work<'_> {
 
     fn end(&mut self, request: &Request) -> Verdict {
         if self.lease.state == State::Stopped {
-            return Err("it is stopped already; it can be terminated or revived".to_owned());
+            let asleep = "it is asleep already; it can be revived";
+            let stopped = "it is stopped already; it can be terminated or revived";
+            return Err(if self.lease.is_group() { asleep } else { stopped }.to_owned());
         }
-        self.end_by(request, super::work::end_action(self.policy(), self.facts()))
+        self.end_by(request, self.end_action())
     }
 
     fn end_by(&mut self, request: &Request, action: Action) -> Verdict {
@@ -104,7 +107,7 @@ impl Work<'_> {
         self.marks.reviving = None;
         self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
         self.next_term(format!("{} asked for its end", request.user));
-        Ok(format!("it will be {} now", if action == Action::Stop { "stopped" } else { "terminated" }))
+        Ok(format!("it will be {} now", self.lease.past(action)))
     }
 
     /// A wish for the end that is older than what was asked for since is out of date: it may have waited in a phone.
@@ -176,6 +179,11 @@ impl Work<'_> {
         }
         if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
             return Err(MANAGED.to_owned());
+        }
+        if self.lease.is_group() && self.lease.sizes.is_none() {
+            return Err(
+                "zerocloud did not put it to sleep and does not know its sizes; set them in Auto Scaling".to_owned()
+            );
         }
         let down = self.facts().is_some_and(|facts| !facts.state.is_ended());
         if !down || self.stage() < Stage::Stop {

@@ -93,7 +93,7 @@ impl<'a> Work<'a> {
     /// Gives the lease the end `until` in a new term: it runs, and whatever was under way against it is void.
     pub(super) fn grant(&mut self, until: Time, why: impl Into<String>) {
         let policy = self.policy();
-        let action = end_action(policy, self.facts());
+        let action = self.end_action();
         let lease = &mut self.lease;
         lease.state = State::Active;
         lease.expires_at = until;
@@ -124,6 +124,11 @@ impl<'a> Work<'a> {
         self.next_term(why);
     }
 
+    /// What the end of this lease does by the policy in force.
+    pub(super) fn end_action(&self) -> Action {
+        if self.lease.is_group() { Action::Stop } else { end_action(self.policy(), self.facts()) }
+    }
+
     pub(super) fn next_term(&mut self, why: impl Into<String>) {
         self.lease.term = self.lease.term.saturating_add(1);
         self.lease.log(self.now, why);
@@ -147,9 +152,11 @@ pub(super) fn people<'a>(view: &'a View, lease: &Lease) -> impl Iterator<Item = 
     view.users.iter().filter(move |user| user.account == account)
 }
 
-/// What the end of a lease does: what cannot be stopped is terminated, and the lease says so beforehand.
+/// What the end of a lease does: what cannot be stopped is terminated, and the lease says so beforehand. A group is put to
+/// sleep, whatever the policy says of instances.
 pub(super) fn end_action(policy: &Policy, facts: Option<&Facts>) -> Action {
     match policy.expiry_action {
+        _ if facts.is_some_and(|facts| facts.group.is_some()) => Action::Stop,
         Action::Stop if facts.is_none_or(Facts::can_stop) => Action::Stop,
         _ => Action::Terminate,
     }

@@ -1,16 +1,16 @@
-//! The EC2 side of an end: read the instance again, act on it alone, and believe only what EC2 shows afterwards.
+//! The AWS side of an end: read the instance or group again, act on it alone, and believe only what AWS shows afterwards.
 
 use super::Reaper;
 use crate::aws::{AwsError, Mode};
-use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, Reap, ResourceState, State};
+use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, Reap, ResourceState, Sizes, State};
 use crate::reactor::{ReapOutcome, spoken_for};
 use anyhow::Context as _;
 use std::time::Duration;
 
-/// An instance that may be acted on.
+/// An instance or group that may be acted on.
 pub(super) struct Ready {
-    account: AwsAccount,
-    facts: Facts,
+    pub(super) account: AwsAccount,
+    pub(super) facts: Facts,
     /// What to do.
     pub(super) action: Action,
 }
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Seconds after a claim from which an end that cannot be carried out counts as failed, so that nothing stays claimed.
 const GIVE_UP: i64 = 900;
 
-fn failed(error: impl Into<String>) -> ReapOutcome {
+pub(super) fn failed(error: impl Into<String>) -> ReapOutcome {
     ReapOutcome::Failed(error.into())
 }
 
@@ -50,6 +50,12 @@ impl Reaper {
     /// Reads instance, tags and protection from EC2 and says what may be done. Changes nothing.
     pub(super) async fn examine(&self, lease: &Lease, action: Action) -> anyhow::Result<Found> {
         let key = lease.key();
+        if key.resource_id.is_cluster() {
+            return Ok(Found::Changed("a cluster is ended where it is managed".to_owned()));
+        }
+        if key.is_group() {
+            return self.examine_group(lease, action).await;
+        }
         let account = self.account(lease).await?;
         let Some(facts) = self.facts(&account, &key).await? else {
             // Whether it is gone is for the detector to say, after more than one look.
@@ -140,8 +146,13 @@ impl Reaper {
         self.confirm(&ready, &key).await
     }
 
-    /// The one place that ends anything: one instance, named by the lease.
+    /// The one place that ends anything: one instance or group, named by the lease.
     async fn call(&self, ready: &Ready, key: &LeaseKey) -> Result<(), AwsError> {
+        if key.is_group() {
+            self.aws.set_sizes(&ready.account, &key.region, &ready.facts.name, Sizes::ASLEEP).await?;
+            tracing::info!(lease = %key, sizes = ?ready.sizes(), "Auto Scaling was told to put it to sleep");
+            return Ok(());
+        }
         let (account, region, id) = (&ready.account, &key.region, &key.resource_id);
         let state = match ready.action {
             Action::Stop => self.aws.stop(account, region, id, Mode::Real).await?,
@@ -161,7 +172,15 @@ impl Reaper {
         let asked = async {
             let mut pause = Duration::from_millis(50);
             loop {
-                let state = self.facts(&ready.account, key).await?.map(|facts| facts.state);
+                let facts = self.facts(&ready.account, key).await?;
+                if let Some(group) = facts.as_ref().and_then(|facts| facts.group.as_ref()) {
+                    if group.sizes == Sizes::ASLEEP {
+                        return Ok(ReapOutcome::Stopped);
+                    }
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+                let state = facts.map(|facts| facts.state);
                 match (ready.action, state) {
                     (_, Some(ResourceState::ShuttingDown | ResourceState::Terminated)) => {
                         return anyhow::Ok(ReapOutcome::Terminated);
@@ -190,7 +209,7 @@ impl Reaper {
         matches!((seen, fresh.launch_time), (Some(seen), Some(fresh)) if fresh > seen)
     }
 
-    /// Starts a stopped instance again, when its lease was revived.
+    /// Starts a stopped instance again, or wakes a group, when its lease was revived.
     pub(super) async fn start(&self, key: &LeaseKey) -> anyhow::Result<()> {
         let Some(lease) = self.store.get::<Lease>(&key.lease_id()).await? else {
             return Ok(());
@@ -198,6 +217,14 @@ impl Reaper {
         let account = self.account(&lease.body).await?;
         // Also one that expired meanwhile: whoever asked for it may still renew it, and only what runs can end.
         if !lease.body.state.is_renewable() || account.disabled {
+            return Ok(());
+        }
+        if key.is_group() {
+            let asleep = self.to_wake(&lease.body, &account).await?;
+            if let Some((name, sizes)) = asleep.filter(|_| (self.leads)()) {
+                self.aws.set_sizes(&account, &key.region, &name, sizes).await?;
+                tracing::info!(lease = %key, %sizes, "woken");
+            }
             return Ok(());
         }
         let facts = self.facts(&account, key).await?;
@@ -210,6 +237,12 @@ impl Reaper {
     }
 
     async fn facts(&self, account: &AwsAccount, key: &LeaseKey) -> Result<Option<Facts>, AwsError> {
+        if key.resource_id.is_cluster() {
+            return Ok(None);
+        }
+        if key.is_group() {
+            return self.group(account, key).await;
+        }
         let ids = std::slice::from_ref(&key.resource_id);
         let found = self.aws.describe(account, &key.region, ids).await?;
         Ok(found.into_iter().find(|(id, _)| *id == key.resource_id).map(|(_, facts)| facts))
@@ -223,7 +256,7 @@ impl Reaper {
     }
 
     /// A tag that decides about owner or length and is not what the decision saw.
-    fn changed_tag(&self, lease: &Lease, fresh: &Facts) -> Option<String> {
+    pub(super) fn changed_tag(&self, lease: &Lease, fresh: &Facts) -> Option<String> {
         let seen = self.index.resource(&lease.key())?;
         let directory = self.index.directory();
         let policy = directory.policy(&lease.account, &lease.key.aws_id, None);
@@ -231,11 +264,22 @@ impl Reaper {
             let found = facts.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(tag));
             found.map(|(_, value)| value.clone())
         };
-        [policy.owner_tag, policy.lease_tag].into_iter().find(|tag| value(&seen.facts, tag) != value(fresh, tag))
+        // What zerocloud wrote there itself since names the owner whom the decision saw.
+        let owner = directory.user(&lease.account, &lease.owner).map(|user| user.email.as_str());
+        let ours = value(fresh, &policy.owner_tag).is_some_and(|said| {
+            fresh.wrote_owner(&said) && owner.is_some_and(|owner| owner.eq_ignore_ascii_case(&said))
+        });
+        let changed = |tag: &String| value(&seen.facts, tag) != value(fresh, tag);
+        Some(policy.owner_tag).filter(|tag| changed(tag) && !ours).or_else(|| Some(policy.lease_tag).filter(changed))
     }
 }
 
 impl Ready {
+    /// What a group has now.
+    pub(super) fn sizes(&self) -> Option<Sizes> {
+        self.facts.group.as_ref().map(|group| group.sizes)
+    }
+
     fn persistent_request(&self) -> Option<&str> {
         let persistent = self.facts.spot_type.as_deref() == Some("persistent");
         self.facts.spot_request.as_deref().filter(|_| persistent)

@@ -1,8 +1,8 @@
 //! What the store needs before a stage runs: sync function, design documents, and the documents of config.yml that do
 //! not exist yet. Afterwards documents win.
 
-use crate::aws::Aws;
 use crate::config::{AccountSeed, AwsAccountSeed, Config, UserSeed};
+use crate::connect::Connect;
 use crate::model::{Account, AccountId, AwsId, Doc, Extra, Time, User};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
@@ -91,14 +91,13 @@ const AT_ONCE: usize = 8;
 
 /// Connects the AWS accounts of the configuration that have no document yet. One that fails is named and tried again, ever
 /// more rarely; it never stops the others.
-pub(super) async fn connect(store: &Store, aws: &Aws, config: &Config, now: Time, patience: &mut Patience) {
+pub(super) async fn connect(connect: &Connect, config: &Config, now: Time, patience: &mut Patience) {
     let seeds =
         config.accounts.iter().flat_map(|seed| seed.aws_accounts.iter().map(|one| (seed.id.clone(), one.clone())));
     let waits = |one: &AwsAccountSeed| patience.get(&one.aws_id).is_some_and(|(_, at)| *at > Instant::now());
     let due: Vec<_> = seeds.filter(|(_, one)| !waits(one)).collect();
-    let check = config.aws.check_external_id;
     let tried = futures_util::stream::iter(due).map(|(account, one)| async move {
-        let connected = connect_one(store, aws, &account, &one, now, check).await;
+        let connected = connect_one(connect, &account, &one, now).await;
         (one, connected)
     });
     for (one, connected) in tried.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
@@ -114,40 +113,11 @@ pub(super) async fn connect(store: &Store, aws: &Aws, config: &Config, now: Time
     }
 }
 
-/// An AWS account belongs to one Account: the claim, whose id is the AWS id alone, is made before its document, and only
-/// when AWS answers with that id (SAFETY.md, invariant 7).
-async fn connect_one(
-    store: &Store,
-    aws: &Aws,
-    account: &AccountId,
-    seed: &AwsAccountSeed,
-    now: Time,
-    check_external_id: bool,
-) -> anyhow::Result<()> {
-    let id = format!("aws_account::{account}::{}", seed.aws_id);
-    if store.get::<Value>(&id).await?.is_some() {
+async fn connect_one(connect: &Connect, account: &AccountId, seed: &AwsAccountSeed, now: Time) -> anyhow::Result<()> {
+    if connect.is_known(account, &seed.aws_id).await? {
         return Ok(());
     }
-    let body = seed.document(account, Some(now));
-    let identity = aws.caller_identity(Some(&body)).await.context("asking AWS who we are there")?;
-    anyhow::ensure!(identity.account == seed.aws_id.as_str(), "AWS answers as {} instead", identity.account);
-    if check_external_id && aws.answers_without_external_id(&body).await? {
-        anyhow::bail!(
-            "its role can be assumed without the external id, so by anybody who knows its name: add \
-            the condition sts:ExternalId to its trust policy"
-        );
-    }
-    let claim_id = format!("aws_claim::{}", seed.aws_id);
-    let claim = json!({ "account": account, "aws_id": seed.aws_id, "claimed_at": now });
-    create(store, "aws_claim", claim_id.clone(), claim).await?;
-    let claim = store.get::<Value>(&claim_id).await?;
-    let holder = claim.and_then(|doc| doc.body["account"].as_str().map(str::to_owned));
-    anyhow::ensure!(
-        holder.as_deref() == Some(account.as_str()),
-        "it belongs to the Account {}",
-        holder.unwrap_or_default()
-    );
-    create(store, "aws_account", id, body).await
+    Ok(connect.admit(&seed.document(account, Some(now))).await?)
 }
 
 async fn create<T: Serialize>(store: &Store, kind: &str, id: String, body: T) -> anyhow::Result<()> {

@@ -1,9 +1,11 @@
 //! The stages and the channels between them: what serve.rs starts once this process leads.
 
 use super::seed;
+use crate::alarm::{self, Alarm};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::connect::Connect;
 use crate::detector::{self, Detector};
 use crate::driver::{self, LiveWorld, Look};
 use crate::failpoint::Failpoint;
@@ -15,6 +17,7 @@ use crate::reaper::{self, Reaper};
 use crate::recorder::{self, Recorder};
 use crate::scheduler::{self, Ticks, Timers};
 use crate::store::Store;
+use crate::tagger::Tagger;
 use crate::teller::Teller;
 use crate::tokens::Tokens;
 use serde_json::json;
@@ -31,6 +34,7 @@ pub(super) struct Stages {
     pub(super) fail: Failpoint,
     pub(super) store: Store,
     pub(super) aws: Aws,
+    pub(super) connect: Connect,
     pub(super) leadership: Leadership,
     pub(super) reports: watch::Sender<detector::Report>,
     pub(super) index: Index,
@@ -58,9 +62,10 @@ impl Stages {
         self.mail(tasks, tokens);
         self.jobs(tasks);
         self.hooks(tasks);
-        let (store, aws, config) = (self.store.clone(), self.aws.clone(), self.config.clone());
-        let (clock, wake, stop) = (self.clock.clone(), Arc::clone(&self.ticks.connect), self.stop.clone());
-        tasks.spawn(connects(store, aws, config, clock, wake, stop));
+        self.after_polls(tasks);
+        let (config, clock) = (self.config.clone(), self.clock.clone());
+        let (wake, stop) = (Arc::clone(&self.ticks.connect), self.stop.clone());
+        tasks.spawn(connects(self.connect.clone(), config, clock, wake, stop));
         tasks.spawn(self.sweeps(again, timers));
         Ok(())
     }
@@ -152,6 +157,35 @@ impl Stages {
         tasks.spawn(teller.run(self.stop.clone()));
     }
 
+    /// What follows each poll: word of AWS accounts that cannot be read, and tags.
+    fn after_polls(&self, tasks: &mut Tasks) {
+        let (sights, seen) = watch::channel(alarm::Sight::default());
+        tasks.spawn(sighted(self.reports.subscribe(), sights, self.stop.clone()));
+        let mail = &self.config.mail;
+        let leadership = self.leadership.clone();
+        let leads: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || leadership.is_leader());
+        let alarm = Alarm {
+            leads: Arc::clone(&leads),
+            store: self.store.clone(),
+            index: self.index.clone(),
+            clock: self.clock.clone(),
+            mail: mail.ses.then(|| (self.aws.clone(), mail.from.clone())),
+            public_url: self.config.web.as_ref().and_then(|web| web.public_url.clone()),
+            failing: std::collections::BTreeMap::new(),
+        };
+        tasks.spawn(alarm.run(seen.clone(), self.stop.clone()));
+        let tagger = Tagger {
+            store: self.store.clone(),
+            index: self.index.clone(),
+            aws: self.aws.clone(),
+            clock: self.clock.clone(),
+            leads,
+            written: std::collections::HashMap::new(),
+            refused: std::collections::HashMap::new(),
+        };
+        tasks.spawn(tagger.run(seen, self.stop.clone()));
+    }
+
     /// The recurring jobs; the first run of every stage comes when the index is complete.
     fn jobs(&self, tasks: &mut Tasks) {
         let (schedule, ticks) = (self.config.schedule.clone(), self.ticks.clone());
@@ -211,8 +245,7 @@ impl Stages {
 
 /// Connects what the configuration names, apart from everything else: AWS may take its time to answer.
 async fn connects(
-    store: Store,
-    aws: Aws,
+    connect: Connect,
     config: Config,
     clock: Clock,
     wake: Arc<Notify>,
@@ -221,11 +254,35 @@ async fn connects(
     let mut patience = seed::Patience::new();
     let run = async {
         loop {
-            seed::connect(&store, &aws, &config, clock.now(), &mut patience).await;
+            seed::connect(&connect, &config, clock.now(), &mut patience).await;
             wake.notified().await;
         }
     };
     stop.run_until_cancelled(run).await;
+    Ok(())
+}
+
+/// From the detector to the alarm: which AWS accounts could not be read at all.
+async fn sighted(
+    mut reports: watch::Receiver<detector::Report>,
+    sights: watch::Sender<alarm::Sight>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    while let Some(Ok(())) = stop.run_until_cancelled(reports.changed()).await {
+        let report = reports.borrow_and_update().clone();
+        let mut sight = std::collections::BTreeMap::new();
+        for ((aws_id, _), polled) in report.regions {
+            let unread = match polled {
+                detector::Polled::Failed(why) => Some(why),
+                _ => None,
+            };
+            let all: &mut Option<String> = sight.entry(aws_id).or_insert_with(|| unread.clone());
+            if unread.is_none() {
+                *all = None;
+            }
+        }
+        sights.send_replace((report.at, sight));
+    }
     Ok(())
 }
 

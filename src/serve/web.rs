@@ -4,6 +4,7 @@ use super::Ready;
 use super::plan::{follow, plan_at};
 use crate::clock::Clock;
 use crate::config::{Config, WebSettings};
+use crate::connect::Connect;
 use crate::detector::{Polled, Report};
 use crate::follower::Index;
 use crate::store::Store;
@@ -48,7 +49,7 @@ impl Pages {
         self,
         config: &Config,
         at: &Ready,
-        store: &Store,
+        (store, connect): (&Store, &Connect),
         clock: &Clock,
         shutdown: &CancellationToken,
         tasks: &mut JoinSet<anyhow::Result<()>>,
@@ -60,6 +61,7 @@ impl Pages {
         tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
         plans(&state, config, at, clock);
+        state.connections.set(connect.clone());
         let stop = shutdown.clone();
         tasks.spawn(async move {
             if !accounts {
@@ -112,10 +114,15 @@ async fn pass_on(
     Ok(())
 }
 
+/// A role of before may not see groups: then their members are held, each by itself.
+fn no_groups(why: Option<String>) -> String {
+    why.map(|why| format!("but not its Auto Scaling groups: {why}")).unwrap_or_default()
+}
+
 fn place(polled: Polled) -> Place {
     let place = |state, why, seen| Place { state, why, seen };
     match polled {
-        Polled::Read { seen, .. } => place("read", String::new(), seen),
+        Polled::Read { seen, groups, .. } => place("read", no_groups(groups), seen),
         Polled::Paused(why) => place("paused", why, 0),
         Polled::Denied(why) => place("denied", why, 0),
         Polled::Failed(why) => place("failed", why, 0),

@@ -3,6 +3,7 @@
 
 mod apply;
 mod aws;
+mod connect;
 mod desk;
 mod events;
 mod exemptions;
@@ -31,9 +32,11 @@ pub(super) fn routes() -> Router<State> {
         .route("/status", get(status::page))
         .route("/status.json", get(status::json))
         .route("/aws-accounts", get(aws::list))
+        .merge(connecting())
         .route("/aws-accounts/{aws_id}", get(aws::page))
         .route("/aws-accounts/{aws_id}/stage", get(stage::page).post(stage::set))
         .route("/aws-accounts/{aws_id}/regions", post(aws::regions))
+        .route("/aws-accounts/{aws_id}/tags", post(aws::tags))
         .route("/aws-accounts/{aws_id}/enabled", get(aws::ask_enabled).post(aws::enabled))
         .route("/aws-accounts/{aws_id}/regions/{region}/resume", post(aws::resume_region))
         .route("/pause", post(pause::begin))
@@ -47,12 +50,26 @@ pub(super) fn routes() -> Router<State> {
         .route("/exemptions/{id}/end", post(exemptions::end))
 }
 
+/// Those by which AWS accounts come and go.
+fn connecting() -> Router<State> {
+    Router::new()
+        .route("/aws-accounts/new", get(connect::new).post(connect::begin))
+        .route("/aws-accounts/{aws_id}/setup", get(connect::setup))
+        .route("/aws-accounts/{aws_id}/template", get(connect::template))
+        .route("/aws-accounts/{aws_id}/verify", post(connect::verify))
+        .route("/aws-accounts/{aws_id}/rotate", post(connect::rotate))
+        .route("/aws-accounts/{aws_id}/remove", get(connect::ask_remove).post(connect::remove))
+}
+
 /// Their templates.
 pub(super) fn templates(all: &mut Environment<'static>) -> Result<(), minijinja::Error> {
     all.add_template("admin_parts.html", include_str!("templates/admin_parts.html"))?;
     all.add_template("status.html", include_str!("templates/status.html"))?;
     all.add_template("aws_accounts.html", include_str!("templates/aws_accounts.html"))?;
     all.add_template("aws_account.html", include_str!("templates/aws_account.html"))?;
+    all.add_template("aws_new.html", include_str!("templates/aws_new.html"))?;
+    all.add_template("aws_setup.html", include_str!("templates/aws_setup.html"))?;
+    all.add_template("aws_remove.html", include_str!("templates/aws_remove.html"))?;
     all.add_template("aws_stage.html", include_str!("templates/aws_stage.html"))?;
     all.add_template("events.html", include_str!("templates/events.html"))?;
     all.add_template("policy.html", include_str!("templates/policy.html"))?;

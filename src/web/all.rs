@@ -1,7 +1,7 @@
 //! Every lease of the Account, for admins: filtered, sorted, page by page or as CSV, and what is done to many at once. Each act is
 //! the admin's own request or edit, lease by lease, so one that is refused stops no other.
 
-use super::card::Card;
+use super::card::{Card, stack_of};
 use super::edit::edit;
 use super::form::{Act, Fields};
 use super::html::Desk;
@@ -9,6 +9,7 @@ use super::leases::{cards, visible};
 use super::wishes::{Asked, put};
 use super::{State, WebError, lease, session};
 use crate::config::parse_duration;
+use crate::follower::Index;
 use crate::model::{EvidenceSource, Lease, LeaseKey, Time, UserId, Wish};
 use crate::words::clean;
 use axum::extract::RawQuery;
@@ -33,6 +34,7 @@ struct Wanted {
     owner: String,
     aws: String,
     region: String,
+    stack: String,
     sort: String,
     page: usize,
     unowned: bool,
@@ -48,13 +50,14 @@ impl Wanted {
             owner: text("owner"),
             aws: text("aws"),
             region: text("region"),
+            stack: text("stack"),
             sort: text("sort"),
             page: fields.get("page").parse().unwrap_or(1).max(1),
             unowned,
         }
     }
 
-    fn fits(&self, lease: &Lease) -> bool {
+    fn fits(&self, lease: &Lease, index: &Index) -> bool {
         let is = |wanted: &str, has: &str| wanted.is_empty() || wanted == has;
         let state = match self.state.as_str() {
             "" => !lease.state.is_over(),
@@ -71,6 +74,11 @@ impl Wanted {
             ];
             all.iter().any(|word| word.to_lowercase().contains(&self.text))
         };
+        // Instances of a stack keep their own leases, and are found together.
+        let stack = || {
+            let facts = index.resource(&lease.key()).map(|resource| resource.facts);
+            facts.and_then(|facts| stack_of(&facts)).is_some_and(|stack| stack == self.stack)
+        };
         let ownerless = || lease.owner.is_pending() || lease.owner_evidence.source == EvidenceSource::Admin;
         state
             && is(&self.owner, lease.owner.as_str())
@@ -78,6 +86,7 @@ impl Wanted {
             && is(&self.region, lease.key.region.as_str())
             && (self.text.is_empty() || words())
             && (!self.unowned || ownerless())
+            && (self.stack.is_empty() || stack())
     }
 
     fn order(&self, leases: &mut [Lease]) {
@@ -106,6 +115,7 @@ impl Wanted {
             ("owner", &self.owner),
             ("aws", &self.aws),
             ("region", &self.region),
+            ("stack", &self.stack),
             ("sort", &self.sort),
             ("page", if self.page > 1 { &page } else { "" }),
         ];
@@ -146,7 +156,7 @@ async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
         all.dedup();
     }
     let [aws, regions] = choices;
-    let mut found: Vec<Lease> = all.into_iter().filter(|lease| wanted.fits(lease)).collect();
+    let mut found: Vec<Lease> = all.into_iter().filter(|lease| wanted.fits(lease, &desk.state.index)).collect();
     wanted.order(&mut found);
     let total = found.len();
     let pages = total.div_ceil(PAGE).max(1);
@@ -177,7 +187,7 @@ async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
     let values = context! {
         leases => shown, total, page, pages, sorts, people, aws, regions, csv,
         q => wanted.text, state => wanted.state, owner => wanted.owner, aws_id => wanted.aws, region => wanted.region,
-        sort => wanted.sort, path => wanted.path(), unowned => wanted.unowned, here => wanted.with("", ""),
+        stack => wanted.stack, sort => wanted.sort, path => wanted.path(), unowned => wanted.unowned, here => wanted.with("", ""),
         before => (page > 1).then(|| wanted.with("page", &(page - 1).to_string())),
         after => (page < pages).then(|| wanted.with("page", &(page + 1).to_string())),
     };
@@ -191,7 +201,7 @@ pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Respons
     let unowned = query.as_deref().is_some_and(|query| Fields::read(query.as_bytes()).has("unowned"));
     let wanted = Wanted::read(query, unowned);
     let mut found = visible(&desk.state, &desk.person).await?;
-    found.retain(|lease| wanted.fits(lease));
+    found.retain(|lease| wanted.fits(lease, &desk.state.index));
     wanted.order(&mut found);
     let mut text =
         "aws_account,region,instance,name,type,owner,state,first_seen,expires_at,ends_at,end_action,hold\r\n"

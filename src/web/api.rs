@@ -2,6 +2,7 @@
 //! rules judge it like a phone's. `/api/openapi.json` describes it, `/api` shows that to people.
 
 mod accounts;
+mod connect;
 mod costs;
 mod events;
 mod exemptions;
@@ -50,9 +51,8 @@ pub(super) fn router() -> Router<State> {
         .route("/api/v1/exemptions", get(exemptions::list).post(exemptions::add))
         .route("/api/v1/exemptions/preview", post(exemptions::preview))
         .route("/api/v1/exemptions/{id}", get(exemptions::one).put(exemptions::change).delete(exemptions::end))
-        .route("/api/v1/aws-accounts", get(accounts::list))
-        .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit))
         .route("/api/v1/aws-accounts/{aws_id}/preview", post(previews::of_stage))
+        .merge(aws_accounts())
         .route("/api/v1/pauses", get(accounts::pauses))
         .route("/api/v1/pauses/{scope}", axum::routing::put(accounts::pause).delete(accounts::resume))
         .route("/api/v1/plan", get(standing::plan))
@@ -72,6 +72,18 @@ pub(super) fn router() -> Router<State> {
             heading: "Method not allowed".to_owned(),
             what: "see /api/openapi.json for what this address takes".to_owned(),
         })
+}
+
+/// AWS accounts.
+fn aws_accounts() -> Router<State> {
+    Router::new()
+        .route("/api/v1/aws-accounts", get(accounts::list).post(connect::begin))
+        .route("/api/v1/aws-accounts/begun", get(connect::begun))
+        .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit).delete(connect::remove))
+        .route("/api/v1/aws-accounts/{aws_id}/access", get(connect::access))
+        .route("/api/v1/aws-accounts/{aws_id}/template", get(connect::template))
+        .route("/api/v1/aws-accounts/{aws_id}/verify", post(connect::verify))
+        .route("/api/v1/aws-accounts/{aws_id}/rotate", post(connect::rotate))
 }
 
 fn nothing() -> WebError {
@@ -135,6 +147,13 @@ struct Problem {
         accounts::one,
         accounts::edit,
         previews::of_stage,
+        connect::begin,
+        connect::begun,
+        connect::access,
+        connect::template,
+        connect::verify,
+        connect::rotate,
+        connect::remove,
         accounts::pauses,
         accounts::pause,
         accounts::resume,

@@ -1,7 +1,8 @@
 //! A lease as pages show it: how long it still is, what happens next, and what its reader can do about it. Pure.
 
 use crate::model::{
-    Action, AwsAccount, Directory, EvidenceSource, Facts, Lease, Policy, Stage, State, StoppedBy, Time, UserId,
+    Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State,
+    StoppedBy, Time, UserId,
 };
 use crate::reactor::{exempting, renewal_limit};
 use crate::words::{Zone, clean, cut, span, utc, with_instants};
@@ -45,6 +46,10 @@ pub(super) struct Card {
     renew: Vec<Choice>,
     pub(super) can: Can,
     verb: &'static str,
+    group: bool,
+    /// What it is: `Instance`, `Group`, `Cluster`.
+    label: &'static str,
+    stack: Option<String>,
     offered_to: Option<String>,
 }
 
@@ -127,7 +132,7 @@ impl Card {
             key: lease.key().to_string(),
             title: if name.is_empty() { id.clone() } else { cut(&name, 80) },
             id,
-            kind: clean(&lease.summary.instance_type),
+            kind: kind(lease, facts),
             region: lease.key.region.to_string(),
             aws: aws.filter(|name| !name.is_empty()).unwrap_or_else(|| lease.key.aws_id.to_string()),
             owner: user_name(directory, lease, &lease.owner),
@@ -154,7 +159,10 @@ impl Card {
             exemption: exemption(lease, around),
             renew: choices(lease, &policy, now),
             can: can(lease, action, stage, facts),
-            verb: past(action),
+            verb: lease.past(action),
+            group: lease.is_group(),
+            label: label(lease),
+            stack: facts.and_then(stack_of).map(|name| clean(&name)),
             offered_to: lease.offered_to.as_ref().map(|to| user_name(directory, lease, to)),
         }
     }
@@ -174,6 +182,7 @@ fn clock(lease: &Lease, stage: Stage, now: Time) -> (&'static str, Option<Time>)
     match lease.state {
         State::Active => ("Ends in", Some(lease.expires_at)),
         State::Expired if lease.ends_at > now => ("Still renewable for", Some(lease.ends_at)),
+        State::Stopped if lease.is_group() => ("", None),
         State::Stopped if stage >= Stage::Terminate && lease.stopped_by == Some(StoppedBy::Zerocloud) => {
             ("Terminated in", Some(lease.ends_at))
         }
@@ -188,6 +197,7 @@ fn look(lease: &Lease, stage: Stage, left: i64, policy: &Policy) -> (&'static st
         State::Active => ("Running", "good"),
         State::Expired => ("Over", "bad"),
         State::Reaping => ("Ending now", "bad"),
+        State::Stopped if lease.is_group() => ("Asleep", "calm"),
         State::Stopped => ("Stopped", "calm"),
         State::Terminated => ("Terminated", "calm"),
         State::Gone => ("Gone", "calm"),
@@ -200,7 +210,15 @@ fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time)
     match lease.state {
         State::Terminated => return ("It is terminated; nothing more happens.".to_owned(), None),
         State::Gone => return ("AWS no longer has it; nothing more happens.".to_owned(), None),
-        State::Reaping => return (format!("It is being {} now.", past(action)), None),
+        State::Reaping => return (format!("It is being {} now.", lease.past(action)), None),
+        State::Stopped if lease.is_group() => {
+            let text = if lease.stopped_by == Some(StoppedBy::Zerocloud) {
+                "It sleeps: its sizes are 0 and its members gone. It stays so until it is revived, or somebody gives it sizes again."
+            } else {
+                "Somebody scaled it to nothing, so no end runs. Scaled up again, it gets a new lease."
+            };
+            return (text.to_owned(), None);
+        }
         State::Stopped => {
             let ours = lease.stopped_by == Some(StoppedBy::Zerocloud);
             let text = if ours && stage >= Stage::Terminate {
@@ -215,12 +233,15 @@ fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time)
         State::Active | State::Expired => {}
     }
     if stage < needed {
-        let text = format!("Nothing is {} yet: zerocloud may not do that in this AWS account.", past(action));
+        let text = format!("Nothing is {} yet: zerocloud may not do that in this AWS account.", lease.past(action));
         return (text, None);
     }
     let at = if lease.ends_at > now { format!("at {}, not before", utc(lease.ends_at)) } else { "soon".to_owned() };
-    let text = format!("If nobody renews it, it is {} {at}.", past(action));
+    let text = format!("If nobody renews it, it is {} {at}.", lease.past(action));
     let then = match action {
+        _ if lease.is_group() => Some(
+            "Auto Scaling then terminates its members; the group and its sizes stay and can be revived.".to_owned(),
+        ),
         Action::Terminate => Some("It does not come back.".to_owned()),
         Action::Stop if stage >= Stage::Terminate => Some(format!(
             "Its volumes stay; after {} stopped it is terminated, with a mail before.",
@@ -257,9 +278,41 @@ fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>) -> Ca
     Can {
         renew: live,
         end: live && !managed && stage >= needed,
-        terminate: there && !managed && stage >= Stage::Terminate,
-        revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop,
+        terminate: there && !managed && stage >= Stage::Terminate && !lease.is_group(),
+        revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop && wakes(lease),
         pass_on: there,
+    }
+}
+
+/// A group is revived with the sizes that zerocloud took from it.
+fn wakes(lease: &Lease) -> bool {
+    !lease.is_group() || lease.sizes.is_some()
+}
+
+/// The type; of a group also how many members it wishes for.
+fn kind(lease: &Lease, facts: Option<&Facts>) -> String {
+    let kind = clean(&lease.summary.instance_type);
+    match facts.and_then(|facts| facts.group.as_ref()) {
+        Some(group) => {
+            let by = facts.and_then(|facts| facts.managed_by.as_ref()).map(|by| by.kind.replace('_', " "));
+            let what = by.filter(|_| !lease.is_group()).unwrap_or_else(|| "Auto Scaling group".to_owned());
+            let kind = if kind.is_empty() { kind } else { format!(" × {kind}") };
+            format!("{what} of {}{kind}", group.sizes.desired)
+        }
+        None => kind,
+    }
+}
+
+/// The CloudFormation stack that made it.
+pub(super) fn stack_of(facts: &Facts) -> Option<String> {
+    facts.tags.get("aws:cloudformation:stack-name").filter(|name| !name.is_empty()).cloned()
+}
+
+fn label(lease: &Lease) -> &'static str {
+    match lease.key.resource_id.kind() {
+        GROUP_KIND => "Group",
+        CLUSTER_KIND => "Cluster",
+        _ => "Instance",
     }
 }
 
@@ -272,13 +325,6 @@ fn evidence(lease: &Lease, policy: &Policy) -> String {
         EvidenceSource::KeyName => format!("launched with the SSH key {value}"),
         EvidenceSource::Admin => "nothing names an owner, so it went to an admin".to_owned(),
         EvidenceSource::None => "not judged yet".to_owned(),
-    }
-}
-
-pub(super) fn past(action: Action) -> &'static str {
-    match action {
-        Action::Stop => "stopped",
-        Action::Terminate => "terminated",
     }
 }
 

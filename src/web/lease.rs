@@ -43,6 +43,10 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
             key => facts.key_name.as_deref().map(clean),
             managed => facts.managed_by.as_ref().map(|by| format!("{} {}", by.kind.replace('_', " "), clean(&by.name))),
         }),
+        stack_link => facts.and_then(super::card::stack_of).map(|name| {
+            format!("/all?{}", form_urlencoded::Serializer::new(String::new()).append_pair("stack", &name).finish())
+        }),
+        group => super::group::Block::of(&lease, facts),
         others,
         mine => lease.owner == person.user,
         offered => lease.offered_to.as_ref() == Some(&person.user),

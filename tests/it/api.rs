@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A program that acts for a person.
 pub struct Program {
     base: String,
-    token: String,
+    pub token: String,
     http: Client,
 }
 
@@ -37,7 +37,7 @@ impl Program {
         Program::with(app, app.sign_in(user).await, scopes).await
     }
 
-    async fn with(app: &TestApp, browser: crate::browser::Browser, scopes: &[&str]) -> Program {
+    pub async fn with(app: &TestApp, browser: crate::browser::Browser, scopes: &[&str]) -> Program {
         let csrf = browser.get("/leases").await.field("csrf");
         let wanted = json!({ "name": "a test", "scopes": scopes });
         let made = http().post(format!("{}/api/v1/tokens", app.web)).json(&wanted).header("x-csrf-token", csrf);
@@ -79,6 +79,19 @@ impl Program {
         let answer = self.send(Method::GET, path, &[], None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
+    }
+
+    /// A POST that works.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.send(Method::POST, path, &[], Some(body)).await;
+        assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.body);
+        answer.body
+    }
+
+    /// An answer that is no JSON.
+    pub async fn text(&self, path: &str) -> String {
+        let asked = self.http.get(format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token);
+        asked.send().await.unwrap().text().await.unwrap()
     }
 }
 

@@ -120,7 +120,7 @@ impl Setup {
         format!(
             "store: {{data: '{data}', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
              aws: {{access_key_id: {key}, secret_access_key: secret, page_size: {page}, requests_per_second: 200, \
-             timeout: 10s, endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}'}}}}\n\
+             timeout: 10s, endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}'}}}}\n\
              mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
              schedule: {{poll: '{poll}', sweep: '{sweep}', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
              scheduler: {scheduler}\n\

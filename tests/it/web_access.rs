@@ -14,6 +14,10 @@ fn pages() -> Vec<(String, u16)> {
         (aws.clone(), 404),
         (format!("{aws}/stage?to=stop"), 404),
         (format!("{aws}/enabled"), 404),
+        ("/aws-accounts/new".to_owned(), 200),
+        (format!("{aws}/setup"), 404),
+        (format!("{aws}/template?kind=cli"), 404),
+        (format!("{aws}/remove"), 404),
         ("/events".to_owned(), 200),
         ("/policy".to_owned(), 200),
         (format!("/policy/aws/{DEV}"), 404),
@@ -35,6 +39,10 @@ fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         (format!("{aws}/regions"), vec![("regions", EAST)]),
         (format!("{aws}/enabled"), vec![("enabled", "no")]),
         (format!("{aws}/regions/{EAST}/resume"), vec![]),
+        (format!("{aws}/tags"), vec![("write", "yes")]),
+        (format!("{aws}/verify"), vec![("role_arn", "")]),
+        (format!("{aws}/rotate"), vec![]),
+        (format!("{aws}/remove"), vec![]),
         ("/pause".to_owned(), vec![("aws_id", DEV), ("reason", "x")]),
         ("/resume".to_owned(), vec![("aws_id", DEV)]),
         (format!("/policy/aws/{DEV}"), vec![("do", "save"), ("grace", "2h")]),
@@ -45,7 +53,8 @@ fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
 }
 
 /// Forms about the Account of whoever sends them.
-const OWN: [(&str, &[(&str, &str)]); 4] = [
+const OWN: [(&str, &[(&str, &str)]); 5] = [
+    ("/aws-accounts/new", &[("aws_id", "777788889999")]),
     ("/pause", &[("reason", "x")]),
     ("/resume", &[]),
     ("/policy", &[("do", "preview"), ("grace", "2h")]),

@@ -46,6 +46,12 @@ export const pagesOfAdmin = (world, lease) => [
   ['exemption-preview', exempted(world)],
   ['aws-accounts', `${world.url}/aws-accounts`],
   ['aws-account', `${world.url}/aws-accounts/${DEV}`],
+  ['aws-new', `${world.url}/aws-accounts/new`],
+  ['aws-setup', begun(world)],
+  ['aws-setup-terraform', `${world.url}/aws-accounts/${LAB}/setup?kind=terraform`],
+  ['aws-refused', verified(world, LAB)],
+  ['aws-verified', verified(world, DEV)],
+  ['aws-remove', `${world.url}/aws-accounts/${TEST}/remove`],
   ['aws-stage', `${world.url}/aws-accounts/${TEST}/stage?to=stop`],
   ['aws-disable', `${world.url}/aws-accounts/${DEV}/enabled`],
   ['events', `${world.url}/events`],
@@ -53,6 +59,23 @@ export const pagesOfAdmin = (world, lease) => [
   ['savings', `${world.url}/savings`],
   ...(lease ? [['lease-as-admin', `${world.url}/leases/${lease._id.slice('lease::'.length)}`]] : []),
 ];
+
+// One whose role is not applied yet.
+const LAB = '777788889999';
+
+const begun = (world) => async (page) => {
+  await page.goto(`${world.url}/aws-accounts/new`);
+  await page.locator('input[name=aws_id]').fill(LAB);
+  await page.locator('input[name=name]').fill('Lab');
+  await Promise.all([page.waitForLoadState('load'), page.getByRole('button', { name: 'Go on' }).click()]);
+  await page.getByRole('heading', { name: 'External id' }).waitFor();
+};
+
+const verified = (world, aws) => async (page) => {
+  await page.goto(`${world.url}/aws-accounts/${aws}/setup`);
+  await Promise.all([page.waitForLoadState('load'), page.getByRole('button', { name: 'Verify' }).click()]);
+  await page.getByRole('heading', { name: 'What was found' }).waitFor();
+};
 
 const refused = (world) => async (page) => {
   const answered = page.waitForResponse((answer) => answer.url().includes('/login/callback'));

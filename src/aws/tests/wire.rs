@@ -58,7 +58,8 @@ impl Wire {
         let router = Router::new().fallback(answer).with_state(serving);
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let endpoints = Endpoints { ec2: Some(url.clone()), sts: Some(url.clone()), ses: Some(url) };
+        let at = || Some(url.clone());
+        let endpoints = Endpoints { ec2: at(), sts: at(), ses: at(), autoscaling: at() };
         let settings = AwsSettings {
             region: "us-east-1".to_owned(),
             keys: Some((format!("AKIA{HOME}"), SECRET.into())),

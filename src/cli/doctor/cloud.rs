@@ -23,7 +23,9 @@ pub(super) async fn roles(config: &Config, aws: &Aws, all: &[Doc<Value>]) -> Vec
     let mut accounts: Vec<AwsAccount> =
         documents.filter_map(|doc| serde_json::from_value(doc.body.clone()).ok()).collect();
     for seed in &config.accounts {
-        let wanted = seed.aws_accounts.iter().map(|one| one.document(&seed.id, None));
+        let in_hand = |aws_id: &str| all.iter().any(|doc| doc.id == format!("aws_setup::{}::{aws_id}", seed.id));
+        let wanted = seed.aws_accounts.iter().filter(|one| !in_hand(one.aws_id.as_str()));
+        let wanted = wanted.map(|one| one.document(&seed.id, None));
         let new: Vec<AwsAccount> = wanted.filter(|one| accounts.iter().all(|old| old.aws_id != one.aws_id)).collect();
         accounts.extend(new);
     }

@@ -40,7 +40,7 @@ fn overdue(all: &[Doc<Value>], now: Time) -> Option<Check> {
     let late = |lease: &Lease| {
         let ends = match lease.state {
             State::Expired | State::Reaping => true,
-            State::Stopped => lease.stopped_by == Some(StoppedBy::Zerocloud),
+            State::Stopped => lease.stopped_by == Some(StoppedBy::Zerocloud) && !lease.is_group(),
             State::Active | State::Terminated | State::Gone => false,
         };
         ends && lease.hold.is_none() && now.seconds_since(lease.ends_at) > LATE

@@ -44,7 +44,11 @@ pub(super) fn launch(year: &mut Year) {
         7 => json!({"tags": {"owner": format!("{who}@bigdb.com")}, "state": "stopped"}),
         _ => json!({"tags": {"owner": format!("{who}@bigdb.com")}}),
     };
-    year.world.launch(&name, &facts);
+    if year.dice.percent(5) {
+        year.world.found(year.launched, who);
+    } else {
+        year.world.launch(&name, &facts);
+    }
     let wait = year.dice.span(year.launches.0, year.launches.1);
     year.after(wait, Event::Launch);
 }

@@ -3,10 +3,12 @@
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{pause, stage};
+use super::world::group_key;
 use crate::model::{
-    Action, Lease, LeaseKeyFields, NoticeStatus, Policy, ResourceState, Stage, State, StoppedBy, Time, UserId, Wish,
+    Action, Lease, LeaseKeyFields, NoticeStatus, Policy, ResourceState, Sizes, Stage, State, StoppedBy, Time, UserId,
+    Wish,
 };
-use crate::reactor::{Decision, DueEnd, Effect, ReapOutcome, View, claim, reaped};
+use crate::reactor::{Cover, Decision, DueEnd, Effect, ReapOutcome, View, claim, reaped};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -49,9 +51,17 @@ fn span() -> impl Strategy<Value = i64> {
 }
 
 fn scenes() -> impl Strategy<Value = Scene> {
-    let base =
-        prop::sample::select(vec![Scene::active as fn() -> Scene, Scene::overdue, Scene::stopped, Scene::unknown]);
-    let changes = prop::collection::vec((0_u8..32, 0_usize..64, span()), 0..10);
+    let base = prop::sample::select(vec![
+        Scene::active as fn() -> Scene,
+        Scene::overdue,
+        Scene::stopped,
+        Scene::unknown,
+        || Scene::active().grouped(),
+        || Scene::overdue().grouped(),
+        Scene::asleep,
+        || Scene::unknown().grouped(),
+    ]);
+    let changes = prop::collection::vec((0_u8..34, 0_usize..64, span()), 0..10);
     (base, changes, span()).prop_map(|(base, changes, ahead)| {
         let mut scene = base();
         for change in changes {
@@ -164,7 +174,30 @@ fn change_view(scene: &mut Scene, (field, pick, span): Change) {
             let more = json!({"until": (pick % 2 == 0).then_some(at), "to": PEOPLE[pick % 4], "at": (pick % 3 > 0).then_some(at)});
             scene.ask(PEOPLE[pick % 4], WISHES[pick % 7], &more);
         }
+        32 if scene.view.resource.is_some() => {
+            let group = group_key(2);
+            scene.resource().facts.member_of = (pick % 4 > 0).then_some(group.resource_id.clone());
+            let owner = UserId::parse(PEOPLE[pick % 5]).unwrap();
+            scene.view.cover = (pick % 3 > 0).then_some(Cover { key: group, owner });
+        }
+        33 => change_group(scene, pick),
         _ => {}
+    }
+}
+
+fn change_group(scene: &mut Scene, pick: usize) {
+    let Some(group) = scene.view.resource.as_mut().and_then(|resource| resource.facts.group.as_mut()) else { return };
+    match pick % 4 {
+        0 => group.sizes = Sizes::ASLEEP,
+        1 => group.sizes.desired = u32::try_from(pick).unwrap(),
+        2 => group.suspended.push("Terminate".to_owned()),
+        _ => {
+            let member = json!({"id": "i-1", "state": "InService", "protected": pick % 8 > 3});
+            group.members.push(serde_json::from_value(member).unwrap());
+        }
+    }
+    if let Some(lease) = scene.view.lease.as_mut().filter(|_| pick > 32) {
+        lease.sizes = None;
     }
 }
 
@@ -186,6 +219,9 @@ fn against(view: &View, lease: &Lease, due: &DueEnd, now: Time) -> Option<&'stat
     let stage_rests = aws.and_then(|aws| aws.stage_accepted).is_some_and(|stage| now < stage.since.plus(DAY));
     let reasons = [
         (due.term != lease.term, "it is for another term"),
+        (lease.is_group() && due.action == Action::Terminate, "a group is never deleted"),
+        (lease.is_group() && lease.state == State::Stopped, "it is asleep"),
+        (covered(view) && !due.resumes, "the lease of its group stands for it"),
         (aws.is_none_or(|aws| aws.disabled || aws.account != lease.account), "its AWS account is not there"),
         (aws.is_some_and(|aws| aws.effective_stage() < needed), "the stage forbids it"),
         (view.pauses.iter().any(|pause| pause.resumed_at.is_none_or(|at| at > now)), "a pause forbids it"),
@@ -202,6 +238,11 @@ fn against(view: &View, lease: &Lease, due: &DueEnd, now: Time) -> Option<&'stat
         (second && due.action == Action::Stop && !due.resumes, "it is stopped already"),
     ];
     reasons.into_iter().find(|(against, _)| *against).map(|(_, reason)| reason)
+}
+
+fn covered(view: &View) -> bool {
+    let group = view.resource.as_ref().and_then(crate::model::Resource::group_key);
+    group.is_some() && view.cover.as_ref().map(|cover| cover.key.clone()) == group
 }
 
 fn check_notices(before: &Scene, decision: &Decision) {
@@ -230,7 +271,7 @@ fn check_length(before: &Scene, after: &Lease) {
 /// What is overdue is due, held, or waits for what passes soon.
 fn check_not_forgotten(scene: &Scene, decision: &Decision) {
     let Some(lease) = &scene.view.lease else { return };
-    let idle = lease.stopped_by != Some(StoppedBy::Zerocloud) && lease.state == State::Stopped;
+    let idle = (lease.stopped_by != Some(StoppedBy::Zerocloud) || lease.is_group()) && lease.state == State::Stopped;
     if lease.state.is_over() || idle {
         return;
     }

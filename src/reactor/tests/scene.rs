@@ -1,7 +1,8 @@
 //! One lease and what bears on it at one moment, for tables: how it stands, and in a line what a decision changes and does.
 
+use super::world::group_key;
 use crate::model::{
-    Doc, Lease, Notice, Outcome, Policy, Request, Resource, ResourceState, State, StoppedBy, Time, Wish,
+    Doc, Lease, Notice, Outcome, Policy, Request, Resource, ResourceState, Sizes, State, StoppedBy, Time, Wish,
 };
 use crate::reactor::{Decision, Effect, View, decide};
 use serde_json::{Value, json};
@@ -87,6 +88,7 @@ impl Scene {
             requests: Vec::new(),
             notices: Vec::new(),
             usage: 1,
+            cover: None,
         };
         let mut scene = Scene { view, now: noon() };
         scene.told("first", "lin", -DAY + 130);
@@ -143,6 +145,42 @@ impl Scene {
         scene
     }
 
+    /// The same as a group of three that runs.
+    pub(super) fn grouped(mut self) -> Scene {
+        let id = group_key(1).resource_id;
+        let resource = self.resource();
+        resource.key.resource_id = id.clone();
+        resource.kind = "auto_scaling_group".into();
+        resource.facts.launch_time = None;
+        resource.facts.group = serde_json::from_value(json!({"sizes": {"min": 1, "desired": 3, "max": 5}})).unwrap();
+        for notice in &mut self.view.notices {
+            notice.lease = group_key(1);
+        }
+        if let Some(lease) = &mut self.view.lease {
+            lease.key.resource_id = id;
+            lease.kind = "auto_scaling_group".into();
+            lease.extra.insert("marks".into(), json!({"granted_owner": "lin"}));
+        }
+        self
+    }
+
+    /// A group that zerocloud put to sleep a week ago.
+    pub(super) fn asleep() -> Scene {
+        let mut scene = Scene::stopped().grouped();
+        let lease = scene.lease();
+        lease.end_action = crate::model::Action::Stop;
+        lease.sizes = Some(Sizes { min: 1, desired: 3, max: 5 });
+        scene.scaled(Sizes::ASLEEP, ResourceState::Stopped);
+        scene
+    }
+
+    /// A scan sees the group so.
+    pub(super) fn scaled(&mut self, sizes: Sizes, state: ResourceState) {
+        let facts = &mut self.resource().facts;
+        facts.state = state;
+        facts.group.as_mut().unwrap().sizes = sizes;
+    }
+
     pub(super) fn lease(&mut self) -> &mut Lease {
         self.view.lease.as_mut().unwrap()
     }
@@ -187,8 +225,11 @@ impl Scene {
 
     /// A request that `user` made at noon; its id is made of the user and how many there are.
     pub(super) fn ask(&mut self, user: &str, action: Wish, more: &Value) {
+        let of_resource = || self.view.resource.as_ref().map(|resource| resource.key.key());
+        let key = self.view.lease.as_ref().map(Lease::key).or_else(of_resource);
+        let lease = key.map_or("lease::111122223333::us-east-1::i-0abc".to_owned(), |key| key.lease_id());
         let mut body = json!({
-            "account": "bigdb", "user": user, "lease": "lease::111122223333::us-east-1::i-0abc", "action": action,
+            "account": "bigdb", "user": user, "lease": lease, "action": action,
             "at": noon(),
         });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -2,15 +2,18 @@
 //! the reaper do, and checks the invariants of SAFETY.md after every step. Faults are asked for by name.
 //! Longer than other files because it stands for driver, notifier and people at once.
 
+mod group;
 mod reaper;
+
+pub(super) use group::group_key;
 
 use super::dice::Dice;
 use super::ledger::Ledger;
 use crate::model::{
-    AccountId, Action, AwsAccount, Doc, Facts, Lease, LeaseKey, Notice, NoticeStatus, Pause, Policy, PolicyLayer,
-    RegionState, Request, Resource, ResourceState, Stage, StageAccepted, State, Time, User, UserId, Wish,
+    AccountId, Action, AwsAccount, Doc, Facts, GROUP_KIND, Lease, LeaseKey, Notice, NoticeStatus, Pause, Policy,
+    PolicyLayer, RegionState, Request, Resource, ResourceState, Stage, StageAccepted, State, Time, User, UserId, Wish,
 };
-use crate::reactor::{Effect, ReapOutcome, View, decide};
+use crate::reactor::{Cover, Effect, ReapOutcome, View, decide};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +55,7 @@ pub(super) struct World {
     /// Leases are looked at in an order of chance, and the process dies now and then.
     pub unruly: Option<Dice>,
     pub ledger: Ledger,
+    groups: group::Groups,
 }
 
 /// What goes wrong next; each fault is used up when it happens.
@@ -122,6 +126,7 @@ impl World {
             faults: Faults::default(),
             unruly: None,
             ledger: Ledger::default(),
+            groups: group::Groups::default(),
         }
     }
 
@@ -137,6 +142,9 @@ impl World {
 
     /// Somebody, or the reaper, changes an instance in AWS.
     pub(super) fn turn(&mut self, key: &LeaseKey, state: ResourceState) {
+        if key.is_group() {
+            return self.turn_group(key, state);
+        }
         let now = self.now;
         let machine = self.machines.get_mut(key).unwrap();
         if state.is_up() && !machine.state.is_up() {
@@ -156,7 +164,7 @@ impl World {
         let resource = self.resources.entry(key.clone()).or_insert_with(|| {
             let resource = json!({
                 "account": AccountId::parse("bigdb").unwrap(), "aws_id": key.aws_id, "region": key.region,
-                "resource_id": key.resource_id, "kind": "instance", "facts": facts, "owner": "pending",
+                "resource_id": key.resource_id, "kind": if key.is_group() { GROUP_KIND } else { "instance" }, "facts": facts, "owner": "pending",
                 "first_seen": now,
             });
             serde_json::from_value(resource).unwrap()
@@ -217,14 +225,23 @@ impl World {
             requests: self.requests.get(key).into_iter().flatten().map(|(_, doc)| doc.clone()).collect(),
             notices: self.notices_of(key, term),
             usage: lease.as_ref().map_or(0, |lease| self.rank(lease)),
+            cover: self.resources.get(key).and_then(|resource| self.cover(resource)),
             lease,
         }
+    }
+
+    /// As the index says it.
+    fn cover(&self, resource: &Resource) -> Option<Cover> {
+        let key = resource.group_key()?;
+        let lease = self.leases.get(&key).filter(|lease| !lease.state.is_over())?;
+        Some(Cover { owner: lease.owner.clone(), key })
     }
 
     fn rank(&self, lease: &Lease) -> u32 {
         let Some(live) = self.ranks.get(&lease.owner) else { return 0 };
         let place = (lease.first_seen, lease.key());
-        if live.contains(&place) { u32::try_from(live.range(..=place).count()).unwrap() } else { 0 }
+        let weight = |(_, key): &(Time, LeaseKey)| self.resources.get(key).map_or(1, Resource::weight);
+        if live.contains(&place) { live.range(..=place).map(weight).sum::<u32>().max(1) } else { 0 }
     }
 
     pub(super) fn save(&mut self, lease: Lease) {
@@ -291,6 +308,7 @@ impl World {
                 self.resources.insert(resource.key.key(), resource);
                 true
             }
+            Effect::Start(key) if key.is_group() => self.wake(&key),
             Effect::Start(key) => {
                 let down = self.machines[&key].state == ResourceState::Stopped;
                 if down {
@@ -322,11 +340,11 @@ impl World {
         let there = self.machines.get(key);
         let runs = there.is_some_and(|machine| machine.state.is_up()) && resource.facts.state.is_up();
         if runs && resource.missing.is_none() {
-            assert!(!lease.state.is_over(), "{key} runs without a live lease");
+            assert!(self.is_leased(resource), "{key} runs without a live lease");
         }
         if lease.state.is_over() {
             assert!(
-                there.is_none_or(|machine| machine.state.is_ended()),
+                there.is_none_or(|machine| machine.state.is_ended()) || self.is_leased(resource),
                 "{key} is there and its lease is {:?}",
                 lease.state
             );

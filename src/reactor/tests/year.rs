@@ -240,11 +240,18 @@ fn check_rest(year: &Year) {
     let world = &year.world;
     for (key, machine) in &world.machines {
         let lease = world.leases.get(key);
+        // What a cluster runs is held by the cluster's lease.
+        let cluster = world.resources.get(key).and_then(crate::model::Resource::group_key);
+        let over = lease.is_none_or(|lease| lease.state.is_over());
+        let lease = cluster.filter(|_| over).and_then(|cluster| world.leases.get(&cluster)).or(lease);
         let held = lease.and_then(|lease| lease.hold.as_ref()).map(|hold| hold.kind);
         let managed = held == Some(HoldKind::ManagedElsewhere);
         assert!(!machine.state.is_up() || managed, "{key} runs on: {lease:?}");
         let ours = world.ledger.stopped_by_us(key) && machine.state == ResourceState::Stopped;
-        assert!(!ours || lease.is_none_or(|lease| lease.stopped_by == Some(StoppedBy::Other)), "kept: {lease:?}");
+        assert!(
+            !ours || world.sleeps(key) || lease.is_none_or(|lease| lease.stopped_by == Some(StoppedBy::Other)),
+            "kept: {lease:?}"
+        );
     }
     let open: Vec<_> = world.requests.values().flatten().map(|(id, _)| id).collect();
     assert!(open.is_empty() && world.outbox.is_empty(), "{open:?} {:?}", world.outbox);

@@ -48,7 +48,14 @@ fn head(account: &AwsAccount) -> Value {
         effective => word(account.effective_stage()),
         disabled => account.disabled,
         connected => account.connected_at.is_some(),
+        trouble => trouble(account),
     }
+}
+
+/// Why it cannot be read at all, when it cannot.
+pub(super) fn trouble(account: &AwsAccount) -> Option<String> {
+    let said = account.extra.get("trouble").filter(|_| !account.disabled)?;
+    Some(clean(said.get("why").and_then(serde_json::Value::as_str).unwrap_or_default()))
 }
 
 /// `GET /aws-accounts`.
@@ -72,7 +79,10 @@ pub(super) async fn list(desk: AdminDesk) -> Result<Response, WebError> {
     }
     let whole = paused(&desk, pause::in_force(&desk, &pauses::id(&desk.person.account, None)));
     let all = paused(&desk, pause::in_force(&desk, "pause::all"));
-    desk.show("aws", "AWS accounts", "aws_accounts.html", context! { rows, whole, all })
+    let begun = desk.state.connections.get()?.begun(&desk.person.account).await?;
+    let begun: Vec<Value> =
+        begun.iter().map(|one| context! { aws_id => one.aws_id.as_str(), name => clean(&one.name) }).collect();
+    desk.show("aws", "AWS accounts", "aws_accounts.html", context! { rows, whole, all, begun })
 }
 
 /// `GET /aws-accounts/{aws_id}`.
@@ -119,6 +129,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         regions => account.regions.iter().map(Region::as_str).collect::<Vec<_>>().join(" "),
         role => account.role_arn.as_deref(),
         connected_at => account.connected_at.map(|at| desk.when(at)),
+        tags => account.writes_tags(),
         places,
         paused => paused(desk, pause),
         whole => paused(desk, pause::in_force(desk, &pauses::id(&desk.person.account, None))),
@@ -133,15 +144,10 @@ pub(super) async fn regions(Path(aws_id): Path<String>, act: AdminAct) -> Result
     let desk = &act.desk;
     let (doc, _) = desk.aws_account(&aws_id).await?;
     let back = format!("/aws-accounts/{aws_id}");
-    let names = act.fields.get("regions").split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
-    let mut regions = Vec::new();
-    for name in names {
-        match Region::parse(name) {
-            Ok(region) if !regions.contains(&region) => regions.push(region),
-            Ok(_) => {}
-            Err(_) => return Ok(desk.failed(&back, &format!("{} is no region; write us-east-1.", clean(name)))),
-        }
-    }
+    let regions = match super::connect::regions_of(act.fields.get("regions")) {
+        Ok(regions) => regions,
+        Err(bad) => return Ok(desk.failed(&back, &format!("{} is no region; write us-east-1.", clean(&bad)))),
+    };
     let what =
         if regions.is_empty() { "every enabled region".to_owned() } else { format!("{} regions", regions.len()) };
     desk.set(&doc.id, "regions", &json!(regions)).await?;
@@ -172,6 +178,17 @@ pub(super) async fn enabled(Path(aws_id): Path<String>, act: AdminAct) -> Result
     };
     desk.set(&doc.id, "disabled", &(!enabled).into()).await?;
     let text = if enabled { "Enabled: it is polled again." } else { "Disabled: it is neither polled nor acted on." };
+    Ok(desk.done(&format!("/aws-accounts/{aws_id}"), text))
+}
+
+/// `POST /aws-accounts/{aws_id}/tags`: field `write`, `yes` or `no`.
+pub(super) async fn tags(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
+    let desk = &act.desk;
+    let (doc, _) = desk.aws_account(&aws_id).await?;
+    let write = act.fields.get("write") == "yes";
+    desk.set(&doc.id, "write_tags", &write.into()).await?;
+    let text =
+        if write { "zerocloud writes its tags there, a few at a time." } else { "No more tags are written there." };
     Ok(desk.done(&format!("/aws-accounts/{aws_id}"), text))
 }
 

@@ -55,8 +55,10 @@ impl Ground {
         let key = lease.key();
         let term = |notice: &&Notice| notice.term == lease.term;
         let owner = Some(&lease.owner).filter(|owner| !owner.is_pending());
+        let resource = self.index.resource(&key);
         let known = Known {
-            resource: self.index.resource(&key),
+            cover: resource.as_ref().and_then(|resource| self.index.cover(resource)),
+            resource,
             trigger: Value::Null,
             requests: self.index.requests(&key),
             notices: self.notices.get(&key).into_iter().flatten().filter(term).cloned().collect(),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What runs in one place. `running` = `leased` + `held` + `without`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(in crate::web) struct Count {
-    /// Instances that run.
+    /// Instances that run; members of groups too, by the lease of their group.
     pub running: usize,
     /// Of them with a live lease that nothing holds.
     pub leased: usize,
@@ -172,7 +172,7 @@ fn count(
     let mut count = Count::default();
     for doc in index.resources(aws_id, region) {
         let resource = &doc.body;
-        if resource.account != *account || resource.is_gone() {
+        if resource.account != *account || resource.is_gone() || !resource.key.resource_id.is_instance() {
             continue;
         }
         if !resource.facts.state.is_up() {
@@ -180,7 +180,9 @@ fn count(
             continue;
         }
         count.running += 1;
-        match rows.get(&resource.key.key()).filter(|row| row.is_live()) {
+        let own = rows.get(&resource.key.key()).filter(|row| row.is_live());
+        let group = || rows.get(&resource.group_key()?).filter(|row| !row.state.is_over());
+        match own.or_else(group) {
             Some(row) if row.hold.is_some() => count.held += 1,
             Some(_) => count.leased += 1,
             None => count.without += 1,

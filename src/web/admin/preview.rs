@@ -2,7 +2,7 @@
 
 use super::office::Admin;
 use super::when::When;
-use crate::model::{Action, Directory, Lease, Time, UserId};
+use crate::model::{Directory, Lease, Time, UserId};
 use crate::reactor::{Ending, Forecast, Told};
 use crate::words::{clean, short_utc, span};
 use serde::Serialize;
@@ -90,7 +90,7 @@ impl Preview {
         lease: &Lease,
         (before, after): (&Forecast, &Forecast),
     ) {
-        let (old, new) = (lines(before), lines(after));
+        let (old, new) = (lines(lease, before), lines(lease, after));
         let said = |forecast: &Forecast| forecast.told.clone().into_iter().collect::<BTreeSet<Told>>();
         let fresh: Vec<Told> =
             said(after).difference(&said(before)).filter(|told| told.at <= desk.now()).cloned().collect();
@@ -112,7 +112,7 @@ impl Preview {
         if let (Ordering::Less, Some(end)) = (order, after.ends.first())
             && self.first.as_ref().is_none_or(|(at, ..)| end.at < *at)
         {
-            let what = format!("{name} would be {}", past(end.action));
+            let what = format!("{name} would be {}", lease.past(end.action));
             self.first = Some((end.at, desk.when(end.at), what));
         }
         let owner = directory.user(&lease.account, &lease.owner);
@@ -140,10 +140,10 @@ impl Preview {
 }
 
 /// How a lease goes on, in sentences that are compared.
-fn lines(forecast: &Forecast) -> Vec<String> {
+fn lines(lease: &Lease, forecast: &Forecast) -> Vec<String> {
     let mut lines = Vec::new();
     for end in &forecast.ends {
-        lines.push(format!("{} on {}", capital(past(end.action)), short_utc(end.at)));
+        lines.push(format!("{} on {}", capital(lease.past(end.action)), short_utc(end.at)));
     }
     if forecast.ends.is_empty() {
         lines.push(
@@ -172,13 +172,6 @@ fn compare(before: Option<&Ending>, after: Option<&Ending>) -> Ordering {
 pub(in crate::web) fn name(lease: &Lease) -> String {
     let name = clean(&lease.summary.name);
     if name.is_empty() { lease.key.resource_id.to_string() } else { name }
-}
-
-fn past(action: Action) -> &'static str {
-    match action {
-        Action::Stop => "stopped",
-        Action::Terminate => "terminated",
-    }
 }
 
 fn capital(text: &str) -> String {

@@ -1,11 +1,13 @@
 //! How zerocloud stands, at a glance; the same numbers as JSON for whoever measures.
 
 use super::super::WebError;
+use super::aws::trouble;
 use super::desk::AdminDesk;
 use super::numbers::{Numbers, Row};
 use super::office::Admin;
 use super::when::off;
 use crate::model::{OutsideState, Time};
+use crate::words::clean;
 use axum::Json;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -70,7 +72,15 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
         context! { lease => overdue.lease.to_string(), name => overdue.lease.resource_id.as_str(),
         since => desk.when(overdue.since), count => overdue.count, bad => late(Some(overdue.since)) }
     });
+    let directory = desk.state.index.directory();
+    let own = directory.aws_accounts.values().filter(|aws| aws.account == desk.person.account);
+    let broken: Vec<Value> = own
+        .filter_map(|aws| {
+            Some(context! { aws_id => aws.aws_id.as_str(), name => clean(&aws.name), why => trouble(aws)? })
+        })
+        .collect();
     let values = context! {
+        broken,
         total => &numbers.total,
         holds,
         places => numbers.regions.iter().map(place).collect::<Vec<_>>(),

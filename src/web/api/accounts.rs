@@ -27,6 +27,8 @@ pub(super) struct AwsAccountView {
     /// What is in force: a rise counts only once the service took note of it.
     effective_stage: String,
     disabled: bool,
+    /// Whether zerocloud writes tags, from stage notify on.
+    write_tags: bool,
 }
 
 fn no_account() -> WebError {
@@ -40,7 +42,7 @@ fn word(value: impl Serialize) -> String {
 impl AwsAccountView {
     fn of(doc: Doc<Value>) -> Option<AwsAccountView> {
         let account: AwsAccount = serde_json::from_value(doc.body).ok()?;
-        let effective_stage = word(account.effective_stage());
+        let (effective_stage, write_tags) = (word(account.effective_stage()), account.writes_tags());
         Some(AwsAccountView {
             id: account.aws_id.to_string(),
             etag: etag(&doc.rev.unwrap_or_default()),
@@ -49,6 +51,7 @@ impl AwsAccountView {
             stage: word(account.stage),
             effective_stage,
             disabled: account.disabled,
+            write_tags,
         })
     }
 }
@@ -97,6 +100,9 @@ pub(super) struct AwsAccountEdit {
     /// Neither polled nor acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled: Option<bool>,
+    /// Whether zerocloud writes `zerocloud:lease`, `zerocloud:expires` and the owner's tag, from stage notify on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    write_tags: Option<bool>,
 }
 
 /// Edits an AWS account.

@@ -3,7 +3,7 @@
 use super::wire::Query;
 use crate::model::{Lease, State as LeaseState, StoppedBy, Time};
 use crate::web::chart::{self, Theme};
-use crate::web::cost::{Daily, Life, Rate, Step, Sum};
+use crate::web::cost::{Daily, Life, Step, Sum};
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
@@ -138,7 +138,7 @@ async fn daily(state: &State, caller: &Caller, prices: &Prices, days: u32) -> Re
         let ended_by_us = lease.stopped_by == Some(StoppedBy::Zerocloud)
             || lease.state == LeaseState::Terminated && lease.reap.is_some();
         lives.push(Life {
-            rate: Rate::of(prices, &region, &resource.facts),
+            rate: crate::web::group::rate(&state.index, prices, &resource),
             first_seen: lease.first_seen,
             steps,
             ended_by_us,

@@ -2,7 +2,6 @@
 
 use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
 use crate::model::{Lease, LeaseKey};
-use crate::web::cost::Rate;
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError, edit};
@@ -94,8 +93,8 @@ struct Line {
 
 impl LeaseView {
     pub(super) fn of(state: &State, prices: &Prices, rev: Option<&str>, lease: Lease) -> LeaseView {
-        let facts = state.index.resource(&lease.key()).map(|found| found.facts);
-        let rate = facts.as_ref().map(|facts| Rate::of(prices, lease.key.region.as_str(), facts));
+        let resource = state.index.resource(&lease.key());
+        let rate = resource.as_ref().map(|resource| crate::web::group::rate(&state.index, prices, resource));
         LeaseView {
             id: lease.key().to_string(),
             etag: etag(rev.unwrap_or_default()),

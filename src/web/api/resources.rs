@@ -3,7 +3,6 @@
 use super::leases::CostView;
 use super::wire::{Page, Part, Query, page};
 use crate::model::{Resource, ResourceState, Time};
-use crate::web::cost::Rate;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
 use axum::Json;
@@ -22,6 +21,9 @@ pub(super) struct ResourceView {
     kind: String,
     name: String,
     instance_type: String,
+    /// The Auto Scaling group whose lease stands for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_of: Option<String>,
     state: String,
     owner: String,
     first_seen: String,
@@ -59,7 +61,7 @@ pub(super) async fn list(
     let docs = state.store.prefix_as(&session, "resource::").await?;
     let prices = state.prices().await?;
     let view = |resource: Resource| {
-        let rate = Rate::of(&prices, resource.key.region.as_str(), &resource.facts);
+        let rate = crate::web::group::rate(&state.index, &prices, &resource);
         ResourceView {
             id: resource.key.key().to_string(),
             aws_id: resource.key.aws_id.to_string(),
@@ -68,6 +70,7 @@ pub(super) async fn list(
             kind: resource.kind,
             name: resource.facts.name,
             instance_type: resource.facts.instance_type,
+            member_of: resource.facts.member_of.as_ref().map(ToString::to_string),
             state: resource.facts.state.as_str().to_owned(),
             owner: resource.owner.to_string(),
             first_seen: resource.first_seen.to_string(),

@@ -48,6 +48,21 @@
     addEventListener("pagehide", () => events.close());
   }
 
+  // What is to be pasted elsewhere is copied with one press.
+  if (navigator.clipboard) {
+    for (const box of document.querySelectorAll(".copy")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Copy";
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(box.querySelector("pre").textContent);
+        button.textContent = "Copied";
+        setTimeout(() => { button.textContent = "Copy"; }, 2000);
+      });
+      box.append(button);
+    }
+  }
+
   // A form is sent once.
   document.addEventListener("submit", (event) => {
     const button = event.submitter;

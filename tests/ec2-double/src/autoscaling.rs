@@ -89,12 +89,12 @@ fn write(xml: &mut Xml, site: &Site<'_>, group: &Group) {
                 };
                 xml.text("LifecycleState", lifecycle);
                 xml.text("HealthStatus", health);
-                xml.flag("ProtectedFromScaleIn", false);
+                xml.flag("ProtectedFromScaleIn", group.protected);
             });
         }
     });
     xml.date("CreatedTime", group.created);
-    xml.raw("<SuspendedProcesses/>");
+    write_settings(xml, group);
     xml.text("VPCZoneIdentifier", &group.spec.subnet);
     xml.raw("<EnabledMetrics/>");
     xml.within("Tags", |xml| {
@@ -109,7 +109,26 @@ fn write(xml: &mut Xml, site: &Site<'_>, group: &Group) {
         }
     });
     xml.within("TerminationPolicies", |xml| xml.text("member", "Default"));
-    xml.flag("NewInstancesProtectedFromScaleIn", false);
+    xml.flag("NewInstancesProtectedFromScaleIn", group.protected);
+}
+
+/// What somebody set beside the sizes.
+fn write_settings(xml: &mut Xml, group: &Group) {
+    xml.within("SuspendedProcesses", |xml| {
+        for process in &group.suspended {
+            xml.within("member", |xml| {
+                xml.text("ProcessName", process);
+                xml.text("SuspensionReason", "User suspended at 2026-11-24T08:00:00Z");
+            });
+        }
+    });
+    if let Some(size) = group.warm_pool {
+        xml.within("WarmPoolConfiguration", |xml| {
+            xml.number("MinSize", size);
+            xml.text("PoolState", "Stopped");
+        });
+        xml.number("WarmPoolSize", size);
+    }
 }
 
 /// Sizes not given stay; the wished size follows new bounds unless it is given (`UpdateAutoScalingGroup`, API reference).

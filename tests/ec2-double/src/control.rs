@@ -32,6 +32,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         change("regions", set_region),
         change("instances", seed),
         change("groups", add_group),
+        change("scale", scale),
         change("faults", inject),
         change("heal", heal),
         change("settle", settle),
@@ -107,6 +108,22 @@ fn add_group(handle: &Handle, body: &[u8]) -> Answer {
     }
     let Asked { account, region, group } = read(body)?;
     handle.at(&account, &region).add_group(group);
+    Ok(json!({}))
+}
+
+/// What a scheduled action does.
+fn scale(handle: &Handle, body: &[u8]) -> Answer {
+    #[derive(Deserialize)]
+    struct Asked {
+        account: String,
+        region: String,
+        name: String,
+        min: u32,
+        desired: u32,
+        max: u32,
+    }
+    let Asked { account, region, name, min, desired, max } = read(body)?;
+    handle.at(&account, &region).scale(&name, min, desired, max);
     Ok(json!({}))
 }
 

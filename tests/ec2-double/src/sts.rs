@@ -98,7 +98,8 @@ fn trusts(role: &Role, home: &str, caller: &Key, external: Option<&str>) -> bool
     let home = BTreeSet::from([home.to_owned()]);
     let trusted = if role.trusts.is_empty() { &home } else { &role.trusts };
     let wanted = role.external_id.as_deref();
-    trusted.contains(&caller.account) && wanted.is_none_or(|wanted| external == Some(wanted))
+    let also = external.is_some_and(|external| role.also.contains(external));
+    trusted.contains(&caller.account) && (also || wanted.is_none_or(|wanted| external == Some(wanted)))
 }
 
 fn required<'a>(form: &'a Form, parameter: &str, name: &str) -> Result<&'a str, Refusal> {

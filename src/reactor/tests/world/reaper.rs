@@ -1,6 +1,7 @@
 //! The reaper of the world in memory: admission, claim, a fresh read, the call, the outcome; and what must be true at the
 //! moment of every end.
 
+use super::group::sizes;
 use super::{ClaimDies, World};
 use crate::model::{Action, Lease, ResourceState, Stage, Time};
 use crate::reactor::{DueEnd, ReapOutcome, admit, claim, paced, reaped};
@@ -10,7 +11,13 @@ impl World {
     pub(super) fn reap(&mut self, due: &DueEnd) -> bool {
         let (now, policy) = (self.now, self.policy());
         let lease = self.leases[&due.key].clone();
-        let Some(claimed) = claim(&lease, due, now) else { return false };
+        let Some(mut claimed) = claim(&lease, due, now) else { return false };
+        let had = sizes(&self.machines[&due.key]).filter(|_| self.machines[&due.key].state.is_up());
+        if due.key.is_group() && !due.resumes && had.is_none() {
+            // The reaper looks before it claims: somebody else was quicker.
+            return false;
+        }
+        claimed.sizes = had.filter(|_| !due.resumes).or(claimed.sizes);
         let recent = |at: &Time| now.seconds_since(*at).abs() < 3_600;
         self.claims.retain(recent);
         let claims: Vec<_> = self.claims.iter().map(|at| (due.key.aws_id.clone(), *at)).collect();
@@ -49,11 +56,18 @@ impl World {
             Action::Terminate => state == ResourceState::Terminated,
         };
         if !done(fresh.state) {
+            if due.key.is_group() && (sizes(fresh) != sizes(seen) || sizes(fresh) != claimed.sizes) {
+                return ReapOutcome::Changed("its sizes changed".to_owned());
+            }
             if fresh.launch_time != seen.launch_time || fresh.tags != seen.tags || fresh.state != seen.state {
                 return ReapOutcome::Changed("it is not what was decided upon".to_owned());
             }
             self.check_end(claimed, due.action);
             self.ends.push((self.now, due.key.clone(), due.action));
+        }
+        if let (true, Some(had)) = (fresh.state.is_up(), sizes(fresh)) {
+            assert!(due.action == Action::Stop && claimed.sizes == Some(had), "its sizes are not kept: {claimed:?}");
+            self.slept(&due.key, had);
         }
         let (state, outcome) = match due.action {
             Action::Stop => (ResourceState::Stopped, ReapOutcome::Stopped),

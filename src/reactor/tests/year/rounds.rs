@@ -3,8 +3,12 @@
 
 use super::super::scene::{DAY, HOUR};
 use super::{Event, Year};
-use crate::model::{AccountId, Doc, Notice, NoticeStatus, Region, ResourceId, Role, State, StoppedBy, Time, User};
-use crate::reactor::{Digest, Reconciled, Scan, Standing, batch, leaves_at, reconcile};
+use crate::model::{
+    AccountId, Doc, LeaseKey, Notice, NoticeStatus, Region, ResourceId, Role, State, StoppedBy, Time, User,
+};
+use crate::reactor::{
+    Digest, Reconciled, Scan, Standing, assign_clusters, assign_members, batch, leaves_at, reconcile,
+};
 use crate::words::Zone;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,22 +28,25 @@ impl Year {
 
     fn scan(&mut self) {
         self.world.stirred = !self.blind.is_empty();
-        let found: BTreeMap<ResourceId, _> = self
+        let mut found: BTreeMap<ResourceId, _> = self
             .world
             .machines
             .iter()
             .filter(|(key, _)| !self.blind.contains(*key))
             .map(|(key, facts)| (key.resource_id.clone(), facts.clone()))
             .collect();
+        let known: Vec<_> = self.world.resources.values().cloned().collect();
+        assign_members(&mut found, &known);
+        assign_clusters(&mut found, &known);
         let scan = Scan {
             account: AccountId::parse("bigdb").unwrap(),
             aws_id: self.world.aws.aws_id.clone(),
             region: Region::parse("us-east-1").unwrap(),
             found,
+            groups_read: true,
             confirmed_absent: BTreeSet::new(),
             agreed: false,
         };
-        let known: Vec<_> = self.world.resources.values().cloned().collect();
         match reconcile(&known, &scan, self.world.now) {
             Reconciled::Changes(changes) => {
                 for change in changes {
@@ -163,14 +170,14 @@ impl Year {
         for (key, resource) in &self.world.resources {
             let runs = self.world.machines.get(key).is_some_and(|machine| machine.state.is_up());
             if runs && resource.facts.state.is_up() && resource.missing.is_none() {
-                let lease = self.world.leases.get(key).unwrap_or_else(|| panic!("{key} runs without a lease"));
-                assert!(!lease.state.is_over(), "{key} runs without a live lease");
+                assert!(self.world.is_leased(resource), "{key} runs without a live lease");
             }
         }
         for lease in self.world.leases.values().filter(|lease| !lease.state.is_over()) {
             let late = |at: Time| now.seconds_since(at);
             assert!(!lease.owner.is_pending() || late(lease.settle_at) < 3_600, "nobody's: {lease:?}");
             let ours = lease.state == State::Stopped && lease.stopped_by == Some(StoppedBy::Zerocloud);
+            let ours = ours && !lease.is_group();
             let ends = lease.state == State::Expired || ours;
             let overdue = ends && late(lease.ends_at.max(lease.expires_at)) > 900;
             let passing = self.world.resources[&lease.key()].missing.is_some();
@@ -204,6 +211,14 @@ impl Year {
             self.set_deadline(&key, None);
         }
         let world = &mut self.world;
+        // Members have no lease to go with.
+        let gone = |key: &LeaseKey| world.resources.get(key).is_some_and(crate::model::Resource::is_gone);
+        let members: Vec<_> =
+            world.resources.keys().filter(|key| !world.leases.contains_key(key) && gone(key)).cloned().collect();
+        for key in members {
+            world.resources.remove(&key);
+            world.machines.remove(&key);
+        }
         let (outbox, leases) = (&world.outbox, &world.leases);
         world.notices.retain(|id, notice| {
             outbox.contains(id) || leases.get(&notice.lease).is_some_and(|lease| lease.term == notice.term)

@@ -68,6 +68,41 @@ impl Place {
         group.unwrap_or_else(|| panic!("no group {name}"))
     }
 
+    /// Changes a group as a person or a scheduled action would; its members follow.
+    pub fn edit_group(&self, name: &str, edit: impl FnOnce(&mut Group)) {
+        self.with(|site| {
+            if let Some(group) = site.region.groups.get_mut(name) {
+                edit(group);
+            }
+            site.balance(name);
+        });
+    }
+
+    /// Gives a group other sizes, as a scheduled action does.
+    pub fn scale(&self, name: &str, min: u32, desired: u32, max: u32) {
+        self.edit_group(name, |group| (group.min, group.desired, group.max) = (min, desired, max));
+    }
+
+    /// Takes a member out of its group, as `DetachInstances` with a smaller size does; it runs on.
+    pub fn leave(&self, name: &str, id: &str) {
+        self.with(|site| {
+            let Some(instance) = site.region.instances.get_mut(id) else { return };
+            instance.group = None;
+            _ = instance.spec_mut().tags.remove("aws:autoscaling:groupName");
+            let number = instance.number;
+            if let Some(group) = site.region.groups.get_mut(name) {
+                group.members.retain(|&member| member != number);
+                (group.min, group.desired) = (group.min.min(group.desired - 1), group.desired - 1);
+            }
+        });
+    }
+
+    /// A group that is deleted with its members.
+    pub fn delete_group(&self, name: &str) {
+        self.scale(name, 0, 0, 0);
+        self.with(|site| drop(site.region.groups.remove(name)));
+    }
+
     /// A group's members that are still listed, in whatever state.
     pub fn members(&self, name: &str) -> Vec<Instance> {
         let member = |instance: &&Instance| instance.group.as_deref() == Some(name);

@@ -38,6 +38,9 @@ pub struct Role {
     /// The external id that its trust policy requires; when absent, any and none will do.
     #[serde(default)]
     pub external_id: Option<String>,
+    /// Further external ids that will do.
+    #[serde(default)]
+    pub also: BTreeSet<String>,
     /// The accounts that its trust policy names; when empty, the home account.
     #[serde(default)]
     pub trusts: BTreeSet<String>,
@@ -59,6 +62,7 @@ impl Role {
         Self {
             arn: format!("arn:aws:iam::{account}:role/{name}"),
             external_id: None,
+            also: BTreeSet::new(),
             trusts: BTreeSet::new(),
             lacks: BTreeSet::new(),
             max_session: hour(),

@@ -1,6 +1,6 @@
 //! Auto Scaling groups: a wished size, and members that are launched and terminated to meet it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -67,6 +67,12 @@ pub struct Group {
     pub tags: BTreeMap<String, String>,
     /// When it was made.
     pub created: Timestamp,
+    /// Processes that somebody suspended. Without `Terminate` no member is terminated for the size, without `Launch` none launched.
+    pub suspended: BTreeSet<String>,
+    /// Whether its members are protected from scale-in.
+    pub protected: bool,
+    /// How many instances its warm pool says to have; none are made for it.
+    pub warm_pool: Option<u32>,
     /// Numbers of its members, oldest first; those shutting down too.
     pub(crate) members: Vec<u64>,
     /// What it launches, the tags of members included.

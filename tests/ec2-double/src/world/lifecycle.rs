@@ -1,5 +1,6 @@
 //! How instances move from state to state, and what follows: another spot instance, another member of a group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::site::Launch;
@@ -109,10 +110,12 @@ impl Site<'_> {
         let up: Vec<u64> =
             group.members.iter().copied().filter(|&number| state(self, number).is_some_and(State::is_up)).collect();
         let desired = group.desired as usize;
-        for &number in up.iter().take(up.len().saturating_sub(desired)) {
+        // Scale-in protection and a suspended Terminate keep surplus members (Amazon EC2 Auto Scaling user guide).
+        let keeps = group.protected || group.suspended.contains("Terminate");
+        for &number in up.iter().take(if keeps { 0 } else { up.len().saturating_sub(desired) }) {
             self.send(number, State::ShuttingDown);
         }
-        for _ in up.len()..desired {
+        for _ in up.len()..if group.suspended.contains("Launch") { up.len() } else { desired } {
             self.join(&mut group, State::Pending);
         }
         self.region.groups.insert(group.name.clone(), group);
@@ -134,7 +137,10 @@ impl Site<'_> {
         let arn = format!("arn:aws:autoscaling:{region}:{account}:autoScalingGroup:{uuid}:autoScalingGroupName/{name}");
         let state = member.state;
         let (created, members) = (self.now, Vec::new());
-        let mut group = Group { name, arn, min, max, desired, tags, created, members, spec: Arc::new(member) };
+        let spec = Arc::new(member);
+        let (suspended, protected, warm_pool) = (BTreeSet::new(), false, None);
+        let mut group =
+            Group { name, arn, min, max, desired, tags, created, suspended, protected, warm_pool, members, spec };
         for _ in 0..desired {
             self.join(&mut group, state);
         }

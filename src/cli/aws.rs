@@ -1,0 +1,184 @@
+//! Connecting AWS accounts from the command line, by way of the REST API.
+
+use super::output;
+use super::remote::Remote;
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List those that are connected, and those that were begun.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Begin to connect one: makes its external id.
+    Add {
+        /// Its 12 digits.
+        aws_id: String,
+        /// What people call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// Regions with commas between; every enabled one when left out.
+        #[arg(long, value_delimiter = ',')]
+        regions: Vec<String>,
+    },
+    /// Print the role to apply there.
+    Template {
+        /// Its 12 digits.
+        aws_id: String,
+        /// cloudformation, terraform or cli.
+        #[arg(long, default_value = "cloudformation")]
+        kind: String,
+        /// What zerocloud may do: none, stop or terminate; what the stage needs when left out.
+        #[arg(long)]
+        ends: Option<String>,
+        /// Whether zerocloud may write tags.
+        #[arg(long)]
+        tags: Option<bool>,
+    },
+    /// Verify that the role works, and what it may do; the first time it is connected, at stage observe.
+    Verify {
+        /// Its 12 digits.
+        aws_id: String,
+        /// The role's ARN, when it is not the one that the template makes.
+        #[arg(long, value_name = "ARN")]
+        role: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make another external id beside the one in use.
+    Rotate {
+        /// Its 12 digits.
+        aws_id: String,
+    },
+    /// Let it be neither polled nor acted on.
+    Disable {
+        /// Its 12 digits.
+        aws_id: String,
+    },
+    /// Go on with it.
+    Enable {
+        /// Its 12 digits.
+        aws_id: String,
+    },
+    /// Remove one that is disabled, or drop one that was begun. Nothing is ended in AWS.
+    Remove {
+        /// Its 12 digits.
+        aws_id: String,
+    },
+}
+
+/// Does it. Exit code 3: something is to be mended.
+pub(super) async fn run(remote: &Remote, command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List { json } => list(remote, *json).await?,
+        Command::Add { aws_id, name, regions } => add(remote, aws_id, name.as_deref(), regions).await?,
+        Command::Template { aws_id, kind, ends, tags } => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("kind", kind).extend_pairs(ends.iter().map(|ends| ("ends", ends)));
+            query.extend_pairs(tags.iter().map(|tags| ("tags", tags.to_string())));
+            let text = remote.text(&format!("aws-accounts/{aws_id}/template?{}", query.finish())).await?;
+            output::say(text.trim_end());
+        }
+        Command::Verify { aws_id, role, json } => return verify(remote, aws_id, role.as_deref(), *json).await,
+        Command::Rotate { aws_id } => {
+            remote.call(Method::POST, &format!("aws-accounts/{aws_id}/rotate"), None, &[]).await?;
+            output::say(format!(
+                "There is a new external id. Apply the template, which names both (zerocloud aws template {aws_id}), then: \
+                 zerocloud aws verify {aws_id}"
+            ));
+        }
+        Command::Disable { aws_id } => set_disabled(remote, aws_id, true).await?,
+        Command::Enable { aws_id } => set_disabled(remote, aws_id, false).await?,
+        Command::Remove { aws_id } => {
+            remote.call(Method::DELETE, &format!("aws-accounts/{aws_id}"), None, &[]).await?;
+            output::say(format!("{aws_id} is removed. Nothing was ended there; its role stays until you delete it."));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let (connected, begun) = (remote.get("aws-accounts").await?, remote.get("aws-accounts/begun").await?);
+    if json {
+        return output::json(&json!({ "connected": connected, "begun": begun }));
+    }
+    let row = |it: &Value, stage: &str| vec![text(it, "id"), text(it, "name"), stage.to_owned()];
+    let mut rows = Vec::new();
+    for it in connected.as_array().into_iter().flatten() {
+        rows.push(row(it, if it["disabled"] == true { "disabled" } else { it["stage"].as_str().unwrap_or_default() }));
+    }
+    rows.extend(begun.as_array().into_iter().flatten().map(|it| row(it, "not verified yet")));
+    output::table(&["ID", "NAME", "STAGE"], rows);
+    Ok(())
+}
+
+async fn add(remote: &Remote, aws_id: &str, name: Option<&str>, regions: &[String]) -> anyhow::Result<()> {
+    let wish = json!({ "id": aws_id, "name": name, "regions": regions });
+    let (access, _) = remote.call(Method::POST, "aws-accounts", Some(wish), &[]).await?;
+    if access["role_arn"].is_null() {
+        output::say(format!("This is zerocloud's own AWS account: no role is needed. zerocloud aws verify {aws_id}"));
+        return Ok(());
+    }
+    output::say(format!(
+        "External id: {}\nApply the role there:\n  zerocloud aws template {aws_id} > zerocloud-role.yaml\n  \
+         aws cloudformation deploy --stack-name zerocloud --template-file zerocloud-role.yaml \
+         --capabilities CAPABILITY_NAMED_IAM\nThen: zerocloud aws verify {aws_id}",
+        text(&access, "external_id")
+    ));
+    Ok(())
+}
+
+async fn verify(remote: &Remote, aws_id: &str, role: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+    let wish = json!({ "role_arn": role });
+    let (report, _) = remote.call(Method::POST, &format!("aws-accounts/{aws_id}/verify"), Some(wish), &[]).await?;
+    let all = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    let missing = |it: &Value| it["needed"] == true && (it["allowed"] == "missing" || it["allowed"] == "denied");
+    let bad = all("checks").iter().any(|it| it["stands"] == "bad") || all("permissions").iter().any(missing);
+    if json {
+        output::json(&report)?;
+    } else {
+        for check in all("checks") {
+            output::say(format!("{:5} {}: {}", text(&check, "stands"), text(&check, "what"), text(&check, "said")));
+            if let Some(paste) = check["paste"].as_str() {
+                output::say(paste);
+            }
+        }
+        let rows = all("permissions").into_iter().map(|it| {
+            let allowed = if it["allowed"] == "missing" && !missing(&it) {
+                "not granted".to_owned()
+            } else {
+                text(&it, "allowed")
+            };
+            vec![text(&it, "action"), allowed, text(&it, "why")]
+        });
+        output::table(&["CALL", "ALLOWED", "HOW IT IS KNOWN"], rows);
+        for it in all("permissions").iter().filter(|it| missing(it)) {
+            output::say(format!("{} is missing; add:\n{}", text(it, "action"), text(it, "add")));
+        }
+        let regions = all("regions");
+        let rows = regions.iter().map(|it| vec![text(it, "region"), text(it, "state"), text(it, "why")]);
+        output::table(&["REGION", "STATE", "WHY"], rows);
+        if report["new"] == true {
+            output::say("Connected, at stage observe: leases are kept, nobody is written to, nothing is ended.");
+        }
+    }
+    Ok(if bad { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+async fn set_disabled(remote: &Remote, aws_id: &str, disabled: bool) -> anyhow::Result<()> {
+    remote.change(Method::PATCH, &format!("aws-accounts/{aws_id}"), &json!({ "disabled": disabled })).await?;
+    let said = if disabled { "Disabled: it is neither polled nor acted on." } else { "Enabled: it is polled again." };
+    output::say(said);
+    Ok(())
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,84 @@
+//! Taking leave of an AWS account. Nothing is ended in AWS: zerocloud forgets what it knew there. Each step may be run again, so
+//! that a removal that was cut off is finished by the next; the claim goes last, so that nobody else has it meanwhile.
+
+use super::{Connect, Setup, Trouble, setup_id};
+use crate::model::{AccountId, AwsId, Doc, Extra};
+use crate::store::StoreError;
+use serde_json::Value;
+
+/// Documents deleted with one call.
+const BULK: usize = 500;
+
+impl Connect {
+    /// Removes one that is disabled, or drops one that was only begun.
+    ///
+    /// # Errors
+    /// `Invalid` while it is enabled: what is under way there must come to an end first.
+    pub async fn remove(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), Trouble> {
+        let setup = self.setup(account, aws_id).await?;
+        let Some(doc) = self.connected(account, aws_id).await? else {
+            let begun = setup.filter(|doc| doc.body.removed_at.is_none()).ok_or(Trouble::Unknown)?;
+            self.forget(&begun.id).await?;
+            return Ok(());
+        };
+        if !doc.body.disabled {
+            return Err(Trouble::Invalid("disable it first, so that nothing is under way there".to_owned()));
+        }
+        // Resources before leases: a lease is made of what is known of its resource.
+        for _ in 0..2 {
+            for kind in ["resource", "lease", "notice", "region"] {
+                self.forget_all(&format!("{kind}::{aws_id}::")).await?;
+            }
+        }
+        self.forget(&format!("pause::{account}::{aws_id}")).await?;
+        self.forget(&format!("policy::{account}::aws::{aws_id}")).await?;
+        let now = self.clock.now();
+        let marker = Setup {
+            account: account.clone(),
+            aws_id: aws_id.clone(),
+            name: doc.body.name.clone(),
+            regions: Vec::new(),
+            role_arn: None,
+            external_id: None,
+            begun_at: now,
+            removed_at: Some(now),
+            purge_at: None,
+            extra: Extra::new(),
+        };
+        let rev = setup.and_then(|doc| doc.rev);
+        self.store.put("aws_setup", &Doc { id: setup_id(account, aws_id), rev, body: &marker }).await?;
+        self.forget(&doc.id).await?;
+        self.forget(&format!("aws_claim::{aws_id}")).await?;
+        tracing::info!(%account, %aws_id, "an AWS account was removed; nothing was ended there");
+        Ok(())
+    }
+
+    async fn forget_all(&self, prefix: &str) -> Result<(), StoreError> {
+        loop {
+            let docs = self.store.prefix(prefix).await?;
+            if docs.is_empty() {
+                return Ok(());
+            }
+            for some in docs.chunks(BULK) {
+                let revs = some.iter().filter_map(|doc| Some((doc.id.as_str(), doc.rev.as_deref()?)));
+                // One that was written meanwhile is there at the next look.
+                for gone in self.store.delete_many(&revs.collect::<Vec<_>>()).await? {
+                    match gone {
+                        Ok(()) | Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {}
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn forget(&self, id: &str) -> Result<(), StoreError> {
+        while let Some(doc) = self.store.get::<Value>(id).await? {
+            match self.store.delete(id, &doc.rev.unwrap_or_default()).await {
+                Ok(()) | Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Members of a group or cluster have no lease of their own: the group's stands for them (SAFETY.md, invariant 3: a live lease of its own
+//! or of its group). While the group has none, a member has one, held like everything that somebody else decides about.
+
+use super::view::View;
+use super::work::Work;
+use crate::model::{LeaseKey, Resource, State, Time, UserId};
+
+/// How long a member that was just seen waits for its group's lease, in seconds: both are found by one scan.
+const GROUP_TAKES: i64 = 60;
+
+/// A live lease that stands for a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cover {
+    /// The group's.
+    pub key: LeaseKey,
+    /// Its owner, who sees the member.
+    pub owner: UserId,
+}
+
+/// What stands for the resource of `view`: only the lease of the group that it is a member of.
+pub(super) fn cover(view: &View) -> Option<&Cover> {
+    let group = view.resource.as_ref()?.group_key()?;
+    view.cover.as_ref().filter(|cover| cover.key == group)
+}
+
+/// Until when a member without any lease waits for its group's.
+pub(super) fn waits_until(resource: &Resource, now: Time) -> Option<Time> {
+    resource.facts.member_of.as_ref()?;
+    let until = resource.first_seen.plus(GROUP_TAKES);
+    // A time far to come, by a clock that was set back, is waited for by nobody.
+    (1..=GROUP_TAKES).contains(&until.seconds_since(now)).then_some(until)
+}
+
+/// The resource with the owner of the lease that stands for it, if it has another one.
+pub(super) fn owned(resource: &Resource, owner: &UserId) -> Option<Resource> {
+    (resource.owner != *owner).then(|| Resource { owner: owner.clone(), ..resource.clone() })
+}
+
+impl Work<'_> {
+    /// Closes the lease of a resource that another one stands for; `true` when one does. What the reaper has claimed is
+    /// left to it first.
+    pub(super) fn covered(&mut self) -> bool {
+        if self.resource().is_none() || cover(self.view).is_none() || self.lease.state == State::Reaping {
+            return false;
+        }
+        if !self.lease.state.is_over() {
+            self.close(State::Gone);
+            let by = self.facts().and_then(|facts| facts.managed_by.as_ref());
+            let whose = by.map_or_else(
+                || "a group".to_owned(),
+                |by| match by.kind.as_str() {
+                    "auto_scaling" => format!("the Auto Scaling group {}", by.name),
+                    kind => format!("{kind} {}", by.name),
+                },
+            );
+            self.next_term(format!("it belongs to {whose}, whose lease stands for it from now on"));
+        }
+        true
+    }
+}
