@@ -139,6 +139,17 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_its_page_are_valid() {
+        let page = include_str!("../../docs/scheduler.md");
+        let examples: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        for example in &examples {
+            let found = parse(&format!("web: {{public_url: 'https://zerocloud.example.com'}}\n{example}"));
+            assert!(found.as_ref().is_ok_and(|config| config.scheduler.is_some()), "{example}{found:?}");
+        }
+        assert!(!examples.is_empty());
+    }
+
+    #[test]
     fn its_secret_is_shown_nowhere() {
         let text = "web: {public_url: 'https://zc.example'}\nscheduler: {http: {preset: dkron, url: 'http://d', authorization: hush-hush}}";
         assert!(!format!("{:?}", parse(text).unwrap()).contains("hush-hush"));

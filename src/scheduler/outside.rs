@@ -151,13 +151,12 @@ impl Outside {
     async fn register(&self, key: &LeaseKey, name: &str, at: Time, tokens: &mut Vec<Token>) -> Result<(), Failed> {
         // One that was told in vain may have arrived all the same: it stays good.
         let known = tokens.last().filter(|token| token.at == at).and_then(|token| token.secret.clone());
-        let secret = match known {
-            Some(secret) => secret,
-            None => {
-                let (secret, token) = self.token(key, at).await?;
-                tokens.push(token);
-                secret
-            }
+        let secret = if let Some(secret) = known {
+            secret
+        } else {
+            let (secret, token) = self.token(key, at).await?;
+            tokens.push(token);
+            secret
         };
         let url = format!("{}/hooks/scheduler/{}", self.0.callback_url, secret.expose_secret());
         self.0.service.register(&Job { name, at, callback: url.into() }).await?;

@@ -51,13 +51,11 @@ impl Timers {
         due: mpsc::Sender<LeaseKey>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        match self.outside {
-            Some(outside) => outside.run(shutdown).await,
-            None => {
-                forget(&store).await;
-                super::run(self.deadlines, clock, due, shutdown).await
-            }
+        if let Some(outside) = self.outside {
+            return outside.run(shutdown).await;
         }
+        forget(&store).await;
+        super::run(self.deadlines, clock, due, shutdown).await
     }
 }
 

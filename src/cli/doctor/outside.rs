@@ -2,7 +2,7 @@
 
 use super::{Check, Found};
 use crate::config::OutsideSettings;
-use crate::model::{Doc, OutsideState};
+use crate::model::{Doc, OutsideState, Time};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -11,24 +11,18 @@ pub(super) fn checks(settings: Option<&OutsideSettings>, all: &[Doc<Value>]) -> 
     let Some(settings) = settings else { return Vec::new() };
     let doc = all.iter().find(|doc| doc.id == OutsideState::ID);
     let state = doc.and_then(|doc| OutsideState::deserialize(&doc.body).ok());
-    let found = match state {
+    let found = match state.as_ref().map(OutsideState::fault).zip(state.as_ref()) {
         None => Found::Note("no copy that leads has used it yet".to_owned()),
-        Some(state) => match state.fault() {
-            Some(fault) => Found::Mend(format!("{fault}; {}", mend(settings, &state))),
-            None => {
-                let when = |at: Option<crate::model::Time>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-                Found::Fine(format!(
-                    "{}: {} told, {} waiting; took one: {}; called: {}",
-                    state.service,
-                    state.told,
-                    state.waiting,
-                    when(state.taken_at),
-                    when(state.called_at)
-                ))
-            }
-        },
+        Some((Some(fault), state)) => Found::Mend(format!("{fault}; {}", mend(settings, state))),
+        Some((None, state)) => Found::Fine(said(state)),
     };
     vec![Check::new("scheduler", found)]
+}
+
+fn said(state: &OutsideState) -> String {
+    let when = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let (taken, called) = (when(state.taken_at), when(state.called_at));
+    format!("{}: {} told, {} waiting; took one: {taken}; called: {called}", state.service, state.told, state.waiting)
 }
 
 fn mend(settings: &OutsideSettings, state: &OutsideState) -> String {

@@ -43,6 +43,8 @@ struct Slot {
     failures: u32,
     tokens: Vec<Token>,
     place: Place,
+    /// It was called while it was being told.
+    spent: bool,
 }
 
 /// What to tell the service.
@@ -89,11 +91,13 @@ impl Table {
         self.queue(key);
     }
 
-    /// The service called.
+    /// The service called. A token that was used is not told again.
     pub(super) fn called(&mut self, key: &LeaseKey) {
         self.missed = 0;
         if let Some(slot) = self.slots.get_mut(key) {
             slot.told = None;
+            slot.spent = slot.place == Place::Busy;
+            slot.tokens.iter_mut().for_each(|token| token.secret = None);
         }
     }
 
@@ -141,8 +145,13 @@ impl Table {
         let Some(slot) = self.slots.get_mut(key) else { return };
         self.busy = self.busy.saturating_sub(1);
         slot.tokens.extend(tokens);
+        let spent = std::mem::take(&mut slot.spent);
+        if spent {
+            slot.tokens.iter_mut().for_each(|token| token.secret = None);
+        }
         match told {
             Ok(at) => {
+                let at = at.filter(|_| !spent);
                 (slot.told, slot.failures, slot.place) = (at, 0, Place::Rest);
                 slot.times += u32::from(at.is_some() && at == slot.wanted);
                 self.queue(key);
@@ -244,6 +253,24 @@ mod tests {
         assert_eq!(tell(&mut table, 0), None);
         table.set(&key("i-1"), Some(at(200)), at(0));
         assert!(tell(&mut table, 0).is_some(), "another deadline");
+    }
+
+    #[test]
+    fn a_token_that_was_used_is_not_told_again() {
+        let fresh = || Token { secret: Some("hush".into()), ..token() };
+        let mut table = Table::default();
+        table.set(&key("i-1"), Some(at(100)), at(0));
+        let errand = table.take(at(0)).unwrap();
+        table.done(&errand.key, Ok(errand.at), vec![fresh()]);
+        table.called(&key("i-1"));
+        table.set(&key("i-1"), Some(at(100)), at(1));
+        let errand = table.take(at(1)).unwrap();
+        assert!(errand.tokens[0].secret.is_none());
+        // Called before the service has said that it took it.
+        table.called(&key("i-1"));
+        table.done(&errand.key, Ok(errand.at), vec![fresh()]);
+        assert_eq!(table.counts(), (0, 1));
+        assert!(table.take(at(1)).unwrap().tokens[0].secret.is_none());
     }
 
     #[test]
