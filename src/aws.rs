@@ -15,6 +15,7 @@ mod held;
 mod mail;
 mod probe;
 mod read;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod whole;
@@ -22,6 +23,7 @@ mod whole;
 pub use error::{AwsError, Cause};
 pub use mail::Mail;
 pub use probe::Probe;
+pub use schedules::{OneTime, Schedules};
 
 use crate::config::AwsSettings;
 use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Sizes, Volume};

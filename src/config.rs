@@ -8,7 +8,7 @@ mod seeds;
 mod web;
 
 pub use read::parse_duration;
-pub use scheduler::{OutsideService, OutsideSettings};
+pub use scheduler::{Blanks, FilledIn, OutsideService, OutsideSettings, RequestTemplate};
 pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
 pub use web::{GitHubSettings, SesSettings, WebSettings};
 
@@ -124,7 +124,7 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 40] = [
+const SETTINGS: [&str; 41] = [
     "store.database",
     "store.data",
     "store.public",
@@ -154,6 +154,7 @@ const SETTINGS: [&str; 40] = [
     "scheduler.http.preset",
     "scheduler.http.url",
     "scheduler.http.authorization",
+    "scheduler.http.secret",
     "scheduler.http.callback_url",
     "scheduler.http.timeout",
     "scheduler.http.per_second",

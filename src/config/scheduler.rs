@@ -1,9 +1,14 @@
 //! The section `scheduler`: a service outside that is told of each deadline and calls back. Without it deadlines are kept in
 //! this process.
 
+mod request;
+
+pub use request::{Blanks, FilledIn, RequestTemplate};
+
 use super::read::{Problems, Section};
 use super::url;
-use secrecy::SecretString;
+use crate::model::Time;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::time::Duration;
 
 /// A scheduler outside.
@@ -29,6 +34,28 @@ pub enum OutsideService {
         /// What `Authorization` says, where it is asked for.
         authorization: Option<SecretString>,
     },
+    /// EventBridge Scheduler, with zerocloud's own keys: it puts an event, a rule hands it to an API destination, which calls.
+    EventBridge {
+        /// The bus that the event is put on.
+        bus: String,
+        /// What the scheduler may put it with.
+        role_arn: String,
+        /// The group of its schedules.
+        group: String,
+        /// Another address for the service, for tests and private links.
+        endpoint: Option<String>,
+    },
+    /// Any other HTTP API.
+    Template {
+        /// Makes a job, or replaces the one of that name.
+        register: RequestTemplate,
+        /// Where its answer names the job, as a JSON pointer; nothing when jobs go by our name.
+        job: Option<String>,
+        /// Takes a job away.
+        remove: Option<RequestTemplate>,
+        /// `secret` in the templates.
+        secret: SecretString,
+    },
 }
 
 impl OutsideService {
@@ -36,6 +63,8 @@ impl OutsideService {
     pub fn name(&self) -> &'static str {
         match self {
             OutsideService::Dkron { .. } => "dkron",
+            OutsideService::EventBridge { .. } => "eventbridge",
+            OutsideService::Template { .. } => "template",
         }
     }
 }
@@ -46,7 +75,6 @@ pub(super) fn scheduler(root: &Section<'_>, problems: &mut Problems) -> Option<O
     section.only(&["http"], problems);
     let at = section.section("http", problems);
     at.is_there().then_some(())?;
-    at.only(&["preset", "url", "authorization", "callback_url", "timeout", "per_second"], problems);
     let service = service(&at, problems);
     let callback_url = callback(root, &at, problems);
     let timeout = Duration::from_secs(at.duration("timeout", problems).unwrap_or(10).unsigned_abs());
@@ -57,12 +85,73 @@ pub(super) fn scheduler(root: &Section<'_>, problems: &mut Problems) -> Option<O
 fn service(at: &Section<'_>, problems: &mut Problems) -> Option<OutsideService> {
     let preset = at.text("preset", problems);
     match at.required("preset", preset, problems)?.as_str() {
-        "dkron" => dkron(at, problems),
+        "dkron" => {
+            known(at, &["url", "authorization"], problems);
+            dkron(at, problems)
+        }
+        "eventbridge" => {
+            known(at, &["bus", "role_arn", "group", "url"], problems);
+            eventbridge(at, problems)
+        }
+        "template" => {
+            known(at, &["register", "job", "remove", "secret"], problems);
+            template(at, problems)
+        }
         other => {
-            problems.add(&at.key("preset"), format!("{other:?} is none of dkron"));
+            problems.add(&at.key("preset"), format!("{other:?} is none of dkron, eventbridge, template"));
             None
         }
     }
+}
+
+/// Each preset has settings of its own.
+fn known(at: &Section<'_>, own: &[&str], problems: &mut Problems) {
+    at.only(&[&["preset", "callback_url", "timeout", "per_second"], own].concat(), problems);
+}
+
+fn eventbridge(at: &Section<'_>, problems: &mut Problems) -> Option<OutsideService> {
+    let arn = |service: &'static str, example: &'static str| {
+        move |text: &str| {
+            let parts: Vec<&str> = text.split(':').collect();
+            let fits =
+                matches!(parts[..], ["arn", partition, found, ..] if partition.starts_with("aws") && found == service);
+            if fits && parts.len() == 6 {
+                Ok(text.to_owned())
+            } else {
+                Err(format!("{text:?} is no ARN such as {example}"))
+            }
+        }
+    };
+    let bus = arn("events", "arn:aws:events:us-east-1:111122223333:event-bus/zerocloud");
+    let found = at.parsed("bus", bus, problems);
+    let bus = at.required("bus", found, problems);
+    let role = arn("iam", "arn:aws:iam::111122223333:role/zerocloud-scheduler");
+    let found = at.parsed("role_arn", role, problems);
+    let role_arn = at.required("role_arn", found, problems);
+    let group = at.text("group", problems).unwrap_or_else(|| "default".to_owned());
+    let endpoint = at.parsed("url", url, problems);
+    Some(OutsideService::EventBridge { bus: bus?, role_arn: role_arn?, group, endpoint })
+}
+
+fn template(at: &Section<'_>, problems: &mut Problems) -> Option<OutsideService> {
+    let pointer = |text: &str| match text.strip_prefix('/') {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("{text:?} is no JSON pointer such as /cron_job_id")),
+    };
+    let job = at.parsed("job", pointer, problems);
+    let secret = SecretString::from(at.text("secret", problems).unwrap_or_default());
+    let sample = Blanks { name: "name", secret: secret.expose_secret(), ..Blanks::default() };
+    let request = |name: &str, blanks: Blanks<'_>, problems: &mut Problems| {
+        let part = at.section(name, problems);
+        part.is_there().then_some(())?;
+        part.only(&["method", "url", "headers", "body"], problems);
+        RequestTemplate::read(&part, blanks, problems)
+    };
+    let times = Blanks { callback: Some("https://zerocloud.example.com"), at: Some(Time::from_unix(0)), ..sample };
+    let found = request("register", times, problems);
+    let register = at.required("register", found, problems);
+    let remove = request("remove", Blanks { job: job.as_ref().map(|_| "1"), ..sample }, problems);
+    Some(OutsideService::Template { register: register?, job, remove, secret })
 }
 
 fn dkron(at: &Section<'_>, problems: &mut Problems) -> Option<OutsideService> {
@@ -128,6 +217,24 @@ mod tests {
             "scheduler.http.callback_url: leads nowhere",
         ] {
             assert!(all.iter().any(|line| line.starts_with(key)), "{key} in {all:#?}");
+        }
+        let all = told(
+            "web: {}\nscheduler: {http: {preset: eventbridge, bus: here, authorization: x, callback_url: 'http://a.example'}}",
+        );
+        for key in ["authorization: is not a setting", "bus: \"here\"", "role_arn: is missing"] {
+            assert!(all.iter().any(|line| line.starts_with(&format!("scheduler.http.{key}"))), "{key} in {all:#?}");
+        }
+        let all = told(
+            "web: {}\nscheduler: {http: {preset: template, callback_url: 'http://a.example', job: id, \
+             register: {method: post, url: 'http://b', headers: [x]}, remove: {method: DELETE, url: 'http://b/{{ at.unix }}'}}}",
+        );
+        for key in [
+            "job: \"id\"",
+            "register.method: \"post\"",
+            "register.headers: is not a mapping",
+            "remove.url: is no template",
+        ] {
+            assert!(all.iter().any(|line| line.starts_with(&format!("scheduler.http.{key}"))), "{key} in {all:#?}");
         }
         let all = told("web: {}\nscheduler: {http: {preset: sundial}}");
         assert!(all.iter().any(|line| line.starts_with("scheduler.http.preset: \"sundial\"")), "{all:#?}");

@@ -17,6 +17,9 @@ pub struct Callback {
     /// When it came. A second one does nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Time>,
+    /// What the service calls the job, when it chose a name of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// When the document goes.
     pub purge_at: Time,
     /// Everything else.
@@ -40,7 +43,7 @@ impl Callback {
     /// One that is expected from `now` on.
     pub fn new(lease: LeaseKey, at: Time, now: Time) -> Callback {
         let purge_at = at.max(now).plus(Callback::KEPT);
-        Callback { lease, at, made: now, used: None, purge_at, extra: Extra::new() }
+        Callback { lease, at, made: now, used: None, job: None, purge_at, extra: Extra::new() }
     }
 }
 

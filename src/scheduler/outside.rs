@@ -2,9 +2,12 @@
 //! wrong, it holds nothing up: what it misses the sweep finds. Knows nothing of what a lease does at its deadline.
 
 mod dkron;
+mod eventbridge;
 mod service;
 mod table;
+mod template;
 
+use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::OutsideSettings;
 use crate::model::{Callback, Doc, LeaseKey, OutsideState, Time};
@@ -55,10 +58,10 @@ struct Done {
 
 impl Outside {
     /// No call is made yet.
-    pub fn new(settings: &OutsideSettings, store: Store, clock: Clock) -> anyhow::Result<Outside> {
+    pub fn new(settings: &OutsideSettings, aws: &Aws, store: Store, clock: Clock) -> anyhow::Result<Outside> {
         let state = OutsideState { service: settings.service.name().to_owned(), ..OutsideState::default() };
         Ok(Outside(Arc::new(Shared {
-            service: Service::new(settings)?,
+            service: Service::new(settings, aws)?,
             callback_url: settings.callback_url.clone(),
             per_second: settings.per_second,
             store,
@@ -122,7 +125,7 @@ impl Outside {
         for doc in self.0.store.prefix(Callback::PREFIX).await? {
             let Ok(body) = serde_json::from_value::<Callback>(doc.body) else { continue };
             if let Some(rev) = doc.rev.filter(|_| body.used.is_none()) {
-                let token = Token { secret: None, doc: (doc.id, rev), at: body.at };
+                let token = Token { secret: None, doc: (doc.id, rev), at: body.at, job: body.job };
                 self.table().remember(body.lease, token);
             }
         }
@@ -134,11 +137,17 @@ impl Outside {
         let name = service::name(&key);
         let told = match at {
             Some(at) => self.register(&key, &name, at, &mut tokens).await,
-            None => self.0.service.remove(&name).await,
+            None => self.0.service.remove(&name, &jobs(&tokens)).await,
         };
         if told.is_ok() {
             // The last one is the one that was told just now.
             let kept = tokens.len() - usize::from(at.is_some()).min(tokens.len());
+            let before = jobs(tokens.get(..kept).unwrap_or_default());
+            if at.is_some()
+                && let Err(Failed(why)) = self.0.service.supersede(&before).await
+            {
+                tracing::debug!(why, lease = %key, "a job that was replaced is still there; its call will do nothing");
+            }
             for old in tokens.drain(..kept) {
                 // Used or purged meanwhile: that stands.
                 let _ = self.0.store.delete(&old.doc.0, &old.doc.1).await;
@@ -159,8 +168,32 @@ impl Outside {
             secret
         };
         let url = format!("{}/hooks/scheduler/{}", self.0.callback_url, secret.expose_secret());
-        self.0.service.register(&Job { name, at, callback: url.into() }).await?;
+        let job = Job { name, at, token: secret.clone(), callback: url.into() };
+        let named = self.0.service.register(&job).await.map_err(|Failed(why)| {
+            // Nothing that a service says is known to be free of what it was told.
+            Failed(why.replace(secret.expose_secret(), "…"))
+        })?;
+        if let (Some(job), Some(token)) = (named, tokens.last_mut()) {
+            token.job = Some(job);
+            self.note(token).await;
+        }
         Ok(())
+    }
+
+    /// Keeps the service's name for a job, for the next process.
+    async fn note(&self, token: &mut Token) {
+        let (id, _) = &token.doc;
+        let put = async {
+            let Some(mut doc) = self.0.store.get::<Callback>(id).await? else { return Ok(None) };
+            doc.body.job.clone_from(&token.job);
+            self.0.store.put(Callback::KIND, &doc).await.map(Some)
+        };
+        match put.await {
+            Ok(Some(rev)) => token.doc.1 = rev,
+            Ok(None) => {}
+            // Called meanwhile, or the gateway is away: the job stays there when it is replaced, and its call does nothing.
+            Err(why) => tracing::debug!(%why, "a job's name is not kept"),
+        }
     }
 
     async fn token(&self, key: &LeaseKey, at: Time) -> Result<(SecretString, Token), Failed> {
@@ -172,7 +205,7 @@ impl Outside {
             Failed("zerocloud's own documents cannot be written".to_owned())
         })?;
         let secret = SecretString::from(text);
-        Ok((secret.clone(), Token { secret: Some(secret), doc: (doc.id, rev), at }))
+        Ok((secret.clone(), Token { secret: Some(secret), doc: (doc.id, rev), at, job: None }))
     }
 
     /// Notes how it went; gives until when the service is left alone, if it is.
@@ -233,6 +266,10 @@ impl Outside {
     fn state(&self) -> MutexGuard<'_, OutsideState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn jobs(tokens: &[Token]) -> Vec<String> {
+    tokens.iter().filter_map(|token| token.job.clone()).collect()
 }
 
 /// The wait after a failure that follows `before` others in a row.

@@ -2,6 +2,7 @@
 //! the sweep finds what has passed.
 
 use super::{Deadlines, Outside};
+use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::OutsideSettings;
 use crate::model::{LeaseKey, OutsideState, Time};
@@ -18,8 +19,8 @@ pub struct Timers {
 
 impl Timers {
     /// In this process, unless the configuration names a service.
-    pub fn new(settings: Option<&OutsideSettings>, store: &Store, clock: &Clock) -> anyhow::Result<Timers> {
-        let outside = settings.map(|settings| Outside::new(settings, store.clone(), clock.clone())).transpose()?;
+    pub fn new(settings: Option<&OutsideSettings>, aws: &Aws, store: &Store, clock: &Clock) -> anyhow::Result<Timers> {
+        let outside = settings.map(|settings| Outside::new(settings, aws, store.clone(), clock.clone())).transpose()?;
         Ok(Timers { deadlines: Deadlines::default(), outside })
     }
 

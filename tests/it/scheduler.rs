@@ -1,7 +1,8 @@
-//! A scheduler outside: deadlines are told to a double that follows Dkron's API; its calls wake the lease they are for and do
+//! A scheduler outside: deadlines are told to doubles that follow the APIs of such services; its calls wake the lease they are for and do
 //! nothing else; and what it misses the sweep finds.
 
 mod dkron;
+mod presets;
 
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
 use dkron::Dkron;

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_job_runs_once_at_its_time_and_posts() {
-        let job = Job { name: "zerocloud-1", at: Time::from_unix(0), callback: "https://zc.example/hooks/x".into() };
+        let (at, token, callback) = (Time::from_unix(0), "x".into(), "https://zc.example/hooks/x".into());
+        let job = Job { name: "zerocloud-1", at, token, callback };
         let body = body(&job);
         assert_eq!(body["schedule"], "@at 1970-01-01T00:00:00Z");
         assert_eq!((&body["name"], &body["ephemeral"]), (&json!("zerocloud-1"), &json!(true)));

@@ -2,6 +2,9 @@
 //! the URL, whose last part is a secret.
 
 use super::dkron::Dkron;
+use super::eventbridge;
+use super::template::Template;
+use crate::aws::{Aws, Schedules};
 use crate::config::{OutsideService, OutsideSettings};
 use crate::model::{LeaseKey, Time};
 use secrecy::SecretString;
@@ -13,6 +16,8 @@ use std::time::Duration;
 pub(super) struct Job<'a> {
     pub(super) name: &'a str,
     pub(super) at: Time,
+    /// The last part of it.
+    pub(super) token: SecretString,
     /// What to POST to.
     pub(super) callback: SecretString,
 }
@@ -34,14 +39,26 @@ impl From<reqwest::Error> for Failed {
 #[derive(Debug, Clone)]
 pub(super) enum Service {
     Dkron(Dkron),
+    EventBridge(Schedules),
+    Template(Template),
 }
 
 impl Service {
-    pub(super) fn new(settings: &OutsideSettings) -> anyhow::Result<Service> {
+    pub(super) fn new(settings: &OutsideSettings, aws: &Aws) -> anyhow::Result<Service> {
         Ok(match &settings.service {
             OutsideService::Dkron { url, authorization } => {
                 Service::Dkron(Dkron::new(client(settings.timeout)?, url, authorization.clone()))
             }
+            OutsideService::EventBridge { bus, role_arn, group, endpoint } => {
+                Service::EventBridge(aws.schedules(bus, role_arn, group, endpoint.as_deref()))
+            }
+            OutsideService::Template { register, job, remove, secret } => Service::Template(Template {
+                http: client(settings.timeout)?,
+                register: register.clone(),
+                job: job.clone(),
+                remove: remove.clone(),
+                secret: secret.clone(),
+            }),
         })
     }
 
@@ -49,13 +66,25 @@ impl Service {
     pub(super) async fn register(&self, job: &Job<'_>) -> Result<Option<String>, Failed> {
         match self {
             Service::Dkron(dkron) => dkron.register(job).await.map(|()| None),
+            Service::EventBridge(schedules) => eventbridge::register(schedules, job).await.map(|()| None),
+            Service::Template(template) => template.register(job).await,
         }
     }
 
-    /// Takes a job away; one that is not there is no failure.
-    pub(super) async fn remove(&self, name: &str) -> Result<(), Failed> {
+    /// Takes jobs away, which the service names itself, once another has taken their place.
+    pub(super) async fn supersede(&self, jobs: &[String]) -> Result<(), Failed> {
+        match self {
+            Service::Dkron(_) | Service::EventBridge(_) => Ok(()),
+            Service::Template(template) => template.supersede(jobs).await,
+        }
+    }
+
+    /// Takes away what there is under a name; what is not there is no failure.
+    pub(super) async fn remove(&self, name: &str, jobs: &[String]) -> Result<(), Failed> {
         match self {
             Service::Dkron(dkron) => dkron.remove(name).await,
+            Service::EventBridge(schedules) => eventbridge::remove(schedules, name).await,
+            Service::Template(template) => template.remove(name, jobs).await,
         }
     }
 }

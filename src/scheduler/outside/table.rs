@@ -17,6 +17,8 @@ pub(super) struct Token {
     /// Its document, and the revision to delete it by.
     pub(super) doc: (String, String),
     pub(super) at: Time,
+    /// What the service calls the job, when it chose a name of its own.
+    pub(super) job: Option<String>,
 }
 
 /// Where a lease is.
@@ -111,7 +113,9 @@ impl Table {
         }
         slot.place = Place::Rest;
         let often = slot.wanted.is_some() && slot.times >= TIMES;
-        if slot.wanted != slot.told && !often {
+        // A job that has run stands there still, under the service's own name.
+        let left = slot.wanted.is_none() && slot.tokens.iter().any(|token| token.job.is_some());
+        if (slot.wanted != slot.told && !often) || left {
             let at = slot.wanted.unwrap_or(Time::MAX);
             slot.place = Place::Todo(at);
             self.todo.insert((at, key.clone()));
@@ -205,7 +209,7 @@ mod tests {
     }
 
     fn token() -> Token {
-        Token { secret: None, doc: ("callback::a".to_owned(), "1-a".to_owned()), at: at(100) }
+        Token { secret: None, doc: ("callback::a".to_owned(), "1-a".to_owned()), at: at(100), job: None }
     }
 
     /// Takes the next errand and lets it succeed.
