@@ -64,6 +64,12 @@ variable "owner_tag" {
   description = "The key of the owner's tag."
 }
 
+variable "launches" {
+  type        = bool
+  default     = false
+  description = "Whether zerocloud may ask CloudTrail who launched what no event told of."
+}
+
 data "aws_caller_identity" "this" {}
 data "aws_partition" "this" {}
 
@@ -170,6 +176,21 @@ resource "aws_iam_role_policy" "tag" {
           "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
         }
       }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "launches" {
+  count = var.launches ? 1 : 0
+  name  = "launches"
+  role  = aws_iam_role.zerocloud.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "WhoLaunchedIt"
+      Effect   = "Allow"
+      Action   = "cloudtrail:LookupEvents"
+      Resource = "*"
     }]
   })
 }

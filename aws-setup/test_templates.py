@@ -12,6 +12,8 @@ import yaml
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 POLICIES = ["see", "stop", "terminate", "tag"]
+# Where the program looks for an event key: src/web/hooks/aws.rs.
+HEADER = re.search(r'HEADER: &str = "([a-z-]+)"', (ROOT / "src/web/hooks/aws.rs").read_text())[1]
 
 
 class CloudFormation(yaml.SafeLoader):
@@ -59,7 +61,7 @@ def terraform():
             if kind.strip('"') != "aws_iam_role_policy":
                 continue
             for name, body in named.items():
-                granted[name.strip('"')] = set(re.findall(r"(?:autoscaling|ec2):[A-Z][A-Za-z]+", str(body["policy"])))
+                granted[name.strip('"')] = set(re.findall(r"(?:autoscaling|cloudtrail|ec2):[A-Z][A-Za-z]+", str(body["policy"])))
     return granted
 
 
@@ -84,8 +86,16 @@ class Templates(unittest.TestCase):
 
     def test_both_templates_grant_the_same(self):
         _, granted = cloudformation()
-        self.assertEqual(sorted(granted), sorted(POLICIES))
+        self.assertEqual(sorted(granted), sorted([*POLICIES, "launches"]))
         self.assertEqual({name: set(actions) for name, actions in granted.items()}, terraform())
+
+    def test_asking_cloudtrail_is_granted_on_request_and_is_all_that_the_program_asks_of_it(self):
+        template, granted = cloudformation()
+        self.assertEqual(template["Parameters"]["Launches"]["Default"], "no")
+        self.assertEqual(list(granted["launches"]), ["cloudtrail:LookupEvents"])
+        self.assertIn("`cloudtrail:LookupEvents`", (ROOT / "docs" / "aws-setup.md").read_text())
+        source = (ROOT / "src" / "aws" / "trail.rs").read_text()
+        self.assertEqual(set(re.findall(r'"(cloudtrail:[A-Za-z]+)"', source)), set(granted["launches"]))
 
     def test_what_ends_instances_and_groups_is_granted_on_those_alone(self):
         _, granted = cloudformation()
@@ -114,7 +124,40 @@ class Templates(unittest.TestCase):
         service = lambda call: "autoscaling:" if "auto_scaling" in call else "ec2:"
         called = {service(call) + "".join(word.capitalize() for word in call.split("_")) for call in calls}
         _, granted = cloudformation()
-        self.assertEqual(called, set().union(*granted.values()))
+        self.assertEqual(called, set().union(*(granted[name] for name in POLICIES)))
+
+    def test_the_templates_of_events_are_sound_and_give_nothing_but_the_way_to_zerocloud(self):
+        lint = pathlib.Path(sys.executable).parent / "cfn-lint"
+        files = [HERE / "events.yaml", HERE / "forward.yaml"]
+        done = subprocess.run([lint, *files], capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        posting, forwarding = (yaml.load(file.read_text(), CloudFormation)["Resources"] for file in files)
+        for resources, action in [(posting, "events:InvokeApiDestination"), (forwarding, "events:PutEvents")]:
+            policies = resources["Role"]["Properties"]["Policies"]
+            statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
+            self.assertEqual([one["Action"] for one in statements], [action])
+            self.assertNotIn("*", [one["Resource"] for one in statements])
+        self.assertEqual(posting["Connection"]["Properties"]["AuthParameters"]["ApiKeyAuthParameters"]["ApiKeyName"], HEADER)
+        pattern = posting["Instances"]["Properties"]["EventPattern"]
+        self.assertEqual(pattern, forwarding["Instances"]["Properties"]["EventPattern"])
+        names = {name for one in pattern["$or"] for name in one.get("detail", {}).get("eventName", [])}
+        text = str(self.events_tf()["resource"])
+        for name in names:
+            self.assertIn(name, text)
+        self.assertIn(HEADER, text)
+
+    def test_the_rule_asks_for_every_call_that_the_program_knows(self):
+        source = (ROOT / "src" / "model" / "told.rs").read_text()
+        known = set()
+        for name in ["ON_INSTANCES", "ON_TAGS"]:
+            known |= set(re.findall(r'"([A-Za-z]+)"', re.search(rf"const {name}: [^=]+= \[([^\]]+)\]", source)[1]))
+        pattern = yaml.load((HERE / "events.yaml").read_text(), CloudFormation)
+        calls = pattern["Resources"]["Instances"]["Properties"]["EventPattern"]["$or"][1]["detail"]["eventName"]
+        self.assertEqual(set(calls), known)
+
+    def events_tf(self):
+        with (HERE / "events" / "events.tf").open() as file:
+            return hcl2.load(file)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ MAILS: dict[Fate, tuple[tuple[str, ...], ...]] = {
     Fate.RENEWED: (("first",), ("soon",)),
     Fate.PARKED: (),
     Fate.VANISHED: (("first",),),
+    Fate.REVIVED: (*_ANNOUNCED, ("stopped",)),
 }
 """What the owner must be told; of several kinds one is enough."""
 
@@ -77,6 +78,11 @@ def missing(history: History) -> Iterator[str]:
         yield f"not stopped: it is {history.state or 'not there'}"
     elif machine.fate in (Fate.ENDED, Fate.TERMINATED) and history.terminated_at is None:
         yield f"not terminated: it is {history.state or 'not there'}"
+    if machine.fate == Fate.REVIVED:
+        if history.stopped_at is None:
+            yield f"not put to sleep: it is {history.state or 'not there'}"
+        elif history.granted is None or history.state != "running":
+            yield f"not revived with the sizes that it had: it is {history.state}"
     if machine.fate == Fate.RENEWED:
         ends = [notice.names_end for notice in history.told("soon")]
         if history.granted is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,6 @@ from demo.config import SENDER
 from demo.seed import AWS_ACCOUNTS, REGIONS, AwsAccount, Fate, Machine
 
 IMAGE = "ami-0de30de30de30de30"
-GROUP = "fleet-1"
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,12 @@ class Cloud:
         return self.clients[key]
 
     def launch_all(self, machines: Iterable[Machine]) -> None:
-        """Launches the seed; members of the Auto Scaling group come from the group itself."""
-        grouped: list[Machine] = []
+        """Launches the seed."""
         for machine in machines:
             if machine.group:
-                grouped.append(machine)
+                self._launch_group(machine)
             else:
                 self.launch(machine)
-        if grouped:
-            self._launch_group(grouped)
 
     def launch(self, machine: Machine) -> str:
         """Launches one instance and gives its id."""
@@ -91,39 +88,36 @@ class Cloud:
             ec2.stop_instances(InstanceIds=[instance])
         return instance
 
-    def _launch_group(self, machines: list[Machine]) -> None:
-        """An Auto Scaling group with as many members; each then gets its own name."""
-        first = machines[0]
-        where = f"{first.region}a"
-        ec2 = self.client("ec2", first.aws, first.region)
-        ec2.create_launch_template(
-            LaunchTemplateName=GROUP, LaunchTemplateData={"ImageId": IMAGE, "InstanceType": "t3.large"}
+    def _launch_group(self, machine: Machine) -> None:
+        """An Auto Scaling group of two."""
+        where = f"{machine.region}a"
+        self.client("ec2", machine.aws, machine.region).create_launch_template(
+            LaunchTemplateName=machine.name, LaunchTemplateData={"ImageId": IMAGE, "InstanceType": "t3.large"}
         )
-        self.client("autoscaling", first.aws, first.region).create_auto_scaling_group(
-            AutoScalingGroupName=GROUP,
-            LaunchTemplate={"LaunchTemplateName": GROUP},
-            MinSize=len(machines),
-            MaxSize=len(machines),
+        self.client("autoscaling", machine.aws, machine.region).create_auto_scaling_group(
+            AutoScalingGroupName=machine.name,
+            LaunchTemplate={"LaunchTemplateName": machine.name},
+            MinSize=1,
+            DesiredCapacity=2,
+            MaxSize=3,
             AvailabilityZones=[where],
+            Tags=[{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in machine.tags.items()],
         )
-        filters = [{"Name": "tag:aws:autoscaling:groupName", "Values": [GROUP]}]
-        found = ec2.describe_instances(Filters=filters)["Reservations"]
-        members = [one["InstanceId"] for reservation in found for one in reservation["Instances"]]
-        for member, machine in zip(members, machines, strict=True):
-            ec2.create_tags(Resources=[member], Tags=_tags({"Name": machine.name, **machine.tags}))
 
     def terminate(self, machine: Machine, instance: str) -> None:
         """As a person would."""
         self.client("ec2", machine.aws, machine.region).terminate_instances(InstanceIds=[instance])
 
     def look(self) -> list[Seen]:
-        """Every instance everywhere."""
+        """Every instance and group everywhere."""
         seen = []
         for aws in AWS_ACCOUNTS:
             for region in REGIONS:
                 pages = self.client("ec2", aws, region).get_paginator("describe_instances").paginate()
                 reservations = (reservation for page in pages for reservation in page["Reservations"])
                 seen += [_seen(one) for reservation in reservations for one in reservation["Instances"]]
+                groups = self.client("autoscaling", aws, region).describe_auto_scaling_groups()
+                seen += [_seen_group(one) for one in groups["AutoScalingGroups"]]
         return seen
 
 
@@ -151,3 +145,11 @@ def _seen(one: dict[str, Any]) -> Seen:
     at = re.search(r"\((.+) UTC\)", one.get("StateTransitionReason", ""))
     changed = datetime.fromisoformat(at[1]).replace(tzinfo=timezone.utc).timestamp() if at else 0.0
     return Seen(one["InstanceId"], names[0] if names else "", one["State"]["Name"], changed)
+
+
+def _seen_group(one: dict[str, Any]) -> Seen:
+    """A group stands still when its three sizes are 0; when it came to that, AWS does not say."""
+    uuid = one["AutoScalingGroupARN"].split(":")[6]
+    sizes = (one["MinSize"], one["DesiredCapacity"], one["MaxSize"])
+    state = {(0, 0, 0): "stopped", (1, 2, 3): "running"}.get(sizes, f"of the sizes {sizes}")
+    return Seen(f"asg-{uuid}", one["AutoScalingGroupName"], state, time.time())

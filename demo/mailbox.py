@@ -44,6 +44,7 @@ KINDS = {
     "Ends soon": "soon",
     "Lease over": "over",
     "Stopped": "stopped",
+    "Put to sleep": "stopped",
     "Terminated": "terminated",
 }
 
@@ -85,7 +86,8 @@ def _notice(card: _Card, to: str, now: float) -> Notice:
         why = re.search(r"\(([^)]+)\)", card.lead)
         kind = f"held ({why[1]})" if why else "held"
     end = card.rows.get("Lease ends") or card.rows.get("Terminated")
-    return Notice(to, card.rows.get("Instance", "?"), kind, _time(end), tuple(card.commands), tuple(card.links), now)
+    what = card.rows.get("Instance") or card.rows.get("Group", "?")
+    return Notice(to, what, kind, _time(end), tuple(card.commands), tuple(card.links), now)
 
 
 def _time(text: str | None) -> float | None:

@@ -15,11 +15,25 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from demo.browser import Browser
+from demo.browser import Browser, Page
 from demo.checker import History
 from demo.config import ACCOUNT, Urls
+from demo.events import EventBridge
 from demo.processes import Failure
-from demo.seed import ADA, BY_CLI, BY_CURL, BY_LINK, LATE, VANISHES, User
+from demo.seed import (
+    ADA,
+    BY_CLI,
+    BY_CURL,
+    BY_LINK,
+    GROUP,
+    LATE,
+    MAX,
+    OPS,
+    RAISED,
+    VANISHES,
+    AwsAccount,
+    User,
+)
 from demo.watch import Watch
 
 RENEWED_FOR = 240
@@ -41,12 +55,15 @@ class People:
         self.renew_by_curl(watch.histories[BY_CURL])
         self.renew_by_link(watch.histories[BY_LINK])
         self.look(ADA, watch.histories[BY_CURL])
+        self.raise_stage(MAX, watch.histories[RAISED])
         vanishing = watch.histories[VANISHES]
         watch.cloud.terminate(vanishing.machine, vanishing.id)
         self.say("by hand", f"{VANISHES} was terminated in EC2, behind zerocloud's back")
+        to = EventBridge(self.urls, self.event_key(LATE.aws))
         watch.add(LATE)
-        watch.cloud.launch(LATE)
+        instance = watch.cloud.launch(LATE)
         self.say("by hand", f"{LATE.name} was launched")
+        to.tell_of_launch(LATE, instance, self.say)
 
     def renew_by_command(self, history: History) -> None:
         """`zerocloud renew TOKEN`, with the token of the mail's link."""
@@ -67,6 +84,15 @@ class People:
 
     def renew_by_curl(self, history: History) -> None:
         """A `request` document, put on the public port with the owner's own session."""
+        self._ask_by_curl(history, "renew", "renewing")
+
+    def revive(self, watch: Watch) -> None:
+        """The owner of the group that sleeps wants it back; once."""
+        history = watch.histories[GROUP]
+        if history.state == "stopped" and history.granted is None and history.told("stopped"):
+            self._ask_by_curl(history, "revive", "reviving")
+
+    def _ask_by_curl(self, history: History, action: str, verb: str) -> None:
         name = f"{ACCOUNT}.{ADA.id}"
         cookie = self.session(name)
         id = f"request::{ACCOUNT}::{ADA.id}::{uuid.uuid4()}"
@@ -78,14 +104,14 @@ class People:
             "user": ADA.id,
             "updated_by": name,
             "lease": f"lease::{machine.aws.aws_id}::{machine.region}::{history.id}",
-            "action": "renew",
+            "action": action,
             "until": _text(time.time() + RENEWED_FOR),
             "at": _text(time.time()),
         }
         url = f"{self.urls.public}/zerocloud/{id}"
         base = ["curl", "--silent", "--show-error", "--fail-with-body", "--cookie", cookie]
         put = [*base, "-X", "PUT", "-H", "Content-Type: application/json", "--data", json.dumps(request), url]
-        self.say("renewing", f"{machine.name}: {shlex.join(put)}")
+        self.say(verb, f"{machine.name}: {shlex.join(put)}")
         _run(put)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -113,12 +139,41 @@ class People:
 
     def look(self, user: User, history: History) -> None:
         """Signs in with the stand-in for GitHub and finds an instance among `my leases`."""
-        browser = Browser()
-        page = browser.press(browser.open(f"{self.urls.pages}/"), "Continue with GitHub")
-        page = browser.press(page, user.name)
+        _, page = self.sign_in(user)
         if history.machine.name not in page.text:
             raise Failure(f"{user.name} does not see {history.machine.name} at {page.url}: {page.text[:300]}")
         self.say("signed in", f"{user.name} sees {history.machine.name} at {page.url}")
+
+    def sign_in(self, user: User) -> tuple[Browser, Page]:
+        """By the stand-in for GitHub."""
+        browser = Browser()
+        page = browser.press(browser.open(f"{self.urls.pages}/"), "Continue with GitHub")
+        return browser, browser.press(page, user.name)
+
+    def raise_stage(self, admin: User, history: History) -> None:
+        """An AWS account that was only observed, step by step; the page shows each step before it is taken."""
+        aws = history.machine.aws
+        browser, _ = self.sign_in(admin)
+        for stage in ("notify", "stop", "terminate"):
+            page = browser.open(f"{self.urls.pages}/aws-accounts/{aws.aws_id}/stage?to={stage}")
+            shown = re.search(r"What it would do (.*?) (?:If nobody did|No running lease)", page.text)
+            if shown is None or (stage == "notify" and history.machine.name not in page.text):
+                raise Failure(f"{page.url} does not show what it would do: {page.text[:500]}")
+            self.say("preview", f"{aws.name} to {stage}: {shown[1]}")
+            page = browser.press(page, f"Set stage {stage}")
+            if f"Stage {stage}:" not in page.text:
+                raise Failure(f"{aws.name} was not raised to {stage}: {page.text[:500]}")
+            self.say("raised", f"{aws.name} to stage {stage}, by {admin.name}")
+
+    def event_key(self, aws: AwsAccount) -> str:
+        """An admin makes it on the AWS account's page, where it is shown once."""
+        browser, _ = self.sign_in(OPS)
+        page = browser.press(browser.open(f"{self.urls.pages}/aws-accounts/{aws.aws_id}"), "Make it")
+        key = re.search(r"zce_[0-9a-f]{16}_[A-Za-z0-9_-]{43}", page.text)
+        if key is None:
+            raise Failure(f"{page.url} shows no event key: {page.text[:300]}")
+        self.say("event key", f"{OPS.name} made one for {aws.name} and gave it to EventBridge")
+        return key[0]
 
     def session(self, name: str) -> str:
         """A cookie for that person at the gateway, made on its admin port."""

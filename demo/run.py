@@ -17,7 +17,7 @@ from demo.config import App, Urls
 from demo.mailbox import Mailbox
 from demo.people import People
 from demo.processes import Failure, Processes, free_ports
-from demo.seed import VANISHES, machines
+from demo.seed import AWS_ACCOUNTS, REGIONS, VANISHES, machines
 from demo.story import Story
 from demo.watch import Watch
 
@@ -65,7 +65,7 @@ class Run:
         seed = machines()
         cloud.launch_all(seed)
         self.watch = Watch(cloud, Mailbox(self.urls.mail), seed)
-        self.story.say("seeded", f"{len(seed)} instances in two AWS accounts and three regions")
+        self.story.say("seeded", f"{len(seed)} instances in {len(AWS_ACCOUNTS)} AWS accounts and {len(REGIONS)} regions")
         self.start_zerocloud(self.start_github())
 
     def start_github(self) -> App:
@@ -99,7 +99,12 @@ class Run:
             report.hints(self.people, self.processes.log("zerocloud"))
         self.people.act(self.watch)
         seconds = OVER_WITHIN_BROKEN if self.broken else OVER_WITHIN
-        if self.until(lambda: not self.watch.missing(), seconds):
+
+        def over() -> bool:
+            self.people.revive(self.watch)
+            return not self.watch.missing()
+
+        if self.until(over, seconds):
             self.until(lambda: False, AFTERWARDS)
 
     def until(self, done: Callable[[], bool], seconds: float) -> bool:

@@ -23,7 +23,9 @@ class AwsAccount:
 
 DEV = AwsAccount("111122223333", "BigDB Dev", "terminate")
 TEST = AwsAccount("444455556666", "BigDB Test", "stop")
-AWS_ACCOUNTS = (DEV, TEST)
+LAB = AwsAccount("777788889999", "BigDB Lab", "observe")
+"""New: an admin raises it while zerocloud runs."""
+AWS_ACCOUNTS = (DEV, TEST, LAB)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Fate(Enum):
     RENEWED = "renewed and never ended"
     PARKED = "left as it was found, stopped"
     VANISHED = "terminated by somebody else"
+    REVIVED = "put to sleep, and revived with the sizes that it had"
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,16 @@ class Machine:
     protect_stop: bool = False
     protect_termination: bool = False
     group: bool = False
+    """An Auto Scaling group of two: one lease for both, so that its members are nobody's here."""
     held: str | None = None
     """The hold that admins must be told of."""
 
 
+GROUP = "fleet-1"
+
+
 def _everywhere(number: int, aws: AwsAccount, region: str) -> list[Machine]:
-    """The nine kinds that stand in every region of every AWS account."""
+    """The nine kinds that stand in every region of the two AWS accounts that are in use already."""
     end = Fate.ENDED if aws.stage == "terminate" else Fate.STOPPED
     spot_end = Fate.TERMINATED if aws.stage == "terminate" else Fate.KEPT
     ada, lin = frozenset({ADA.email}), frozenset({LIN.email})
@@ -111,26 +118,29 @@ def _special() -> list[Machine]:
         Machine("db-1", DEV, us, lin, Fate.STOPPED, by_lin, protect_termination=True, held="protection"),
         Machine("vault-2", DEV, eu, ada, Fate.KEPT, by_ada, protect_stop=True, held="protection"),
         Machine("db-4", TEST, us, lin, Fate.STOPPED, by_lin, protect_termination=True),
-        Machine("fleet-1a", DEV, us, ada, Fate.KEPT, by_ada, group=True),
-        Machine("fleet-1b", DEV, us, ada, Fate.KEPT, by_ada, group=True),
+        Machine(GROUP, DEV, us, ada, Fate.REVIVED, by_ada, group=True),
         Machine("long-3", DEV, west, ada, Fate.KEPT, {**by_ada, "lease": "10m"}),
         Machine("train-2", DEV, eu, ada, Fate.RENEWED, by_ada),
         Machine("train-5", TEST, eu, ada, Fate.RENEWED, by_ada),
         Machine("train-6", TEST, west, lin, Fate.RENEWED, by_lin),
         Machine("parked-2", DEV, eu, lin, Fate.PARKED, by_lin),
         Machine("brief-3", DEV, west, lin, Fate.VANISHED, by_lin),
+        Machine("lab-7", LAB, us, ada, Fate.ENDED, by_ada),
     ]
 
 
 def machines() -> list[Machine]:
     """Everything that stands there before zerocloud starts."""
-    places = [(aws, region) for aws in AWS_ACCOUNTS for region in REGIONS]
+    places = [(aws, region) for aws in (DEV, TEST) for region in REGIONS]
     common = [one for number, place in enumerate(places, 1) for one in _everywhere(number, *place)]
     return common + _special()
 
 
 BY_CLI, BY_CURL, BY_LINK, VANISHES = "train-2", "train-5", "train-6", "brief-3"
 """Renewed by `zerocloud renew`, by curl, by the link in the mail; terminated while zerocloud runs."""
+
+RAISED = "lab-7"
+"""Its AWS account is only observed at first: nobody is told of it until an admin raises the stage."""
 
 LATE = Machine("late-1", DEV, REGIONS[0], frozenset({ADA.email}), Fate.ENDED, {"owner": f"@{ADA.github_login}"})
 """Launched while zerocloud runs."""

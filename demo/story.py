@@ -23,6 +23,7 @@ COLOURS = {
     "expired": 33,
     "held": 33,
     "stopped": 31,
+    "asleep": 31,
     "terminated": 31,
     "gone": 31,
     "failed": 31,
@@ -94,7 +95,8 @@ def _lease_news(before: Document | None, doc: Document) -> Iterator[tuple[str, s
     if before and doc["state"] == "active" and doc["expires_at"] > before["expires_at"]:
         yield "renewed", f" until {doc['expires_at']}"
     if doc["state"] != before.get("state", "active") and doc["state"] != "active":
-        yield doc["state"], ", not by zerocloud" if doc.get("stopped_by") == "other" else ""
+        asleep = doc["state"] == "stopped" and doc.get("kind") == "auto_scaling_group"
+        yield "asleep" if asleep else doc["state"], ", not by zerocloud" if doc.get("stopped_by") == "other" else ""
     hold = doc.get("hold") or {}
     if hold and hold["kind"] != (before.get("hold") or {}).get("kind"):
         yield "held", f" ({hold['kind']}): {hold['reason']}"

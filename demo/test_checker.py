@@ -27,8 +27,11 @@ def life(fate: Fate, *kinds: str, **more: object) -> History:
     """A machine with these mails to its owner, or with those that its fate asks for."""
     kinds = kinds or tuple(alternatives[0] for alternatives in checker.MAILS[fate])
     history = History(machine(fate, **more), "i-1", "running", notices=[notice(kind) for kind in kinds])
-    if fate in (Fate.ENDED, Fate.STOPPED, Fate.PARKED):
+    if fate in (Fate.ENDED, Fate.STOPPED, Fate.PARKED, Fate.REVIVED):
         history.observe("stopped", STOPPED)
+    if fate == Fate.REVIVED:
+        history.observe("running", TERMINATED)
+        history.granted = TERMINATED
     if fate in (Fate.ENDED, Fate.TERMINATED, Fate.VANISHED):
         history.observe("terminated", TERMINATED)
     return history
@@ -49,6 +52,11 @@ class Lives(unittest.TestCase):
     def test_nothing_seen_is_never_right(self) -> None:
         for fate in set(Fate) - {Fate.PARKED}:
             self.assertNotEqual(faults(History(machine(fate))), [], fate)
+
+    def test_a_group_that_was_not_revived_is_missed(self) -> None:
+        history = life(Fate.REVIVED)
+        history.observe("stopped", TERMINATED)
+        self.assertEqual(faults(history), ["not revived with the sizes that it had: it is stopped"])
 
     def test_each_mail_is_missed(self) -> None:
         for left_out, missed in [("first", "'first'"), ("soon", "'soon' or 'over'"), ("stopped", "'stopped'")]:

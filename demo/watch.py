@@ -53,22 +53,24 @@ class Watch:
         self.looked = time.monotonic()
 
     def untold(self) -> list[str]:
-        """Those of which nobody was told yet, and should have been."""
-        return self._each(lambda history: [what for what in checker.missing(history) if "'first'" in what])
+        """Those of which nobody was told yet, and should have been. Where zerocloud only observes, it tells nobody."""
+        told = {name: history for name, history in self.histories.items() if history.machine.aws.stage != "observe"}
+        return _each(told, lambda history: [what for what in checker.missing(history) if "'first'" in what])
 
     def missing(self) -> list[str]:
         """What must still come."""
-        missing = self._each(lambda history: list(checker.missing(history)))
+        missing = _each(self.histories, lambda history: list(checker.missing(history)))
         kinds = {notice.kind for notice in self.mailbox.notices}
         return missing + [f"nobody: no mail {kind!r} at all" for kind in checker.TO_OWNERS if kind not in kinds]
 
     def wrong(self) -> list[str]:
         """What must never have happened."""
-        return self._each(lambda history: list(checker.wrong(history))) + self.strays
+        return _each(self.histories, lambda history: list(checker.wrong(history))) + self.strays
 
     def ended(self) -> int:
         """How many zerocloud has ended."""
         return sum(history.ended_at is not None for history in self.histories.values())
 
-    def _each(self, judge: Callable[[History], list[str]]) -> list[str]:
-        return [f"{name} {history.id}: {what}" for name, history in self.histories.items() for what in judge(history)]
+
+def _each(histories: dict[str, History], judge: Callable[[History], list[str]]) -> list[str]:
+    return [f"{name} {history.id}: {what}" for name, history in histories.items() for what in judge(history)]

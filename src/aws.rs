@@ -18,12 +18,14 @@ mod read;
 mod schedules;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod whole;
 
 pub use error::{AwsError, Cause};
 pub use mail::Mail;
 pub use probe::Probe;
 pub use schedules::{OneTime, Schedules};
+pub use trail::Remembered;
 
 use crate::config::AwsSettings;
 use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Sizes, Volume};
@@ -166,6 +168,17 @@ impl Aws {
         ids: &[String],
     ) -> Result<Vec<Volume>, AwsError> {
         self.ec2(account, region, async |ec2| ec2.volumes(ids).await).await
+    }
+
+    /// What CloudTrail remembers of an instance: one page, one call.
+    pub async fn remembered(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        id: &ResourceId,
+        page: Option<String>,
+    ) -> Result<Remembered, AwsError> {
+        self.0.remembered(account, region, id, page).await
     }
 
     /// Every Auto Scaling group of a region: all pages, or an error.

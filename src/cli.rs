@@ -4,6 +4,7 @@
 mod aws;
 mod desk;
 mod doctor;
+mod event_key;
 mod exemptions;
 mod health;
 mod leases;

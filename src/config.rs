@@ -84,6 +84,8 @@ pub struct AwsSettings {
     pub timeout: Duration,
     /// Whether a role that answers without its external id is refused (SAFETY.md, invariant 7).
     pub check_external_id: bool,
+    /// Whether CloudTrail is asked who launched what no event told of.
+    pub lookup_launches: bool,
 }
 
 /// Other addresses for AWS services.
@@ -95,6 +97,8 @@ pub struct Endpoints {
     pub sts: Option<String>,
     /// SES.
     pub ses: Option<String>,
+    /// CloudTrail.
+    pub cloudtrail: Option<String>,
     /// Auto Scaling.
     pub autoscaling: Option<String>,
 }
@@ -124,7 +128,7 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 41] = [
+const SETTINGS: [&str; 43] = [
     "store.database",
     "store.data",
     "store.public",
@@ -134,6 +138,8 @@ const SETTINGS: [&str; 41] = [
     "store.admin_user",
     "store.admin_password",
     "aws.region",
+    "aws.lookup_launches",
+    "aws.endpoints.cloudtrail",
     "aws.access_key_id",
     "aws.secret_access_key",
     "aws.page_size",
@@ -360,11 +366,12 @@ fn aws(at: &Section<'_>, problems: &mut Problems) -> AwsSettings {
             "requests_per_second",
             "timeout",
             "check_external_id",
+            "lookup_launches",
         ],
         problems,
     );
     let ends = at.section("endpoints", problems);
-    ends.only(&["ec2", "sts", "ses", "autoscaling"], problems);
+    ends.only(&["ec2", "sts", "ses", "autoscaling", "cloudtrail"], problems);
     let id = at.text("access_key_id", problems);
     let secret = at.text("secret_access_key", problems);
     if id.is_some() != secret.is_some() {
@@ -381,12 +388,14 @@ fn aws(at: &Section<'_>, problems: &mut Problems) -> AwsSettings {
             ec2: ends.parsed("ec2", url, problems),
             sts: ends.parsed("sts", url, problems),
             ses: ends.parsed("ses", url, problems),
+            cloudtrail: ends.parsed("cloudtrail", url, problems),
             autoscaling: ends.parsed("autoscaling", url, problems),
         },
         page_size: i32::try_from(page_size).unwrap_or(500),
         requests_per_second: at.count("requests_per_second", problems).unwrap_or(5),
         timeout: Duration::from_secs(at.duration("timeout", problems).unwrap_or(30).unsigned_abs()),
         check_external_id: at.flag("check_external_id", problems).unwrap_or(true),
+        lookup_launches: at.flag("lookup_launches", problems).unwrap_or(false),
     }
 }
 

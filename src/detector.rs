@@ -1,11 +1,14 @@
-//! Stage: polls AWS. Every enabled AWS account and region is scanned whole; [`reconcile`](crate::reactor::reconcile) says what
+//! Stage: polls AWS, and reads between polls what events name. Every enabled AWS account and region is scanned whole; [`reconcile`](crate::reactor::reconcile) says what
 //! changed; resource documents are written and each change is told as a `ResourceChange`. It knows nothing of leases.
 //!
 //! A scan that failed changes nothing (SAFETY.md, invariant 6); a failing region or AWS account never stops the others.
 
 mod guard;
+mod launches;
 mod region;
 mod unread;
+mod waiting;
+mod woken;
 
 pub use unread::Unread;
 

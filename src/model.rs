@@ -5,6 +5,7 @@
 mod account;
 mod callback;
 mod event;
+mod event_key;
 mod exemption;
 mod group;
 mod hook;
@@ -15,10 +16,12 @@ mod policy;
 mod request;
 mod resource;
 mod time;
+mod told;
 
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
 pub use callback::{Callback, OutsideState};
 pub use event::{Detail, ResourceChange, trim_event};
+pub use event_key::EventKey;
 pub use exemption::{ExemptionRule, RuleKind};
 pub use group::{CLUSTER_KIND, GROUP_KIND, Group, Member, Sizes};
 pub use hook::{Hook, HookShape};
@@ -32,6 +35,7 @@ pub use policy::{Action, Policy, PolicyLayer};
 pub use request::{Answer, Outcome, Request, Wish};
 pub use resource::{Facts, LeaseKeyFields, ManagedBy, Missing, OWNER_WRITTEN, Resource, ResourceState, Volume};
 pub use time::{BadTime, Time};
+pub use told::{NotAnEvent, Told, What};
 
 /// The version of the document shapes that this program writes.
 pub const SCHEMA: u32 = 1;

@@ -16,12 +16,13 @@ use crate::detector::Report;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
 use crate::leader;
+use crate::model::Told;
 use crate::scheduler::Ticks;
 use crate::store::{Store, StoreConfig};
 use anyhow::Context as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +77,9 @@ pub async fn run(
     let last = CancellationToken::new();
     let mut addresses = open_gateway(&config, &mut gateway, &last).await?;
     let reports = watch::Sender::new(Report::default());
-    let pages = web::bind(&config, reports.subscribe()).await?;
+    let told = watch::Sender::new(None);
+    let news = News { reports: reports.clone(), told: told.clone() };
+    let pages = web::bind(&config, reports.subscribe(), told.subscribe()).await?;
     addresses.web_url = pages.as_ref().map(web::Pages::url).transpose()?;
     let store = Store::new(&store_config(&config, &addresses))?;
     let (mut edge, shutdown) = (JoinSet::new(), shutdown.child_token());
@@ -89,7 +92,7 @@ pub async fn run(
         }
         let _ = ready.send(addresses.clone());
         while !shutdown.is_cancelled() {
-            lead(&config, &clock, &fail, &store, (&aws, &connect), &reports, &shutdown).await?;
+            lead(&config, &clock, &fail, &store, (&aws, &connect), &news, &shutdown).await?;
         }
         anyhow::Ok(())
     };
@@ -104,6 +107,13 @@ pub async fn run(
     result
 }
 
+/// What passes between the copy that leads and the pages: how polls went, and where events of AWS go while it leads.
+#[derive(Debug, Clone)]
+struct News {
+    reports: watch::Sender<Report>,
+    told: watch::Sender<Option<mpsc::Sender<Told>>>,
+}
+
 /// Waits to lead, then runs every stage until shutdown, until another leads, or until one stage fails.
 async fn lead(
     config: &Config,
@@ -111,7 +121,7 @@ async fn lead(
     fail: &Failpoint,
     store: &Store,
     (aws, connect): (&Aws, &Connect),
-    reports: &watch::Sender<Report>,
+    news: &News,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let me = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
@@ -132,7 +142,7 @@ async fn lead(
         aws: aws.clone(),
         connect: connect.clone(),
         leadership: leadership.clone(),
-        reports: reports.clone(),
+        news: news.clone(),
         index: Index::default(),
         ticks: Ticks::default(),
         stop: stop.clone(),

@@ -12,6 +12,7 @@ pub mod connections;
 pub mod cost;
 mod edit;
 mod error;
+mod event_keys;
 mod exemptions;
 mod form;
 mod group;
@@ -45,6 +46,7 @@ pub mod wishes;
 pub use admin::{Place, Polls};
 pub use error::{Failure, WebError};
 pub use form::{Act, Fields};
+pub use hooks::Leader;
 pub use person::Person;
 pub use site::{Site, is_loopback};
 
@@ -94,6 +96,8 @@ pub struct Shared {
     /// Calls that are passed on to the gateway.
     feeds: reqwest::Client,
     certificates: hooks::Certificates,
+    /// Where events of AWS go.
+    pub inbox: hooks::Inbox,
     /// How AWS accounts are connected.
     pub connections: connections::Connections,
     /// What would be ended now.
@@ -145,6 +149,7 @@ impl State {
             streams: streams::Streams::default(),
             feeds,
             certificates,
+            inbox: hooks::Inbox::default(),
             connections: connections::Connections::default(),
             planner: planner::Planner::default(),
             prices: Mutex::default(),

@@ -215,6 +215,24 @@ impl Clients {
         aws_sdk_ec2::Client::from_conf(config.build())
     }
 
+    /// CloudTrail of one AWS account and region, and its place in texts. Made for each call: there are few.
+    pub(super) async fn cloudtrail(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+    ) -> Result<(aws_sdk_cloudtrail::Client, String), AwsError> {
+        // With the same checks of whose keys these are.
+        let place = self.ec2(account, region).await?.place.to_string();
+        let own = self.known.lock().await.entry(self, account).config.clone();
+        let mut config = aws_sdk_cloudtrail::config::Builder::from(&own)
+            .region(aws_config::Region::new(region.as_str().to_owned()))
+            .retry_partition(RetryPartition::custom("cloudtrail").build());
+        if let Some(url) = &self.settings.endpoints.cloudtrail {
+            config = config.endpoint_url(url);
+        }
+        Ok((aws_sdk_cloudtrail::Client::from_conf(config.build()), place))
+    }
+
     fn scaling_client(&self, config: &SdkConfig, region: &Region) -> aws_sdk_autoscaling::Client {
         let mut config = aws_sdk_autoscaling::config::Builder::from(config)
             .region(aws_config::Region::new(region.as_str().to_owned()))

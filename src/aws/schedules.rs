@@ -76,7 +76,7 @@ impl Schedules {
         let made = request.target(target.clone()).flexible_time_window(exact.clone()).send().await;
         match made {
             Ok(_) => return Ok(()),
-            Err(why) if why.as_service_error().is_some_and(|why| why.is_conflict_exception()) => {}
+            Err(why) if why.code() == Some("ConflictException") => {}
             Err(why) => return Err(call.failed(&why)),
         }
         let call = self.call("scheduler:UpdateSchedule");

@@ -16,6 +16,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keys with which EventBridge posts events.
+    #[command(subcommand)]
+    EventKey(super::event_key::Command),
     /// Begin to connect one: makes its external id.
     Add {
         /// Its 12 digits.
@@ -78,6 +81,7 @@ pub(super) enum Command {
 pub(super) async fn run(remote: &Remote, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List { json } => list(remote, *json).await?,
+        Command::EventKey(what) => super::event_key::run(remote, what).await?,
         Command::Add { aws_id, name, regions } => add(remote, aws_id, name.as_deref(), regions).await?,
         Command::Template { aws_id, kind, ends, tags } => {
             let mut query = form_urlencoded::Serializer::new(String::new());

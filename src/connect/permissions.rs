@@ -33,6 +33,11 @@ pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<
     let read = glances.iter().filter_map(|(region, glance)| Some((region, glance.as_ref().ok()?)));
     // One with an instance says more.
     let place = read.max_by_key(|(region, instance)| (instance.is_some(), std::cmp::Reverse((*region).clone())));
+    if let Some((region, _)) = place {
+        let told = aws.groups(body, region).await;
+        let told = told.as_ref().map(|all| format!("{} Auto Scaling groups are listed in {region}", all.len()));
+        found.insert("autoscaling:DescribeAutoScalingGroups".to_owned(), judged(told, "the call"));
+    }
     for action in actions(&policies) {
         if !found.contains_key(action) {
             found.insert(action.to_owned(), tried(aws, body, action, place).await);
@@ -77,6 +82,10 @@ fn instances(glances: &[Glance]) -> Found {
 /// Tries an action by a dry run.
 async fn tried(aws: &Aws, body: &AwsAccount, action: &str, place: Option<(&Region, &Option<ResourceId>)>) -> Found {
     let unproven = |why: &str| Found { allowed: Allowed::Unproven, why: why.to_owned() };
+    if let ("autoscaling:DescribeAutoScalingGroups", Some((region, _))) = (action, place) {
+        let read = aws.groups(body, region).await;
+        return judged(read.as_ref().map(|all| format!("{} groups read in {region}", all.len())), "the call");
+    }
     let Some(probe) = Probe::of(action) else {
         return unproven("AWS has no dry run for this call, and making it would change something");
     };

@@ -2,7 +2,7 @@
 
 use super::{Detector, Polled};
 use crate::aws::AwsError;
-use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId, Volume};
+use crate::model::{AwsAccount, Doc, Facts, LeaseKey, Region, Resource, ResourceId, Volume, trim_event};
 use crate::reactor::{Change, Reconciled, Scan, assign_clusters, assign_members, reconcile};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -106,7 +106,7 @@ impl Detector {
 
     /// Whether a spot instance can be stopped, its request says. Each is asked for once; one that could not be asked for is
     /// asked for again by the next poll.
-    async fn spot_types(
+    pub(super) async fn spot_types(
         &self,
         account: &AwsAccount,
         region: &Region,
@@ -141,7 +141,7 @@ impl Detector {
 
     /// Size and kind of volumes that are new: what they cost, nothing else rests on it. One that could not be asked for is
     /// asked for again by the next poll.
-    async fn volumes(
+    pub(super) async fn volumes(
         &self,
         account: &AwsAccount,
         region: &Region,
@@ -171,10 +171,11 @@ impl Detector {
     }
 
     /// Writes the documents, then tells the changes that stand. A conflict is somebody's newer write; the next poll
-    /// compares again.
-    async fn write(&self, known: &[Doc<Resource>], changes: Vec<Change>) -> anyhow::Result<()> {
+    /// compares again. Gives those that met one.
+    pub(super) async fn write(&self, known: &[Doc<Resource>], changes: Vec<Change>) -> anyhow::Result<Vec<ResourceId>> {
         let revs: BTreeMap<&str, Option<&str>> =
             known.iter().map(|doc| (doc.id.as_str(), doc.rev.as_deref())).collect();
+        let mut conflicts = Vec::new();
         let mut waiting = changes.into_iter().peekable();
         while waiting.peek().is_some() {
             let some: Vec<Change> = waiting.by_ref().take(BULK).collect();
@@ -183,11 +184,11 @@ impl Detector {
                 let id = change.resource.key.key().resource_doc_id();
                 let rev = revs.get(id.as_str()).copied().flatten().map(str::to_owned);
                 let mut body = self.body(&change.resource)?;
-                if rev.is_none()
-                    && let (Some(fields), Some(event)) = (body.as_object_mut(), &change.event)
+                if let (Some(fields), Some(event)) = (body.as_object_mut(), &change.event)
+                    && (rev.is_none() || event.is_launch())
                 {
                     // The cause of the lease stands with what it is about: the event itself may get lost.
-                    fields.insert("event".to_owned(), serde_json::to_value(event)?);
+                    fields.insert("event".to_owned(), trim_event(event));
                 }
                 docs.push(("resource", Doc { id, rev, body }));
             }
@@ -195,12 +196,12 @@ impl Detector {
             for (change, row) in some.into_iter().zip(written) {
                 match row {
                     Ok(_) => self.tell(change).await,
-                    Err(StoreError::Conflict { .. }) => {}
+                    Err(StoreError::Conflict { .. }) => conflicts.push(change.resource.key.resource_id),
                     Err(error) => tracing::warn!(%error, "a resource was not written; the next poll tries again"),
                 }
             }
         }
-        Ok(())
+        Ok(conflicts)
     }
 
     /// What is gone is kept as long as its lease, then goes.

@@ -37,6 +37,11 @@ pub(super) fn put(directory: &mut Directory, id: &str, document: Document) -> Op
             directory.regions.insert((aws_id.clone(), region), state);
             Some(Scope::AwsAccount(aws_id))
         }
+        // Bears on no lease.
+        Document::EventKey(it) => {
+            directory.event_keys.insert(last(id), it);
+            None
+        }
         Document::Lease(_)
         | Document::Resource(_)
         | Document::Request(_)
@@ -86,6 +91,14 @@ pub(super) fn remove(directory: &mut Directory, id: &str) -> Option<Scope> {
             let key = (AwsId::parse(aws_id).ok()?, crate::model::Region::parse(region).ok()?);
             directory.regions.remove(&key).map(|_| Scope::AwsAccount(key.0))
         }
+        ["event_key", ..] => {
+            directory.event_keys.remove(&last(id));
+            None
+        }
         _ => None,
     }
+}
+
+fn last(id: &str) -> String {
+    id.rsplit("::").next().unwrap_or_default().to_owned()
 }

@@ -2,8 +2,8 @@
 //! person's hand left behind is named and left alone; it never stops the others.
 
 use crate::model::{
-    Account, AccountId, AwsAccount, AwsId, Callback, Doc, Lease, LeaseKey, Notice, Pause, PolicyLayer, Region,
-    RegionState, Request, Resource, Time, User, UserId,
+    Account, AccountId, AwsAccount, AwsId, Callback, Doc, EventKey, Lease, LeaseKey, Notice, Pause, PolicyLayer,
+    Region, RegionState, Request, Resource, Time, User, UserId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,12 +23,13 @@ pub enum Document {
     Request(Doc<Request>),
     Notice(Doc<Notice>),
     Callback(Callback),
+    EventKey(EventKey),
     /// Of no concern to the index.
     Other,
 }
 
 /// The types that ids begin with; policies have three.
-const KINDS: [(&str, &[&str]); 11] = [
+const KINDS: [(&str, &[&str]); 12] = [
     ("account::", &["account"]),
     ("aws_account::", &["aws_account"]),
     ("user::", &["user"]),
@@ -40,6 +41,7 @@ const KINDS: [(&str, &[&str]); 11] = [
     ("request::", &["request"]),
     ("notice::", &["notice"]),
     (Callback::PREFIX, &[Callback::KIND]),
+    (EventKey::PREFIX, &["event_key"]),
 ];
 
 /// Reads a document. The error says, for a person, what is wrong with it.
@@ -53,7 +55,7 @@ pub fn read(id: &str, rev: Option<&str>, body: &Value) -> Result<Document, Strin
         return Err(format!("its type is {kind:?}, and should be {}", kinds.join(" or ")));
     }
     let document = typed(prefix, id, rev, body)?;
-    let right = expected_id(&document);
+    let right = expected_id(id, &document);
     if right.as_deref().is_some_and(|right| right != id) {
         return Err(format!("its fields say that its id should be {}", right.unwrap_or_default()));
     }
@@ -91,6 +93,7 @@ fn typed(prefix: &str, id: &str, rev: Option<&str>, body: &Value) -> Result<Docu
         "resource::" => Document::Resource(with_rev(id, rev, body)?),
         "request::" => Document::Request(with_rev(id, rev, body)?),
         Callback::PREFIX => Document::Callback(parse(body)?),
+        EventKey::PREFIX => Document::EventKey(parse(body)?),
         _ => Document::Notice(with_rev(id, rev, body)?),
     })
 }
@@ -104,7 +107,7 @@ fn with_rev<T: DeserializeOwned>(id: &str, rev: Option<&str>, body: &Value) -> R
 }
 
 /// The id that follows from the fields; `None` where the id itself gave them.
-fn expected_id(document: &Document) -> Option<String> {
+fn expected_id(id: &str, document: &Document) -> Option<String> {
     Some(match document {
         Document::Account(it) => format!("account::{}", it.account),
         Document::AwsAccount(it) => format!("aws_account::{}::{}", it.account, it.aws_id),
@@ -117,6 +120,7 @@ fn expected_id(document: &Document) -> Option<String> {
             let last = it.id.rsplit("::").next().unwrap_or_default();
             format!("request::{account}::{user}::{last}")
         }
+        Document::EventKey(it) => it.doc_id(id.rsplit("::").next().unwrap_or_default()),
         Document::Policy(..)
         | Document::Pause(..)
         | Document::Region(..)

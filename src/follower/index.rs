@@ -6,8 +6,8 @@ use super::directory::{self, Scope};
 use super::document::{Document, passed_over, read};
 use super::views::{View, ViewTable};
 use crate::model::{
-    AccountId, AwsId, Directory, Doc, HoldKind, Lease, LeaseKey, Notice, NoticeStatus, Region, Request, Resource,
-    State, Time, UserId,
+    AccountId, AwsId, Directory, Doc, EventKey, EvidenceSource, HoldKind, Lease, LeaseKey, Notice, NoticeStatus,
+    Region, Request, Resource, ResourceChange, State, Time, UserId,
 };
 use crate::reactor::Cover;
 use serde_json::Value;
@@ -30,6 +30,10 @@ pub struct LeaseRow {
     pub offered_to: Option<UserId>,
     /// Its owner holds too many, so it is short until the rank falls.
     pub over_quota: bool,
+    /// Seconds from what happened in AWS to this lease, where an event of AWS told of it.
+    pub told_after: Option<i64>,
+    /// Nobody, or an admin by default, owns it, and who launched it is not known.
+    pub launcher_wanted: bool,
 }
 
 impl LeaseRow {
@@ -46,6 +50,8 @@ impl LeaseRow {
             hold: lease.hold.as_ref().map(|hold| hold.kind),
             offered_to: lease.offered_to.clone(),
             over_quota: over_quota.is_some_and(|mark| !mark.is_null()),
+            told_after: told_after(lease),
+            launcher_wanted: launcher_wanted(lease),
         }
     }
 
@@ -53,6 +59,21 @@ impl LeaseRow {
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Active | State::Expired | State::Reaping)
     }
+}
+
+/// By the two clocks; a lease is never older than its event.
+fn told_after(lease: &Lease) -> Option<i64> {
+    let cause = &lease.trigger;
+    let text = |at: &str| cause.pointer(at).and_then(Value::as_str);
+    let of_aws = text("/source") == Some("aws.ec2");
+    let at = text("/detail/eventTime").filter(|_| of_aws).and_then(|at| Time::parse(at).ok())?;
+    Some(lease.first_seen.seconds_since(at).max(0))
+}
+
+fn launcher_wanted(lease: &Lease) -> bool {
+    let weak = matches!(lease.owner_evidence.source, EvidenceSource::Admin | EvidenceSource::None);
+    let open = lease.kind == "instance" && !lease.state.is_over() && (weak || lease.owner.is_pending());
+    open && !ResourceChange::records_launch(&lease.trigger)
 }
 
 type Owner = (AccountId, UserId);
@@ -136,6 +157,19 @@ impl Index {
     pub fn resource(&self, key: &LeaseKey) -> Option<Resource> {
         let place = (key.aws_id.clone(), key.region.clone());
         self.read().resources.get(&place)?.get(key).map(|doc| doc.body.clone())
+    }
+
+    /// The leases of which it would be good to know who launched their instances.
+    pub fn launcher_wanted(&self) -> Vec<LeaseKey> {
+        let tables = self.read();
+        tables.leases.values().filter(|row| row.launcher_wanted).map(|row| row.key.clone()).collect()
+    }
+
+    /// What is known of these, each with its revision.
+    pub fn resources_of(&self, keys: &[LeaseKey]) -> Vec<Doc<Resource>> {
+        let tables = self.read();
+        let place = |key: &LeaseKey| (key.aws_id.clone(), key.region.clone());
+        keys.iter().filter_map(|key| tables.resources.get(&place(key))?.get(key).cloned()).collect()
     }
 
     /// Everything known in a region, each with its revision.
@@ -286,6 +320,8 @@ impl Tables {
         match lease_id(id) {
             Some(key) => self.remove_lease(&key),
             None if id.starts_with("request::") || id.starts_with("notice::") => self.remove(id),
+            // A key of which nothing is known lets nobody in.
+            None if id.starts_with(EventKey::PREFIX) => self.remove(id),
             None => Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Accounts, AWS accounts and their stage, users, pauses and region states; and the [`Directory`] that holds them all.
 
-use super::{AccountId, AwsId, ExemptionRule, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
+use super::{AccountId, AwsId, EventKey, ExemptionRule, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -246,6 +246,8 @@ pub struct Directory {
     pub pauses: BTreeMap<String, Pause>,
     /// Regions by AWS id and region.
     pub regions: BTreeMap<(AwsId, Region), RegionState>,
+    /// Keys of event destinations, by their names.
+    pub event_keys: BTreeMap<String, EventKey>,
 }
 
 impl Directory {

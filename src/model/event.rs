@@ -2,11 +2,12 @@
 //! An event is a hint: it names a lease to look at and is recorded as its cause.
 
 use super::{LeaseKey, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The EventBridge envelope (EventBridge User Guide, "AWS service event metadata").
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceChange {
     /// `0`.
     pub version: String,
@@ -18,10 +19,13 @@ pub struct ResourceChange {
     /// `aws.ec2` or `zerocloud.detector`.
     pub source: String,
     /// The AWS account.
+    #[schemars(with = "String", extend("pattern" = "^[0-9]{12}$"))]
     pub account: super::AwsId,
     /// When.
+    #[schemars(with = "String", extend("pattern" = INSTANT))]
     pub time: Time,
     /// The region.
+    #[schemars(with = "String", extend("pattern" = "^[a-z0-9-]{1,30}$"))]
     pub region: super::Region,
     /// ARNs.
     pub resources: Vec<String>,
@@ -30,7 +34,7 @@ pub struct ResourceChange {
 }
 
 /// The CloudTrail record, cut to what zerocloud uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
     /// `RunInstances`, `TerminateInstances`, `CreateTags` … or `InstanceSeen`, `InstanceChanged`, `InstanceGone`, and the same with
@@ -39,15 +43,59 @@ pub struct Detail {
     /// `ec2.amazonaws.com`.
     pub event_source: String,
     /// When.
+    #[schemars(with = "String", extend("pattern" = INSTANT))]
     pub event_time: Time,
     /// The region.
+    #[schemars(with = "String", extend("pattern" = "^[a-z0-9-]{1,30}$"))]
     pub aws_region: super::Region,
     /// The instance ids, as CloudTrail's `responseElements.instancesSet.items[].instanceId`; of a group or cluster,
     /// `autoScalingGroup.id` or `cluster.id`.
+    #[schemars(with = "Elements")]
     pub response_elements: Value,
-    /// Who did it, when it is known.
+    /// Who did it, when it is known: CloudTrail's `userIdentity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     pub user_identity: Option<Value>,
+}
+
+/// Times are exactly so.
+const INSTANT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
+
+/// What `responseElements` holds at least: one of these.
+#[derive(JsonSchema)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used: the rest of what AWS answers is passed over")]
+enum Elements {
+    /// Instances, as AWS names them.
+    Instances { instances_set: Items },
+    /// A group, as polling names it.
+    Group { auto_scaling_group: Named },
+    /// A cluster or fleet, as polling names it.
+    Cluster { cluster: Named },
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Named {
+    /// The resource's id at zerocloud.
+    id: String,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Items {
+    /// One each.
+    #[schemars(length(min = 1))]
+    items: Vec<Item>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Item {
+    /// The instance.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9-]{1,64}$"))]
+    instance_id: String,
 }
 
 impl ResourceChange {
@@ -64,7 +112,31 @@ impl ResourceChange {
             .map(|resource_id| LeaseKey { aws_id: self.account.clone(), region: self.region.clone(), resource_id })
             .collect()
     }
+
+    /// The same event, of one of the instances that it names: a launch of a thousand is the cause of a thousand leases, and
+    /// need not name all of them on each.
+    #[must_use]
+    pub fn about(&self, id: &super::ResourceId) -> ResourceChange {
+        let (region, account) = (&self.region, &self.account);
+        let mut one = self.clone();
+        one.resources = vec![format!("arn:aws:ec2:{region}:{account}:instance/{id}")];
+        one.detail.response_elements = json!({ "instancesSet": { "items": [{ "instanceId": id }] } });
+        one
+    }
+
+    /// Whether it is the record of a launch, which says who launched.
+    pub fn is_launch(&self) -> bool {
+        self.detail.event_name == LAUNCH
+    }
+
+    /// Whether a stored event, whole or trimmed, is the record of a launch.
+    pub fn records_launch(event: &Value) -> bool {
+        event.pointer("/detail/eventName").and_then(Value::as_str) == Some(LAUNCH)
+    }
 }
+
+/// The call that makes instances.
+const LAUNCH: &str = "RunInstances";
 
 /// Bytes of JSON that an event takes on a lease.
 const LIMIT: usize = 4096;
@@ -99,6 +171,15 @@ pub fn trim_event(event: &ResourceChange) -> Value {
     }
     cut["detail"]["responseElements"] = json!({ "instancesSet": { "items": items } });
     cut
+}
+
+/// Bytes of `userIdentity` that are kept whole.
+const IDENTITY: usize = 16 * 1024;
+
+/// A `userIdentity` of bounded size: one that is larger than any of AWS's keeps what tells of a person.
+pub(super) fn bounded(whole: &Value) -> Value {
+    let fits = whole.to_string().len() <= IDENTITY;
+    if fits { whole.clone() } else { identity(Some(whole)).unwrap_or_default() }
 }
 
 /// What tells of a person in CloudTrail's `userIdentity`.

@@ -350,6 +350,9 @@ impl<'a> Facets<'a> {
     fn at_the_end(&self) -> Vec<String> {
         let lease = self.lease();
         let needed = stage_for(self.action);
+        if lease.key.resource_id.is_cluster() {
+            return vec!["zerocloud ends nothing of it: end it where it is managed.".to_owned()];
+        }
         let mut next = Vec::new();
         if self.stage < needed {
             next.push(format!(

@@ -96,6 +96,31 @@ fn stopped() {
     insta::assert_snapshot!(text(&mail(&[told], Stage::Terminate, None)));
 }
 
+/// An Auto Scaling group.
+fn group(kind: NoticeKind, change: impl Fn(&mut crate::model::Lease)) -> Told {
+    let id = "111122223333::eu-west-1::asg-930d940e-891e-4781-a11a-7b0acd480f03";
+    let mut told = told(kind, |lease| {
+        lease.key.resource_id = LeaseKey::parse(id).unwrap().resource_id;
+        "workers".clone_into(&mut lease.summary.name);
+        change(lease);
+    });
+    let sizes = serde_json::json!({ "sizes": { "min": 1, "desired": 3, "max": 5 }, "warm_pool": 2 });
+    told.facts.as_mut().unwrap().group = serde_json::from_value(sizes).unwrap();
+    told
+}
+
+#[test]
+fn a_group_is_put_to_sleep_and_its_mails_say_what_that_is() {
+    let before = group(NoticeKind::First, |_| ());
+    let asleep = group(NoticeKind::Stopped, |lease| {
+        lease.state = State::Stopped;
+        lease.sizes = serde_json::from_value(serde_json::json!({ "min": 1, "desired": 3, "max": 5 })).unwrap();
+    });
+    let texts = [before, asleep].map(|told| text(&mail(&[told], Stage::Terminate, None)));
+    assert!(texts.iter().all(|text| !text.contains("it is terminated")), "nothing of a group is announced twice");
+    insta::assert_snapshot!(texts.join("\n========\n"));
+}
+
 #[test]
 fn ended() {
     let terminated = told(NoticeKind::Ended, |lease| lease.state = State::Terminated);

@@ -111,7 +111,7 @@ fn is_drop(lost: usize, of: usize) -> bool {
     lost > 10 && lost * 10 > of * 3
 }
 
-fn created(scan: &Scan, id: &ResourceId, facts: &Facts, now: Time) -> Option<Change> {
+pub(super) fn created(scan: &Scan, id: &ResourceId, facts: &Facts, now: Time) -> Option<Change> {
     if facts.state.is_ended() {
         return None;
     }
@@ -129,7 +129,7 @@ fn created(scan: &Scan, id: &ResourceId, facts: &Facts, now: Time) -> Option<Cha
     Some(Change { event: Some(event(scan, &resource, "Seen", now)), resource })
 }
 
-fn updated(scan: &Scan, known: &Resource, facts: &Facts, now: Time) -> Option<Change> {
+pub(super) fn updated(scan: &Scan, known: &Resource, facts: &Facts, now: Time) -> Option<Change> {
     if known.facts == *facts && known.missing.is_none() {
         return None;
     }

@@ -36,7 +36,7 @@ pub(super) struct Stages {
     pub(super) aws: Aws,
     pub(super) connect: Connect,
     pub(super) leadership: Leadership,
-    pub(super) reports: watch::Sender<detector::Report>,
+    pub(super) news: super::News,
     pub(super) index: Index,
     pub(super) ticks: Ticks,
     pub(super) stop: CancellationToken,
@@ -44,6 +44,8 @@ pub(super) struct Stages {
 
 /// What waits in a channel; the driver takes its own into a queue at once.
 const WAITING: usize = 1024;
+/// Events of AWS that wait; past them EventBridge is asked to try again.
+const TOLD: usize = 2_000;
 /// Errands that wait for the reaper; more are asked for again by the sweep.
 const ERRANDS: usize = 10_000;
 
@@ -89,9 +91,15 @@ impl Stages {
             index: self.index.clone(),
             clock: self.clock.clone(),
             changes,
-            reports: self.reports.clone(),
+            reports: self.news.reports.clone(),
             unread: detector::Unread::default(),
         };
+        let (told, telling) = mpsc::channel(TOLD);
+        if self.config.aws.lookup_launches {
+            tasks.spawn(detector.clone().launches(told.clone(), self.stop.clone()));
+        }
+        self.news.told.send_replace(Some(told));
+        tasks.spawn(detector.clone().woken(telling, self.stop.clone()));
         tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));
         tasks.spawn(changed(changing, looks.clone()));
     }
@@ -160,7 +168,7 @@ impl Stages {
     /// What follows each poll: word of AWS accounts that cannot be read, and tags.
     fn after_polls(&self, tasks: &mut Tasks) {
         let (sights, seen) = watch::channel(alarm::Sight::default());
-        tasks.spawn(sighted(self.reports.subscribe(), sights, self.stop.clone()));
+        tasks.spawn(sighted(self.news.reports.subscribe(), sights, self.stop.clone()));
         let mail = &self.config.mail;
         let leadership = self.leadership.clone();
         let leads: Arc<dyn Fn() -> bool + Send + Sync> = Arc::new(move || leadership.is_leader());

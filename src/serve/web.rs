@@ -24,14 +24,20 @@ pub(super) struct Pages {
     seeded: bool,
     /// How polls go.
     reports: watch::Receiver<Report>,
+    /// Where events go.
+    told: web::Leader,
 }
 
 /// Binds the port of the pages, when there are any.
-pub(super) async fn bind(config: &Config, reports: watch::Receiver<Report>) -> anyhow::Result<Option<Pages>> {
+pub(super) async fn bind(
+    config: &Config,
+    reports: watch::Receiver<Report>,
+    told: web::Leader,
+) -> anyhow::Result<Option<Pages>> {
     let Some(settings) = config.web.clone() else { return Ok(None) };
     let bound = TcpListener::bind(settings.listen).await;
     let listener = bound.with_context(|| format!("port {} of the pages (web.listen)", settings.listen))?;
-    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty(), reports }))
+    Ok(Some(Pages { listener, settings, seeded: !config.accounts.is_empty(), reports, told }))
 }
 
 impl Pages {
@@ -60,6 +66,7 @@ impl Pages {
         let (base, accounts) = (self.base()?, self.seeded);
         tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
+        state.inbox.lead_to(self.told);
         plans(&state, config, at, clock);
         state.connections.set(connect.clone());
         let stop = shutdown.clone();
@@ -108,8 +115,11 @@ async fn pass_on(
 ) -> anyhow::Result<()> {
     while let Some(Ok(())) = shutdown.run_until_cancelled(reports.changed()).await {
         let report = reports.borrow_and_update().clone();
-        let places = report.regions.into_iter().map(|(key, polled)| (key, place(polled)));
-        polls.send_replace(Polls { at: report.at, places: places.collect() });
+        let places = report.regions.into_iter().map(|(key, polled)| (key, place(polled))).collect();
+        polls.send_modify(|polls| {
+            let every = report.at.zip(polls.at).map(|(at, before)| at.seconds_since(before));
+            *polls = Polls { at: report.at, every, places };
+        });
     }
     Ok(())
 }

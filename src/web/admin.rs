@@ -5,9 +5,11 @@ mod apply;
 mod aws;
 mod connect;
 mod desk;
+mod event_keys;
 mod events;
 mod exemptions;
 pub(super) mod ground;
+mod latency;
 pub(super) mod numbers;
 pub(super) mod office;
 mod pause;
@@ -39,6 +41,9 @@ pub(super) fn routes() -> Router<State> {
         .route("/aws-accounts/{aws_id}/tags", post(aws::tags))
         .route("/aws-accounts/{aws_id}/enabled", get(aws::ask_enabled).post(aws::enabled))
         .route("/aws-accounts/{aws_id}/regions/{region}/resume", post(aws::resume_region))
+        .route("/aws-accounts/{aws_id}/event-keys", post(event_keys::make))
+        .route("/aws-accounts/{aws_id}/event-keys/{id}/rotate", post(event_keys::rotate))
+        .route("/aws-accounts/{aws_id}/event-keys/{id}/revoke", post(event_keys::revoke))
         .route("/pause", post(pause::begin))
         .route("/resume", post(pause::lift))
         .route("/events", get(events::page))
@@ -65,8 +70,11 @@ fn connecting() -> Router<State> {
 pub(super) fn templates(all: &mut Environment<'static>) -> Result<(), minijinja::Error> {
     all.add_template("admin_parts.html", include_str!("templates/admin_parts.html"))?;
     all.add_template("status.html", include_str!("templates/status.html"))?;
+    all.add_template("status_events.html", include_str!("templates/status_events.html"))?;
     all.add_template("aws_accounts.html", include_str!("templates/aws_accounts.html"))?;
     all.add_template("aws_account.html", include_str!("templates/aws_account.html"))?;
+    all.add_template("aws_events.html", include_str!("templates/aws_events.html"))?;
+    all.add_template("event_key.html", include_str!("templates/event_key.html"))?;
     all.add_template("aws_new.html", include_str!("templates/aws_new.html"))?;
     all.add_template("aws_setup.html", include_str!("templates/aws_setup.html"))?;
     all.add_template("aws_remove.html", include_str!("templates/aws_remove.html"))?;

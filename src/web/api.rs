@@ -4,6 +4,7 @@
 mod accounts;
 mod connect;
 mod costs;
+mod event_keys;
 mod events;
 mod exemptions;
 mod history;
@@ -80,6 +81,9 @@ fn aws_accounts() -> Router<State> {
         .route("/api/v1/aws-accounts", get(accounts::list).post(connect::begin))
         .route("/api/v1/aws-accounts/begun", get(connect::begun))
         .route("/api/v1/aws-accounts/{aws_id}", get(accounts::one).patch(accounts::edit).delete(connect::remove))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys", get(event_keys::list).post(event_keys::create))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}", delete(event_keys::revoke))
+        .route("/api/v1/aws-accounts/{aws_id}/event-keys/{id}/rotate", post(event_keys::rotate))
         .route("/api/v1/aws-accounts/{aws_id}/access", get(connect::access))
         .route("/api/v1/aws-accounts/{aws_id}/template", get(connect::template))
         .route("/api/v1/aws-accounts/{aws_id}/verify", post(connect::verify))
@@ -157,6 +161,10 @@ struct Problem {
         accounts::pauses,
         accounts::pause,
         accounts::resume,
+        event_keys::list,
+        event_keys::create,
+        event_keys::rotate,
+        event_keys::revoke,
         standing::plan,
         standing::status,
         costs::costs,

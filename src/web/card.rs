@@ -232,6 +232,9 @@ fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time)
         }
         State::Active | State::Expired => {}
     }
+    if lease.key.resource_id.is_cluster() {
+        return ("zerocloud ends nothing of it: end it where it is managed.".to_owned(), None);
+    }
     if stage < needed {
         let text = format!("Nothing is {} yet: zerocloud may not do that in this AWS account.", lease.past(action));
         return (text, None);
@@ -294,8 +297,17 @@ fn kind(lease: &Lease, facts: Option<&Facts>) -> String {
     let kind = clean(&lease.summary.instance_type);
     match facts.and_then(|facts| facts.group.as_ref()) {
         Some(group) => {
-            let by = facts.and_then(|facts| facts.managed_by.as_ref()).map(|by| by.kind.replace('_', " "));
-            let what = by.filter(|_| !lease.is_group()).unwrap_or_else(|| "Auto Scaling group".to_owned());
+            let by = facts.and_then(|facts| facts.managed_by.as_ref()).filter(|_| !lease.is_group());
+            let what = match by.map(|by| by.kind.as_str()) {
+                None => "Auto Scaling group",
+                Some("eks") => "EKS cluster",
+                Some("ecs") => "ECS cluster",
+                Some("batch") => "Batch environment",
+                Some("emr") => "EMR cluster",
+                Some("karpenter") => "Karpenter pool",
+                Some("beanstalk") => "Beanstalk environment",
+                Some(_) => "fleet",
+            };
             let kind = if kind.is_empty() { kind } else { format!(" × {kind}") };
             format!("{what} of {}{kind}", group.sizes.desired)
         }

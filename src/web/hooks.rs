@@ -1,10 +1,12 @@
-//! `POST /hooks/ses`: what became of mails, told by SES through an SNS topic. Only messages that SNS signed, for a topic that
+//! What other services post. `POST /hooks/ses`: what became of mails, told by SES through an SNS topic. Only messages that SNS signed, for a topic that
 //! the configuration names, count; everything else is refused and changes nothing.
 
+pub(super) mod aws;
 pub(super) mod scheduler;
 mod ses;
 mod sns;
 
+pub use aws::{Inbox, Leader};
 use ses::{Feedback, apply};
 use sns::Message;
 

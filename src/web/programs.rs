@@ -6,6 +6,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::routing::{any, get, post};
+use std::time::Duration;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -20,6 +21,12 @@ pub(super) fn router() -> Router<State> {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
         .layer(DefaultBodyLimit::disable());
+    // EventBridge waits 5 seconds; its events may be larger than what people send.
+    let events = Router::new()
+        .route("/hooks/aws/events", post(hooks::aws::post))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(4)))
+        .layer(RequestBodyLimitLayer::new(hooks::aws::MOST_BYTES))
+        .layer(DefaultBodyLimit::disable());
     // Feeds have no end; the gateway has its own limits.
     let sync = Router::new()
         .route("/sync", any(sync::pass))
@@ -27,5 +34,5 @@ pub(super) fn router() -> Router<State> {
         .route("/sync/{*path}", any(sync::pass))
         .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
         .layer(DefaultBodyLimit::disable());
-    calls.merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
+    calls.merge(events).merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
 }

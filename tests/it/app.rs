@@ -39,6 +39,8 @@ pub struct Setup {
     pub sweep: &'static str,
     /// The section `scheduler`, as YAML.
     pub scheduler: String,
+    /// Settings of the section `aws` beside the usual ones, and of its `endpoints`, as YAML.
+    pub aws: (String, String),
     /// Settings of the section `web` beside the port, as YAML.
     pub web: String,
     /// The Accounts, in place of the usual one, as YAML.
@@ -57,6 +59,7 @@ impl Default for Setup {
             poll: "* * * * * *",
             sweep: "* * * * * *",
             scheduler: "{}".to_owned(),
+            aws: (String::new(), String::new()),
             web: String::new(),
             accounts: None,
             more: String::new(),
@@ -120,7 +123,7 @@ impl Setup {
         format!(
             "store: {{data: '{data}', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
              aws: {{access_key_id: {key}, secret_access_key: secret, page_size: {page}, requests_per_second: 200, \
-             timeout: 10s, endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}'}}}}\n\
+             timeout: 10s, {more} endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}', {ends}}}}}\n\
              mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
              schedule: {{poll: '{poll}', sweep: '{sweep}', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
              scheduler: {scheduler}\n\
@@ -128,6 +131,8 @@ impl Setup {
              leader_ttl: 2s\n{accounts}",
             key = ec2_double::Home::default().access_key_id,
             page = self.page_size,
+            more = self.aws.0,
+            ends = self.aws.1,
             poll = self.poll,
             sweep = self.sweep,
             scheduler = self.scheduler,

@@ -101,12 +101,21 @@ async fn each_permission_is_proven_missing_or_unproven_and_trying_it_changes_not
     let tags = of("ec2:CreateTags");
     assert_eq!((tags["allowed"].as_str(), tags["needed"] == true), (Some("missing"), false));
     assert_eq!(of("ec2:CancelSpotInstanceRequests")["allowed"], "unproven");
+    assert_eq!(of("autoscaling:DescribeAutoScalingGroups")["allowed"], "proven");
+    assert_eq!(of("autoscaling:UpdateAutoScalingGroup")["allowed"], "unproven", "Auto Scaling has no dry run");
     let regions: Vec<&str> =
         report["regions"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
     assert_eq!(regions, ["read", "read"]);
     let acting = app.aws.calls().account(DEV).only(|call| {
-        ["StopInstances", "StartInstances", "TerminateInstances", "CreateTags", "CancelSpotInstanceRequests"]
-            .contains(&call.action.as_str())
+        [
+            "UpdateAutoScalingGroup",
+            "StopInstances",
+            "StartInstances",
+            "TerminateInstances",
+            "CreateTags",
+            "CancelSpotInstanceRequests",
+        ]
+        .contains(&call.action.as_str())
     });
     assert!(acting.len() >= 5 && acting.iter().all(|call| call.dry_run), "{acting:?}");
     let nothing = ada.post(&format!("aws-accounts/{TEST}/verify"), json!({})).await;
@@ -197,6 +206,7 @@ async fn the_command_line_connects_verifies_disables_and_removes() {
     let app = TestApp::start(Setup::default()).await;
     app.aws.add_account(NEW);
     app.aws.only_regions(NEW, &[EAST]);
+    app.until("another is connected", || async { document(&app, &format!("aws_account::bigdb::{DEV}")).await }).await;
     let token = crate::api::Program::all(&app, "ada").await.token;
     let run = async |arguments: &[&str]| command(&app, &token, arguments).await;
     let (code, text) = run(&["add", NEW, "--name", "Lab", "--regions", EAST]).await;

@@ -5,6 +5,7 @@
 mod acts;
 mod api;
 mod app;
+mod aws_events;
 mod bounces;
 mod browser;
 mod connect;

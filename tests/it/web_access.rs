@@ -39,6 +39,9 @@ fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         (format!("{aws}/regions"), vec![("regions", EAST)]),
         (format!("{aws}/enabled"), vec![("enabled", "no")]),
         (format!("{aws}/regions/{EAST}/resume"), vec![]),
+        (format!("{aws}/event-keys"), vec![("name", "x")]),
+        (format!("{aws}/event-keys/0123456789abcdef/rotate"), vec![]),
+        (format!("{aws}/event-keys/0123456789abcdef/revoke"), vec![]),
         (format!("{aws}/tags"), vec![("write", "yes")]),
         (format!("{aws}/verify"), vec![("role_arn", "")]),
         (format!("{aws}/rotate"), vec![]),
@@ -150,7 +153,9 @@ async fn forged(browser: &crate::browser::Browser, path: &str, fields: &[(&str, 
 /// What admins of `bigdb` may write, as it stands.
 async fn standing(app: &TestApp) -> Vec<String> {
     let mut all = Vec::new();
-    for prefix in ["account::bigdb", "aws_account::bigdb", "policy::bigdb", "pause::bigdb", "request::bigdb"] {
+    for prefix in
+        ["account::bigdb", "aws_account::bigdb", "policy::bigdb", "pause::bigdb", "request::bigdb", "event_key::bigdb"]
+    {
         all.extend(app.store.prefix(prefix).await.unwrap().into_iter().map(|doc| format!("{} {}", doc.id, doc.body)));
     }
     all

@@ -59,7 +59,7 @@ impl Wire {
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         let at = || Some(url.clone());
-        let endpoints = Endpoints { ec2: at(), sts: at(), ses: at(), autoscaling: at() };
+        let endpoints = Endpoints { ec2: at(), sts: at(), ses: at(), autoscaling: at(), cloudtrail: None };
         let settings = AwsSettings {
             region: "us-east-1".to_owned(),
             keys: Some((format!("AKIA{HOME}"), SECRET.into())),
@@ -67,6 +67,7 @@ impl Wire {
             page_size: 7,
             requests_per_second: 100,
             check_external_id: true,
+            lookup_launches: false,
             timeout: Duration::from_secs(5),
         };
         Wire { aws: Aws::connect(&settings).await, calls, _server: server }

@@ -161,6 +161,23 @@ fn a_launcher_is_an_owner_only_when_it_names_a_known_person() {
         ("an IAM user by name", json!({"type": "IAMUser", "userName": "max"}), "max"),
         ("an IAM user whom nobody knows", json!({"type": "IAMUser", "userName": "jenkins"}), "ada"),
         ("a role's session named after a person", role("max@bigdb.com"), "max"),
+        (
+            "a session of single sign-on",
+            json!({"type": "AssumedRole", "arn":
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Dev_0123456789abcdef/max@bigdb.com"}),
+            "max",
+        ),
+        ("a session of somebody within the pattern whom nobody knows", role("eve@bigdb.com"), "ada"),
+        (
+            "a federated user",
+            json!({"type": "FederatedUser", "arn": "arn:aws:sts::111122223333:federated-user/max"}),
+            "max",
+        ),
+        (
+            "a user of Identity Center without a name",
+            json!({"type": "IdentityCenterUser", "onBehalfOf": {"userId": "1"}}),
+            "ada",
+        ),
         ("a role's session named after a machine", role("i-0123456789abcdef0"), "ada"),
         ("the Auto Scaling service", role("AutoScaling"), "ada"),
         ("root", json!({"type": "Root", "userName": "max", "arn": "arn:aws:iam::111122223333:root"}), "ada"),

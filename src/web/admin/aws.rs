@@ -133,6 +133,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         places,
         paused => paused(desk, pause),
         whole => paused(desk, pause::in_force(desk, &pauses::id(&desk.person.account, None))),
+        events => super::event_keys::section(desk, account),
         preview,
     };
     let name = if account.name.trim().is_empty() { account.aws_id.to_string() } else { clean(&account.name) };

@@ -2,7 +2,7 @@
 
 use super::super::form::{Act, Fields};
 use super::super::html::{self, Desk};
-use super::super::{State, WebError};
+use super::super::{Site, State, WebError};
 use super::office::Admin;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -53,6 +53,11 @@ impl AdminDesk {
     fn at(desk: Desk) -> Result<AdminDesk, WebError> {
         let admin = Admin::new(desk.state.clone(), desk.person.clone())?;
         Ok(AdminDesk { admin, desk })
+    }
+
+    /// How this request reached us.
+    pub(super) fn site(&self) -> &Site {
+        &self.desk.site
     }
 
     /// A page of theirs.

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Polls {
     /// When it began.
     pub at: Option<Time>,
+    /// Seconds from the poll before to this one.
+    pub every: Option<i64>,
     /// By AWS account and region; an AWS account that could not be reached at all stands under `None`.
     pub places: BTreeMap<(AwsId, Option<Region>), Place>,
 }

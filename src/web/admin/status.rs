@@ -3,9 +3,10 @@
 use super::super::WebError;
 use super::aws::trouble;
 use super::desk::AdminDesk;
+use super::latency::{self, Latency};
 use super::numbers::{Numbers, Row};
 use super::office::Admin;
-use super::when::off;
+use super::when::{length, off};
 use crate::model::{OutsideState, Time};
 use crate::words::clean;
 use axum::Json;
@@ -57,6 +58,10 @@ pub(in crate::web) fn numbers(desk: &Admin) -> Numbers {
     Numbers::of(&desk.state.index, &polls, &desk.person.account, desk.now())
 }
 
+fn latency(desk: &AdminDesk) -> Option<Latency> {
+    latency::of(&desk.state.index, &desk.person.account, desk.now())
+}
+
 /// `GET /status`.
 pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
     let around = Around::see(&desk).await?;
@@ -99,6 +104,9 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
             service => &outside.service, told => outside.told, waiting => outside.waiting, fault => outside.fault(),
             taken => outside.taken_at.map(|at| desk.when(at)), called => outside.called_at.map(|at| desk.when(at)),
         }),
+        poll_every => desk.state.polls.borrow().every.map(length),
+        latency => latency(&desk).map(|it| context! {
+            leases => it.leases, median => length(it.median), slowest => length(it.slowest) }),
     };
     desk.show("status", "Status", "status.html", values)
 }
@@ -118,5 +126,7 @@ pub(super) async fn json(desk: AdminDesk) -> Result<Json<serde_json::Value>, Web
     all["leader"] = json!({ "holder": around.holder, "beat": around.beat, "since": around.since });
     all["scheduler"] = json!(around.outside);
     all["gateway"] = json!({ "answered_in_ms": around.answered_in() });
+    all["poll_every"] = json!(desk.state.polls.borrow().every);
+    all["event_to_lease"] = json!(latency(&desk));
     Ok(Json(all))
 }

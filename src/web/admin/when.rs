@@ -34,7 +34,8 @@ pub(in crate::web) fn off(seconds: i64) -> String {
     }
 }
 
-fn length(seconds: i64) -> String {
+/// How long, in the largest unit that says enough.
+pub(super) fn length(seconds: i64) -> String {
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),

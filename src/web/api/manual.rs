@@ -191,6 +191,30 @@ mod tests {
         assert!(found > 20, "{found}");
     }
 
+    /// What programs rely on, a line each: whoever changes it sees that they do.
+    #[test]
+    fn the_contract_of_the_api() {
+        let api = api();
+        let input = |it: &Value| {
+            let needed = if it["required"] == true { "" } else { "?" };
+            format!("{}{needed}: {}", it["name"].as_str().unwrap(), it["kind"]["text"].as_str().unwrap())
+        };
+        let inputs = |all: &Value| all.as_array().unwrap().iter().map(input).collect::<Vec<_>>().join(", ");
+        let answer =
+            |it: &Value| format!("{} {}", it["status"].as_str().unwrap(), it["kind"]["text"].as_str().unwrap_or("-"));
+        let mut lines = Vec::new();
+        for call in groups(&api).iter().flat_map(|group| group["calls"].as_array().unwrap()) {
+            let answers: Vec<String> = call["answers"].as_array().unwrap().iter().map(answer).collect();
+            let (method, path) = (call["method"].as_str().unwrap(), call["path"].as_str().unwrap());
+            lines.push(format!("{method} {path} ({}) -> {}", inputs(&call["inputs"]), answers.join(" | ")));
+        }
+        for shape in shapes(&api) {
+            lines.push(format!("{} {{{}}}", shape["name"].as_str().unwrap(), inputs(&shape["fields"])));
+        }
+        lines.sort();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
     #[test]
     fn types_are_told_in_words() {
         let told = |schema: Value| kind(&schema)["text"].as_str().unwrap().to_owned();

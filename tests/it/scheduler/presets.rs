@@ -1,4 +1,4 @@
-//! The other services: EasyCron's API, as any HTTP API by templates, and EventBridge Scheduler through AWS's own SDK.
+//! The other services: that of easycron.com, as any HTTP API by templates, and EventBridge Scheduler through AWS's own SDK.
 
 use super::{NO_SWEEP, leased, post};
 use crate::app::{Setup, TestApp};
@@ -24,7 +24,7 @@ async fn serve(routes: Router) -> (String, JoinHandle<()>) {
     (url, task)
 }
 
-/// EasyCron API v1: `POST /v1/cron-jobs` answers 201 with the id of the new job, `DELETE /v1/cron-jobs/{id}` deletes it.
+/// As easycron.com describes its API v1: `POST /v1/cron-jobs` answers 201 with the id of the new job, `DELETE /v1/cron-jobs/{id}` deletes it.
 async fn easycron() -> (String, World, JoinHandle<()>) {
     let world = World::default();
     let add = async |State(world): State<World>, headers: HeaderMap, body: String| {
@@ -79,13 +79,11 @@ async fn told(app: &TestApp, world: &World, field: &str, at: &str) -> (String, S
 }
 
 fn token(job: &Value) -> String {
-    match job["url"].as_str() {
-        Some(url) => url.strip_prefix("https://zc.example/hooks/scheduler/").unwrap().to_owned(),
-        None => {
-            let detail: Value = serde_json::from_str(job["Target"]["Input"].as_str().unwrap()).unwrap();
-            detail["token"].as_str().unwrap().to_owned()
-        }
+    if let Some(url) = job["url"].as_str() {
+        return url.strip_prefix("https://zc.example/hooks/scheduler/").unwrap().to_owned();
     }
+    let detail: Value = serde_json::from_str(job["Target"]["Input"].as_str().unwrap()).unwrap();
+    detail["token"].as_str().unwrap().to_owned()
 }
 
 /// A deadline, its call, and a renewal, whose job takes the place of the one before. Gives the last job's name.
@@ -134,7 +132,7 @@ async fn a_service_that_refuses_is_told_of_without_what_it_was_sent() {
     task.abort();
 }
 
-/// What EventBridge Scheduler would refuse (its API reference, "CreateSchedule").
+/// What EventBridge Scheduler would refuse (its API reference, `CreateSchedule`).
 fn fault(body: &Value) -> Option<&'static str> {
     let expression = body["ScheduleExpression"].as_str().unwrap_or_default();
     let at = expression.strip_prefix("at(").and_then(|rest| rest.strip_suffix(')'));

@@ -1,0 +1,105 @@
+//! A thousand events a second, a tenth of them twice and in no order: the same leases as by polling alone, and AWS is asked no more
+//! often than its share.
+
+use super::{Destination, event, start, without_polls};
+use crate::app::{DEV, EAST, TestApp, owned_by};
+use rand::seq::SliceRandom as _;
+use reqwest::StatusCode;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const INSTANCES: usize = 300;
+/// What is told of each, so often.
+const KINDS: [&str; 3] = ["run-instances", "state-change", "start-instances"];
+const TIMES: usize = 3;
+/// Events a second, as far as the machine can; and posts under way at a time.
+const RATE: u32 = 1_000;
+const SENDERS: usize = 16;
+
+/// In no order, a tenth of them twice.
+fn events(ids: &[String]) -> Vec<Value> {
+    let each = |id: &String| KINDS.map(|kind| event(kind, DEV, EAST, &[id]));
+    let mut all: Vec<Value> = (0..TIMES).flat_map(|_| ids.iter().flat_map(each)).collect();
+    let twice: Vec<Value> = all.iter().step_by(10).cloned().collect();
+    all.extend(twice);
+    all.shuffle(&mut rand::rng());
+    all
+}
+
+/// Sends them all at that rate, as EventBridge does: what is answered with 429 comes again. Says how often that was.
+async fn send(to: &Destination, events: Vec<Value>) -> u32 {
+    let (begun, waiting) = (Instant::now(), Arc::new(Mutex::new(events.into_iter().enumerate())));
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..SENDERS {
+        let (to, waiting) = (to.clone(), Arc::clone(&waiting));
+        senders.spawn(async move {
+            let mut refused = 0;
+            loop {
+                let next = waiting.lock().unwrap().next();
+                let Some((number, event)) = next else { return refused };
+                let at = Duration::from_secs(1) / RATE * u32::try_from(number).unwrap();
+                tokio::time::sleep_until((begun + at).into()).await;
+                while to.post(&event).await != StatusCode::ACCEPTED {
+                    refused += 1;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        });
+    }
+    senders.join_all().await.into_iter().sum()
+}
+
+/// Leases, and resources with their revisions.
+async fn documents(app: &TestApp) -> BTreeMap<String, Option<String>> {
+    let leases = app.store.prefix("lease::").await.unwrap();
+    let resources = app.store.prefix("resource::").await.unwrap();
+    // A lease may still take its launch over from its resource, at whatever look comes next.
+    let leases = leases.into_iter().map(|doc| (doc.id, None));
+    leases.chain(resources.into_iter().map(|doc| (doc.id, doc.rev))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_events_makes_the_leases_that_polling_makes_within_the_token_bucket() {
+    let app = start(without_polls()).await;
+    let to = Destination::of(&app, DEV, &[]).await;
+    let ids = app.aws.at(DEV, EAST).seed(INSTANCES, &owned_by("lin"));
+    let before = app.aws.calls().len();
+    let (begun, events) = (Instant::now(), events(&ids));
+    let count = events.len();
+    let again = send(&to, events).await;
+    let sent = begun.elapsed();
+    app.until("all are leased", || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (app.store.ids("lease::").await.unwrap().len() == INSTANCES).then_some(())
+    })
+    .await;
+    let calls = app.aws.calls();
+    let asked = calls[before..].iter().filter(|call| call.action == "DescribeInstances").count();
+    let went = format!("{count} events in {sent:?}, {again} again, all leased after {:?}", begun.elapsed());
+    assert!(asked * 5 < count, "{asked} reads of AWS: {went}");
+    let most = calls.clone().action("DescribeInstances").most_within(Duration::from_secs(1));
+    assert!(most <= 400, "{most} in a second: more than the rate of 200 and what a second saves");
+    let causes: Vec<Value> = app.leases().await.into_iter().map(|lease| lease.trigger).collect();
+    assert!(causes.iter().all(|cause| cause["source"] == "aws.ec2"), "no poll came in between");
+    // What polling finds now is what stands there: not one more, and nothing to change.
+    let by_events = app
+        .until("at rest", || async {
+            let there = documents(&app).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            (documents(&app).await == there).then_some(there)
+        })
+        .await;
+    let scans = || {
+        let scans = app.aws.calls().account(DEV).region(EAST).action("DescribeInstances");
+        scans.only(|call| call.ids.is_empty() && call.status != 0).len()
+    };
+    let before = scans();
+    app.edit(&format!("aws_account::bigdb::{DEV}"), |doc| doc["name"] = "polled again".into()).await;
+    app.until("a poll", || async { (scans() > before).then_some(()) }).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(documents(&app).await, by_events);
+    assert_eq!(by_events.len(), 2 * INSTANCES);
+    app.stop().await;
+}
