@@ -11,6 +11,9 @@ use crate::model::Time;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::time::Duration;
 
+/// Calls a second, at most: more is no pace.
+const FASTEST: u32 = 1_000;
+
 /// A scheduler outside.
 #[derive(Debug, Clone)]
 pub struct OutsideSettings {
@@ -79,6 +82,9 @@ pub(super) fn scheduler(root: &Section<'_>, problems: &mut Problems) -> Option<O
     let callback_url = callback(root, &at, problems);
     let timeout = Duration::from_secs(at.duration("timeout", problems).unwrap_or(10).unsigned_abs());
     let per_second = at.count("per_second", problems).unwrap_or(10);
+    if per_second > FASTEST {
+        problems.add(&at.key("per_second"), format!("must be from 1 to {FASTEST}"));
+    }
     Some(OutsideSettings { service: service?, callback_url: callback_url?, timeout, per_second })
 }
 
@@ -236,9 +242,13 @@ mod tests {
         ] {
             assert!(all.iter().any(|line| line.starts_with(&format!("scheduler.http.{key}"))), "{key} in {all:#?}");
         }
-        let all = told("web: {}\nscheduler: {http: {preset: sundial}}");
+        let all = told("web: {}\nscheduler: {http: {preset: sundial, per_second: 1001}}");
         assert!(all.iter().any(|line| line.starts_with("scheduler.http.preset: \"sundial\"")), "{all:#?}");
         assert!(all.iter().any(|line| line.starts_with("scheduler.http.callback_url: is missing")), "{all:#?}");
+        assert!(
+            all.iter().any(|line| line.starts_with("scheduler.http.per_second: must be from 1 to 1000")),
+            "{all:#?}"
+        );
         assert_eq!(
             told("web: {}\nscheduler: {http: {callback_url: 'http://a.example'}}"),
             ["scheduler.http.preset: is missing"]
