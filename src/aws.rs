@@ -15,6 +15,7 @@ mod held;
 mod mail;
 mod probe;
 mod read;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -23,6 +24,7 @@ mod whole;
 pub use error::{AwsError, Cause};
 pub use mail::Mail;
 pub use probe::Probe;
+pub use schedules::{OneTime, Schedules};
 pub use trail::Remembered;
 
 use crate::config::AwsSettings;

@@ -3,10 +3,12 @@
 //! Durations are texts such as `3d` here and integer seconds in documents. The only reader of the environment.
 
 mod read;
+mod scheduler;
 mod seeds;
 mod web;
 
 pub use read::parse_duration;
+pub use scheduler::{Blanks, FilledIn, OutsideService, OutsideSettings, RequestTemplate};
 pub use seeds::{AccountSeed, AwsAccountSeed, UserSeed};
 pub use web::{GitHubSettings, SesSettings, WebSettings};
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub mail: MailSettings,
     /// Cron expressions of the recurring jobs.
     pub schedule: Schedule,
+    /// A service outside that keeps the deadlines; otherwise this process does.
+    pub scheduler: Option<OutsideSettings>,
     /// How long a leader may be silent before another takes over, seconds.
     pub leader_ttl: i64,
     /// Pages, mail links and the REST API; nothing is served without it.
@@ -124,7 +128,7 @@ pub struct Schedule {
 }
 
 /// The settings that the environment may override.
-const SETTINGS: [&str; 36] = [
+const SETTINGS: [&str; 43] = [
     "store.database",
     "store.data",
     "store.public",
@@ -153,6 +157,13 @@ const SETTINGS: [&str; 36] = [
     "schedule.sweep",
     "schedule.outbox",
     "schedule.cleanup",
+    "scheduler.http.preset",
+    "scheduler.http.url",
+    "scheduler.http.authorization",
+    "scheduler.http.secret",
+    "scheduler.http.callback_url",
+    "scheduler.http.timeout",
+    "scheduler.http.per_second",
     "leader_ttl",
     "web.listen",
     "web.public_url",
@@ -235,7 +246,7 @@ impl Config {
             }
         }
         let root = Section::root(&yaml);
-        root.only(&["store", "aws", "mail", "schedule", "leader_ttl", "web", "accounts"], &mut problems);
+        root.only(&["store", "aws", "mail", "schedule", "scheduler", "leader_ttl", "web", "accounts"], &mut problems);
         let section = root.section("store", &mut problems);
         let config = Config {
             store: store(&section, &mut problems),
@@ -243,6 +254,7 @@ impl Config {
             aws: aws(&root.section("aws", &mut problems), &mut problems),
             mail: mail(&root.section("mail", &mut problems), &mut problems),
             schedule: schedule(&root.section("schedule", &mut problems), &mut problems),
+            scheduler: scheduler::scheduler(&root, &mut problems),
             leader_ttl: root.duration("leader_ttl", &mut problems).unwrap_or(30),
             web: web::web(&root, &mut problems),
             accounts: seeds::accounts(&root, &mut problems),

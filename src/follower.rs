@@ -34,6 +34,8 @@ pub enum Wake {
     Outbox,
     /// An AWS account was added or changed.
     Accounts,
+    /// The scheduler outside called for this lease.
+    Called(LeaseKey),
 }
 
 /// What somebody else wants to see of the feed: from its beginning, in its order.

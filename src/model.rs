@@ -3,6 +3,7 @@
 //! Shapes are described for readers in `docs/documents.md`; unknown fields survive a round trip.
 
 mod account;
+mod callback;
 mod event;
 mod event_key;
 mod exemption;
@@ -18,6 +19,7 @@ mod time;
 mod told;
 
 pub use account::{Account, AwsAccount, Directory, Pause, RegionState, Role, Stage, StageAccepted, User};
+pub use callback::{Callback, OutsideState};
 pub use event::{Detail, ResourceChange, trim_event};
 pub use event_key::EventKey;
 pub use exemption::{ExemptionRule, RuleKind};

@@ -1,5 +1,12 @@
 //! Deadlines and the recurring jobs. Deadlines are in memory, rebuilt by the look at every lease that follows a start; a
-//! tick of a job only wakes its stage. Nothing correct depends on either being on time.
+//! service outside may wake for them in this process's place. A tick of a job only wakes its stage. Nothing correct depends
+//! on any of these being on time.
+
+mod outside;
+mod timers;
+
+pub use outside::Outside;
+pub use timers::Timers;
 
 use crate::clock::Clock;
 use crate::model::{LeaseKey, Time};

@@ -136,6 +136,14 @@ impl Clients {
         Region::parse(&self.settings.region).map_err(|why| call.refused("correct aws.region", why.to_string()))
     }
 
+    pub(super) fn own(&self) -> &SdkConfig {
+        &self.own
+    }
+
+    pub(super) fn settings(&self) -> &AwsSettings {
+        &self.settings
+    }
+
     pub(super) fn ses(&self) -> &Ses {
         &self.ses
     }

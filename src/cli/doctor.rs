@@ -2,6 +2,7 @@
 
 mod cloud;
 mod documents;
+mod outside;
 mod pages;
 mod standing;
 
@@ -48,6 +49,7 @@ pub(super) async fn run(config: &Config, clock: &Clock, json: bool) -> anyhow::R
             checks.extend(documents::differences(config, &all));
             checks.extend(documents::untold(&all));
             checks.extend(standing::checks(&all, clock.now()));
+            checks.extend(outside::checks(config.scheduler.as_ref(), &all));
             progress.step("documents");
             checks.push(cloud::identity(&aws).await);
             progress.step("AWS identity");

@@ -123,6 +123,13 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A mapping of texts, in its order.
+    pub(super) fn texts_by_name(&self, name: &str, problems: &mut Problems) -> Vec<(String, String)> {
+        let all = self.section(name, problems);
+        let names = all.value.and_then(Value::as_mapping).into_iter().flatten().filter_map(|(name, _)| name.as_str());
+        names.filter_map(|name| Some((name.to_owned(), all.text(name, problems)?))).collect()
+    }
+
     /// A whole number from 1.
     pub(super) fn count(&self, name: &str, problems: &mut Problems) -> Option<u32> {
         let value = self.raw(name)?;

@@ -42,9 +42,12 @@ pub(super) fn put(directory: &mut Directory, id: &str, document: Document) -> Op
             directory.event_keys.insert(last(id), it);
             None
         }
-        Document::Lease(_) | Document::Resource(_) | Document::Request(_) | Document::Notice(_) | Document::Other => {
-            None
-        }
+        Document::Lease(_)
+        | Document::Resource(_)
+        | Document::Request(_)
+        | Document::Notice(_)
+        | Document::Callback(_)
+        | Document::Other => None,
     }
 }
 

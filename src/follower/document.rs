@@ -2,8 +2,8 @@
 //! person's hand left behind is named and left alone; it never stops the others.
 
 use crate::model::{
-    Account, AccountId, AwsAccount, AwsId, Doc, EventKey, Lease, LeaseKey, Notice, Pause, PolicyLayer, Region,
-    RegionState, Request, Resource, Time, User, UserId,
+    Account, AccountId, AwsAccount, AwsId, Callback, Doc, EventKey, Lease, LeaseKey, Notice, Pause, PolicyLayer,
+    Region, RegionState, Request, Resource, Time, User, UserId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,13 +22,14 @@ pub enum Document {
     Resource(Doc<Resource>),
     Request(Doc<Request>),
     Notice(Doc<Notice>),
+    Callback(Callback),
     EventKey(EventKey),
     /// Of no concern to the index.
     Other,
 }
 
 /// The types that ids begin with; policies have three.
-const KINDS: [(&str, &[&str]); 11] = [
+const KINDS: [(&str, &[&str]); 12] = [
     ("account::", &["account"]),
     ("aws_account::", &["aws_account"]),
     ("user::", &["user"]),
@@ -39,6 +40,7 @@ const KINDS: [(&str, &[&str]); 11] = [
     ("resource::", &["resource"]),
     ("request::", &["request"]),
     ("notice::", &["notice"]),
+    (Callback::PREFIX, &[Callback::KIND]),
     (EventKey::PREFIX, &["event_key"]),
 ];
 
@@ -90,6 +92,7 @@ fn typed(prefix: &str, id: &str, rev: Option<&str>, body: &Value) -> Result<Docu
         "lease::" => Document::Lease(parse(body)?),
         "resource::" => Document::Resource(with_rev(id, rev, body)?),
         "request::" => Document::Request(with_rev(id, rev, body)?),
+        Callback::PREFIX => Document::Callback(parse(body)?),
         EventKey::PREFIX => Document::EventKey(parse(body)?),
         _ => Document::Notice(with_rev(id, rev, body)?),
     })
@@ -118,7 +121,11 @@ fn expected_id(id: &str, document: &Document) -> Option<String> {
             format!("request::{account}::{user}::{last}")
         }
         Document::EventKey(it) => it.doc_id(id.rsplit("::").next().unwrap_or_default()),
-        Document::Policy(..) | Document::Pause(..) | Document::Region(..) | Document::Other => return None,
+        Document::Policy(..)
+        | Document::Pause(..)
+        | Document::Region(..)
+        | Document::Callback(..)
+        | Document::Other => return None,
     })
 }
 

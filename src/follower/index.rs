@@ -280,7 +280,8 @@ impl Tables {
             Some(Document::Resource(doc)) => self.put_resource(doc),
             Some(Document::Request(doc)) => self.put_request(doc),
             Some(Document::Notice(doc)) => self.put_notice(doc),
-            Some(Document::Other) => Vec::new(),
+            Some(Document::Callback(call)) if call.used.is_some() => vec![Wake::Called(call.lease)],
+            Some(Document::Callback(_) | Document::Other) => Vec::new(),
             Some(small) => {
                 // A region that was just paused is scanned again at its time: two scans at one moment would always agree.
                 let accounts = match &small {

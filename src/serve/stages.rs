@@ -15,7 +15,7 @@ use crate::model::{LeaseKey, ResourceChange, Time};
 use crate::notifier::{Mailer, Notifier, NotifierConfig};
 use crate::reaper::{self, Reaper};
 use crate::recorder::{self, Recorder};
-use crate::scheduler::{self, Deadlines, Ticks};
+use crate::scheduler::{self, Ticks, Timers};
 use crate::store::Store;
 use crate::tagger::Tagger;
 use crate::teller::Teller;
@@ -57,8 +57,9 @@ impl Stages {
         let tokens = Tokens::load(&self.store).await?;
         let (looks, looking) = mpsc::channel(WAITING);
         let (again, keys) = mpsc::channel(WAITING);
-        self.feeds(tasks, &looks);
-        self.judges(tasks, looking, &again);
+        let timers = Timers::new(self.config.scheduler.as_ref(), &self.aws, &self.store, &self.clock)?;
+        self.feeds(tasks, &looks, &again, &timers);
+        self.judges(tasks, looking, &again, &timers);
         tasks.spawn(due(keys, looks, self.index.clone(), self.clock.clone()));
         self.mail(tasks, tokens);
         self.jobs(tasks);
@@ -67,12 +68,12 @@ impl Stages {
         let (config, clock) = (self.config.clone(), self.clock.clone());
         let (wake, stop) = (Arc::clone(&self.ticks.connect), self.stop.clone());
         tasks.spawn(connects(self.connect.clone(), config, clock, wake, stop));
-        tasks.spawn(self.sweeps(again));
+        tasks.spawn(self.sweeps(again, timers));
         Ok(())
     }
 
     /// What brings news: the feed and the detector.
-    fn feeds(&self, tasks: &mut Tasks, looks: &mpsc::Sender<Look>) {
+    fn feeds(&self, tasks: &mut Tasks, looks: &mpsc::Sender<Look>, again: &mpsc::Sender<LeaseKey>, timers: &Timers) {
         let (wakes, waking) = mpsc::channel(WAITING);
         let (changes, changing) = mpsc::channel(WAITING);
         let (store, index) = (self.store.clone(), self.index.clone());
@@ -82,7 +83,8 @@ impl Stages {
         let recorder = Recorder { store: store.clone(), index: index.clone(), clock: self.clock.clone() };
         tasks.spawn(recorder.run(seeing, self.stop.clone()));
         let (ticks, clock) = (self.ticks.clone(), self.clock.clone());
-        tasks.spawn(woken(waking, looks.clone(), ticks, store, index, clock));
+        let calls = (timers.clone(), again.clone());
+        tasks.spawn(woken(waking, looks.clone(), calls, ticks, store, index, clock));
         let detector = Detector {
             aws: self.aws.clone(),
             store: self.store.clone(),
@@ -103,11 +105,17 @@ impl Stages {
     }
 
     /// What decides and acts: driver, deadlines, reaper.
-    fn judges(&self, tasks: &mut Tasks, looking: mpsc::Receiver<Look>, again: &mpsc::Sender<LeaseKey>) {
+    fn judges(
+        &self,
+        tasks: &mut Tasks,
+        looking: mpsc::Receiver<Look>,
+        again: &mpsc::Sender<LeaseKey>,
+        timers: &Timers,
+    ) {
         let (errands, errand) = mpsc::channel(ERRANDS);
-        let deadlines = Deadlines::default();
-        let (clock, stop) = (self.clock.clone(), self.stop.clone());
-        tasks.spawn(scheduler::run(deadlines.clone(), clock, again.clone(), stop));
+        let (store, clock, stop) = (self.store.clone(), self.clock.clone(), self.stop.clone());
+        tasks.spawn(timers.clone().run(store, clock, again.clone(), stop));
+        let timers = timers.clone();
         let world =
             LiveWorld::new(self.store.clone(), self.index.clone(), self.aws.clone(), self.clock.clone(), Some(errands));
         let index = self.index.clone();
@@ -115,7 +123,7 @@ impl Stages {
             world,
             looking,
             async move { index.caught_up().await },
-            move |key: &LeaseKey, at| deadlines.set(key, at),
+            move |key: &LeaseKey, at| timers.set(key, at),
             self.clock.clone(),
             self.fail.clone(),
             self.stop.clone(),
@@ -212,8 +220,9 @@ impl Stages {
     }
 
     /// Each sweep: stages, everything overdue, claims that were not finished. The first one looks at
-    /// everything, which rebuilds the deadlines. Each clean-up names the documents that cannot be read.
-    async fn sweeps(self, again: mpsc::Sender<LeaseKey>) -> anyhow::Result<()> {
+    /// everything, which rebuilds the deadlines. Where a scheduler outside is to call for them, each looks at those that have
+    /// passed. Each clean-up names the documents that cannot be read.
+    async fn sweeps(self, again: mpsc::Sender<LeaseKey>, timers: Timers) -> anyhow::Result<()> {
         let mut first = true;
         loop {
             tokio::select! {
@@ -228,7 +237,8 @@ impl Stages {
                     self.ticks.connect.notify_one();
                     driver::accept_stages(&self.store, &self.index, &self.clock).await;
                     self.ticks.resume.notify_one();
-                    let keys = if first { self.index.keys() } else { self.overdue(now).await };
+                    let mut keys = if first { self.index.keys() } else { self.overdue(now).await };
+                    keys.extend(timers.passed(now));
                     first = false;
                     for key in keys {
                         if again.send(key).await.is_err() {
@@ -288,6 +298,7 @@ async fn sighted(
 async fn woken(
     mut wakes: mpsc::Receiver<Wake>,
     looks: mpsc::Sender<Look>,
+    (timers, again): (Timers, mpsc::Sender<LeaseKey>),
     ticks: Ticks,
     store: Store,
     index: Index,
@@ -296,6 +307,13 @@ async fn woken(
     while let Some(wake) = wakes.recv().await {
         let keys = match wake {
             Wake::Leases(keys) => keys,
+            Wake::Called(key) => {
+                timers.called(&key);
+                if again.send(key).await.is_err() {
+                    return Ok(());
+                }
+                vec![]
+            }
             Wake::Outbox => {
                 ticks.outbox.notify_one();
                 vec![]

@@ -2,6 +2,7 @@
 //! the configuration names, count; everything else is refused and changes nothing.
 
 pub(super) mod aws;
+pub(super) mod scheduler;
 mod ses;
 mod sns;
 

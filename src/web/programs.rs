@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use std::time::Duration;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -17,6 +17,7 @@ const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
 pub(super) fn router() -> Router<State> {
     let calls = api::router()
         .route("/hooks/ses", post(hooks::post))
+        .route("/hooks/scheduler/{token}", get(hooks::scheduler::show).post(hooks::scheduler::call))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))
         .layer(DefaultBodyLimit::disable());

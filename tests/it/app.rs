@@ -35,6 +35,10 @@ pub struct Setup {
     pub page_size: u32,
     /// Cron expression of the polls.
     pub poll: &'static str,
+    /// Cron expression of the sweeps.
+    pub sweep: &'static str,
+    /// The section `scheduler`, as YAML.
+    pub scheduler: String,
     /// Settings of the section `aws` beside the usual ones, and of its `endpoints`, as YAML.
     pub aws: (String, String),
     /// Settings of the section `web` beside the port, as YAML.
@@ -53,6 +57,8 @@ impl Default for Setup {
             policy,
             page_size: 500,
             poll: "* * * * * *",
+            sweep: "* * * * * *",
+            scheduler: "{}".to_owned(),
             aws: (String::new(), String::new()),
             web: String::new(),
             accounts: None,
@@ -119,7 +125,8 @@ impl Setup {
              aws: {{access_key_id: {key}, secret_access_key: secret, page_size: {page}, requests_per_second: 200, \
              timeout: 10s, {more} endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}', {ends}}}}}\n\
              mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
-             schedule: {{poll: '{poll}', sweep: '* * * * * *', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
+             schedule: {{poll: '{poll}', sweep: '{sweep}', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
+             scheduler: {scheduler}\n\
              web: {{listen: '127.0.0.1:0', {web}}}\n\
              leader_ttl: 2s\n{accounts}",
             key = ec2_double::Home::default().access_key_id,
@@ -127,6 +134,8 @@ impl Setup {
             more = self.aws.0,
             ends = self.aws.1,
             poll = self.poll,
+            sweep = self.sweep,
+            scheduler = self.scheduler,
             web = self.web,
         )
     }

@@ -23,6 +23,7 @@ mod program;
 mod reaping;
 mod remote;
 mod rules;
+mod scheduler;
 mod store;
 mod sync;
 mod tidy;

@@ -118,6 +118,24 @@ async fn forms_of_admins_change_nothing_for_others_nor_without_the_sessions_secr
     app.stop().await;
 }
 
+#[tokio::test]
+async fn a_schedulers_hook_says_the_same_to_everybody_and_takes_no_token_but_its_own() {
+    let app = TestApp::start(Setup::default()).await;
+    let path = format!("/hooks/scheduler/{}", "A".repeat(43));
+    for who in [app.browser(), app.sign_in("lin").await, app.sign_in("ada").await] {
+        let page = who.get(&path).await;
+        assert_eq!(
+            (page.status, page.text.as_str()),
+            (StatusCode::OK, "A scheduler calls here, by POST. Nothing was done.\n")
+        );
+        let page = who.send(Method::POST, &path, &[], None).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{}", page.text);
+        let page = who.send(Method::PUT, &path, &[], None).await;
+        assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED, "{}", page.text);
+    }
+    app.stop().await;
+}
+
 /// Without the secret, with a wrong one, and from a page of another site.
 async fn forged(browser: &crate::browser::Browser, path: &str, fields: &[(&str, &str)]) {
     let csrf = browser.get("/leases").await.field("csrf");

@@ -7,7 +7,7 @@ use super::latency::{self, Latency};
 use super::numbers::{Numbers, Row};
 use super::office::Admin;
 use super::when::{length, off};
-use crate::model::Time;
+use crate::model::{OutsideState, Time};
 use crate::words::clean;
 use axum::Json;
 use axum::response::Response;
@@ -24,6 +24,8 @@ pub(in crate::web) struct Around {
     beat: Option<Time>,
     since: Option<Time>,
     answered_in: u128,
+    /// How the scheduler outside does, where there is one.
+    outside: Option<OutsideState>,
 }
 
 impl Around {
@@ -31,11 +33,12 @@ impl Around {
         let asked = Instant::now();
         let leader = desk.state.store.get::<serde_json::Value>("leader").await?;
         let answered_in = asked.elapsed().as_millis();
+        let outside = desk.state.store.get::<OutsideState>(OutsideState::ID).await?.map(|doc| doc.body);
         let body = leader.map(|doc| doc.body).unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(|it| it.as_str()).filter(|it| !it.is_empty());
         let time = |name: &str| text(name).and_then(|at| Time::parse(at).ok());
         let holder = text("holder").map(str::to_owned);
-        Ok(Around { holder, beat: time("beat"), since: time("since"), answered_in })
+        Ok(Around { holder, beat: time("beat"), since: time("since"), answered_in, outside })
     }
 
     /// When whoever leads was heard of last; `None` when nobody does.
@@ -97,6 +100,10 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
         leader_since => around.since.map(|at| desk.when(at)),
         leader_beat => around.beat.map(|at| off(at.seconds_since(now))),
         answered_in => around.answered_in.to_string(),
+        outside => around.outside.as_ref().map(|outside| context! {
+            service => &outside.service, told => outside.told, waiting => outside.waiting, fault => outside.fault(),
+            taken => outside.taken_at.map(|at| desk.when(at)), called => outside.called_at.map(|at| desk.when(at)),
+        }),
         poll_every => desk.state.polls.borrow().every.map(length),
         latency => latency(&desk).map(|it| context! {
             leases => it.leases, median => length(it.median), slowest => length(it.slowest) }),
@@ -117,6 +124,7 @@ pub(super) async fn json(desk: AdminDesk) -> Result<Json<serde_json::Value>, Web
     let around = Around::see(&desk).await?;
     let mut all = serde_json::to_value(numbers(&desk)).map_err(|why| WebError::Internal(why.into()))?;
     all["leader"] = json!({ "holder": around.holder, "beat": around.beat, "since": around.since });
+    all["scheduler"] = json!(around.outside);
     all["gateway"] = json!({ "answered_in_ms": around.answered_in() });
     all["poll_every"] = json!(desk.state.polls.borrow().every);
     all["event_to_lease"] = json!(latency(&desk));
