@@ -53,7 +53,7 @@ pub(super) struct LeaseView {
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    exemption: Option<ExemptionView>,
+    exemption: Option<LeaseExemption>,
     cost: CostView,
     /// The last lines of its story, oldest first.
     events: Vec<Line>,
@@ -70,7 +70,7 @@ struct HoldView {
 
 /// An admin's word that this lease does not end for now.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub(super) struct ExemptionView {
+pub(super) struct LeaseExemption {
     reason: String,
     until: String,
 }
@@ -121,7 +121,7 @@ impl LeaseView {
                 since: hold.since.to_string(),
                 review_at: hold.review_at.to_string(),
             }),
-            exemption: lease.exemption.map(|it| ExemptionView { reason: it.reason, until: it.until.to_string() }),
+            exemption: lease.exemption.map(|it| LeaseExemption { reason: it.reason, until: it.until.to_string() }),
             cost: CostView {
                 running_hour: rate.and_then(|rate| rate.running),
                 volumes_hour: rate.and_then(|rate| rate.volumes),
@@ -251,7 +251,7 @@ pub(super) struct LeaseEdit {
     /// Admins only.
     owner: Option<String>,
     /// Admins only; `until` in the past ends one.
-    exemption: Option<ExemptionView>,
+    exemption: Option<LeaseExemption>,
 }
 
 /// Edits a lease. Renewing by a request never conflicts and is to be preferred.

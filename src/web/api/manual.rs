@@ -5,7 +5,7 @@ use crate::web::{Site, State, WebError};
 use axum::extract::State as At;
 use axum::response::Response;
 use minijinja::context;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// `GET /api`
 pub(super) async fn page(At(state): At<State>, site: Site) -> Result<Response, WebError> {
@@ -67,7 +67,7 @@ fn entry(api: &Value, path: &str, method: &str, call: &Value) -> Value {
     let body = call.pointer("/requestBody/content/application~1json/schema");
     let shape = body.and_then(|schema| schema["$ref"].as_str()).and_then(|name| api.pointer(name.strip_prefix('#')?));
     let mut inputs: Vec<Value> = parameters.collect();
-    inputs.extend(shape.map(fields).unwrap_or_default());
+    inputs.extend(shape.map(|shape| fields(api, shape)).unwrap_or_default());
     json!({
         "path": path, "method": method.to_uppercase(), "id": anchor(&format!("{method}{path}")),
         "what": prose(&call["summary"]), "more": prose(&call["description"]), "inputs": inputs, "answers": answers(call),
@@ -97,25 +97,28 @@ fn shapes(api: &Value) -> Vec<Value> {
     let shape = |(name, schema): (&String, &Value)| {
         json!({
             "name": name, "id": format!("shape-{}", anchor(name)), "what": prose(&schema["description"]),
-            "fields": fields(schema), "kind": kind(schema),
+            "fields": fields(api, schema), "kind": kind(schema),
         })
     };
     all.map(shape).collect()
 }
 
-fn fields(schema: &Value) -> Vec<Value> {
-    let mut all: Map<String, Value> = schema["properties"].as_object().cloned().unwrap_or_default();
+/// The fields of a shape, and of those that it consists of.
+fn fields(api: &Value, schema: &Value) -> Vec<Value> {
+    let mut all = Vec::new();
     for part in schema["allOf"].as_array().into_iter().flatten() {
-        all.extend(part["properties"].as_object().cloned().unwrap_or_default());
+        let named = part["$ref"].as_str().and_then(|name| api.pointer(name.strip_prefix('#')?));
+        all.extend(fields(api, named.unwrap_or(part)));
     }
     let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|it| it == name));
-    let field = |(name, field): (&String, &Value)| {
+    let own = schema["properties"].as_object().into_iter().flatten();
+    all.extend(own.map(|(name, field)| {
         json!({
             "name": name, "place": "body", "required": required(name), "what": prose(&field["description"]),
             "kind": kind(field),
         })
-    };
-    all.iter().map(field).collect()
+    }));
+    all
 }
 
 /// The type of a value in words, and the shape that it refers to, if any.
@@ -209,7 +212,9 @@ mod tests {
             lines.push(format!("{method} {path} ({}) -> {}", inputs(&call["inputs"]), answers.join(" | ")));
         }
         for shape in shapes(&api) {
-            lines.push(format!("{} {{{}}}", shape["name"].as_str().unwrap(), inputs(&shape["fields"])));
+            let (name, fields) = (shape["name"].as_str().unwrap(), inputs(&shape["fields"]));
+            let words = shape["kind"]["text"].as_str().filter(|_| fields.is_empty()).unwrap_or_default();
+            lines.push(format!("{name} {{{fields}{words}}}"));
         }
         lines.sort();
         insta::assert_snapshot!(lines.join("\n"));
