@@ -52,8 +52,6 @@ export const pagesOfAdmin = (world, lease) => [
   ['aws-refused', verified(world, LAB)],
   ['aws-verified', verified(world, DEV)],
   ['aws-remove', `${world.url}/aws-accounts/${TEST}/remove`],
-  ['aws-new', `${world.url}/aws-accounts/new`],
-  ['aws-setup', connecting(world)],
   ['aws-event-key', eventKey(world)],
   ['aws-stage', `${world.url}/aws-accounts/${TEST}/stage?to=stop`],
   ['aws-disable', `${world.url}/aws-accounts/${DEV}/enabled`],
@@ -104,21 +102,9 @@ const token = (world) => async (page) => {
   await page.getByRole('heading', { name: 'Your new token' }).waitFor();
 };
 
-// The steps of connecting an AWS account that zerocloud does not know yet.
-const connecting = (world) => async (page) => {
-  await page.goto(`${world.url}/aws-accounts/new`);
-  const begun = page.getByRole('link', { name: 'Research of the winter term' });
-  if (await begun.count()) {
-    await Promise.all([page.waitForEvent('load'), begun.click()]);
-    return;
-  }
-  await page.locator('input[name=aws_id]').fill('777788889999');
-  await page.locator('input[name=name]').fill('Research of the winter term');
-  await Promise.all([page.waitForEvent('load'), page.locator('main form button.primary').first().click()]);
-};
-
 const eventKey = (world) => async (page) => {
   await page.goto(`${world.url}/aws-accounts/${DEV}`);
+  await page.getByText('Make a key', { exact: true }).click();
   await page.getByRole('button', { name: 'Make it' }).click();
   await page.getByText(/zce_/).first().waitFor();
 };

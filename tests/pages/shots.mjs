@@ -17,7 +17,9 @@ export async function shoot(context, pages, { folder, set }) {
   // The browser says in its console that a page was refused; where that is what is pictured, it is no problem.
   let refusal = '';
   page.on('console', (message) => {
-    if (message.type() === 'error' && !(refusal && message.text().includes(refusal))) {
+    // The double of GitHub has no icon.
+    const icon = message.location().url.endsWith('/favicon.ico');
+    if (message.type() === 'error' && !icon && !(refusal && message.text().includes(refusal))) {
       problems.push(`${at}: console: ${message.text()}`);
     }
   });
