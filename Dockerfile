@@ -7,6 +7,7 @@ FROM rust:1.95.0-slim-bookworm AS build
 ARG PROFILE=release
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY aws-setup aws-setup
 COPY benches benches
 COPY gateway gateway
 COPY sync-gateway sync-gateway
