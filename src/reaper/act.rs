@@ -173,19 +173,14 @@ impl Reaper {
             let mut pause = Duration::from_millis(50);
             loop {
                 let facts = self.facts(&ready.account, key).await?;
-                if let Some(group) = facts.as_ref().and_then(|facts| facts.group.as_ref()) {
-                    if group.sizes == Sizes::ASLEEP {
-                        return Ok(ReapOutcome::Stopped);
+                let asleep = facts.as_ref().and_then(|facts| Some(facts.group.as_ref()?.sizes == Sizes::ASLEEP));
+                match (ready.action, facts.map(|facts| facts.state), asleep) {
+                    // Sizes of nothing are all that is asked of a group: its members take their time to go.
+                    (_, _, Some(true)) => return anyhow::Ok(ReapOutcome::Stopped),
+                    (_, Some(ResourceState::ShuttingDown | ResourceState::Terminated), None) => {
+                        return Ok(ReapOutcome::Terminated);
                     }
-                    tokio::time::sleep(pause).await;
-                    continue;
-                }
-                let state = facts.map(|facts| facts.state);
-                match (ready.action, state) {
-                    (_, Some(ResourceState::ShuttingDown | ResourceState::Terminated)) => {
-                        return anyhow::Ok(ReapOutcome::Terminated);
-                    }
-                    (Action::Stop, Some(ResourceState::Stopping | ResourceState::Stopped)) => {
+                    (Action::Stop, Some(ResourceState::Stopping | ResourceState::Stopped), None) => {
                         return Ok(ReapOutcome::Stopped);
                     }
                     _ => tokio::time::sleep(pause).await,
