@@ -23,6 +23,16 @@ pub enum ResourceState {
 }
 
 impl ResourceState {
+    /// All of them.
+    pub const ALL: [ResourceState; 6] = [
+        ResourceState::Pending,
+        ResourceState::Running,
+        ResourceState::Stopping,
+        ResourceState::Stopped,
+        ResourceState::ShuttingDown,
+        ResourceState::Terminated,
+    ];
+
     /// Whether it runs or is about to: it needs a lease that ends.
     pub fn is_up(self) -> bool {
         matches!(self, ResourceState::Pending | ResourceState::Running)

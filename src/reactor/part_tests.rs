@@ -6,15 +6,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-const STATES: [ResourceState; 6] = [
-    ResourceState::Pending,
-    ResourceState::Running,
-    ResourceState::Stopping,
-    ResourceState::Stopped,
-    ResourceState::ShuttingDown,
-    ResourceState::Terminated,
-];
-
 fn facts(state: ResourceState, tagged: bool) -> Facts {
     let tags = if tagged { json!({ "owner": "lin" }) } else { json!({}) };
     serde_json::from_value(json!({ "state": state, "tags": tags, "root_device": "ebs" })).unwrap()
@@ -142,7 +133,7 @@ proptest! {
         call in prop_oneof![Just("RunInstances"), Just("TerminateInstances"), Just("DeleteTags")],
     ) {
         let mut there = BTreeMap::new();
-        let of = |(id, (state, tagged)): (&usize, &(usize, bool))| (*id, facts(STATES[*state], *tagged));
+        let of = |(id, (state, tagged)): (&usize, &(usize, bool))| (*id, facts(ResourceState::ALL[*state], *tagged));
         apply(&mut there, &part(known.iter().map(of)), &BTreeMap::new());
         let before = there.clone();
         apply(&mut there, &part(found.iter().map(of)), &causes(call, &named));

@@ -17,14 +17,6 @@ type Change = (u8, usize, i64);
 
 const STATES: [State; 6] =
     [State::Active, State::Expired, State::Reaping, State::Stopped, State::Terminated, State::Gone];
-const RESOURCE: [ResourceState; 6] = [
-    ResourceState::Pending,
-    ResourceState::Running,
-    ResourceState::Stopping,
-    ResourceState::Stopped,
-    ResourceState::ShuttingDown,
-    ResourceState::Terminated,
-];
 const STAGES: [Stage; 4] = [Stage::Observe, Stage::Notify, Stage::Stop, Stage::Terminate];
 const PEOPLE: [&str; 5] = ["ada", "lin", "max", "ghost", "pending"];
 const WISHES: [Wish; 8] = [
@@ -135,7 +127,7 @@ fn change_view(scene: &mut Scene, (field, pick, span): Change) {
     let at = noon().plus(span);
     match field {
         20 => scene.view.resource = None,
-        21 if scene.view.resource.is_some() => scene.resource().facts.state = RESOURCE[pick % 6],
+        21 if scene.view.resource.is_some() => scene.resource().facts.state = ResourceState::ALL[pick % 6],
         22 if scene.view.resource.is_some() => {
             let missing = json!({"since": at, "last": at.plus(700), "scans": pick % 5});
             scene.resource().missing = serde_json::from_value(missing).unwrap();

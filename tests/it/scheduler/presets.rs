@@ -113,10 +113,9 @@ async fn any_http_api_is_told_by_templates_and_the_job_of_before_is_taken_away_b
     task.abort();
 }
 
-#[tokio::test]
-async fn a_service_that_refuses_is_told_of_without_what_it_was_sent() {
-    let (url, world, task) = easycron().await;
-    let app = TestApp::start(by_templates(&url, "wrong-one")).await;
+/// Runs with a service that takes nothing, and what zerocloud says of it then.
+async fn failing(setup: Setup) -> (TestApp, String) {
+    let app = TestApp::start(setup).await;
     let (id, _) = leased(&app).await;
     app.settled(&id, "lin").await;
     let state = app
@@ -124,8 +123,14 @@ async fn a_service_that_refuses_is_told_of_without_what_it_was_sent() {
             let state = app.store.get::<Value>("scheduler").await.unwrap()?.body;
             state["error"].is_string().then_some(state)
         })
-        .await
-        .to_string();
+        .await;
+    (app, state.to_string())
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_is_told_of_without_what_it_was_sent() {
+    let (url, world, task) = easycron().await;
+    let (app, state) = failing(by_templates(&url, "wrong-one")).await;
     assert!(state.contains("it answered 401") && world.lock().unwrap().is_empty(), "{state}");
     assert!(!state.contains("hooks/scheduler") && !state.contains("wrong-one"), "{state}");
     app.stop().await;
@@ -217,16 +222,7 @@ async fn eventbridge_puts_an_event_once_at_each_deadline_and_a_renewal_replaces_
 #[tokio::test]
 async fn what_eventbridge_does_not_allow_is_named_without_the_token() {
     let (url, world, task) = eventbridge().await;
-    let app = TestApp::start(by_events(&url, "us-west-2")).await;
-    let (id, _) = leased(&app).await;
-    app.settled(&id, "lin").await;
-    let state = app
-        .until("the failure", || async {
-            let state = app.store.get::<Value>("scheduler").await.unwrap()?.body;
-            state["error"].is_string().then_some(state)
-        })
-        .await
-        .to_string();
+    let (app, state) = failing(by_events(&url, "us-west-2")).await;
     assert!(state.contains("scheduler:CreateSchedule") && world.lock().unwrap().is_empty(), "{state}");
     assert!(!state.contains("token"), "{state}");
     app.stop().await;
