@@ -1,7 +1,7 @@
 //! Leases: a resource, its owner and its end. The document that everything else is about.
 
 use super::resource::LeaseKeyFields;
-use super::{AccountId, Action, Extra, LeaseKey, NoticeKind, Outcome, Sizes, Time, UserId};
+use super::{AccountId, Action, Extra, LeaseKey, NoticeKind, Outcome, Sizes, Stage, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -285,6 +285,14 @@ impl Lease {
     /// Whether it is of an Auto Scaling group: its end puts the group to sleep, and there is no second one.
     pub fn is_group(&self) -> bool {
         self.key.resource_id.is_group()
+    }
+
+    /// The stage that an end of this kind needs. Asleep, a group has its members terminated by Auto Scaling.
+    pub fn needed_stage(&self, action: Action) -> Stage {
+        match action {
+            Action::Stop if !self.is_group() => Stage::Stop,
+            Action::Stop | Action::Terminate => Stage::Terminate,
+        }
     }
 
     /// What an end does to it, as people say it: it is `stopped`, `terminated` or `put to sleep`.

@@ -349,7 +349,7 @@ impl<'a> Facets<'a> {
 
     fn at_the_end(&self) -> Vec<String> {
         let lease = self.lease();
-        let needed = stage_for(self.action);
+        let needed = lease.needed_stage(self.action);
         if lease.key.resource_id.is_cluster() {
             return vec!["zerocloud ends nothing of it: end it where it is managed.".to_owned()];
         }
@@ -438,7 +438,7 @@ impl<'a> Facets<'a> {
             return Vec::new();
         }
         let mut offered = vec![(TokenAction::Renew, "Renew it", "renew")];
-        if !stands_in && self.stage >= stage_for(self.action) {
+        if !stands_in && self.stage >= lease.needed_stage(self.action) {
             offered.push((TokenAction::End, "End it now", "end"));
         }
         if !stands_in {
@@ -462,12 +462,5 @@ impl<'a> Facets<'a> {
             }
         });
         choices.collect()
-    }
-}
-
-fn stage_for(action: Action) -> Stage {
-    match action {
-        Action::Stop => Stage::Stop,
-        Action::Terminate => Stage::Terminate,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::exempt::exempting;
 use super::work::Work;
-use crate::model::{Action, Hold, HoldKind, Lease, Stage, Time, UserId};
+use crate::model::{Action, Hold, HoldKind, Lease, Time, UserId};
 
 /// A hold is looked at again after a day at most.
 const REVIEW: i64 = 86_400;
@@ -45,13 +45,16 @@ impl Work<'_> {
         if aws.disabled {
             return say("its AWS account is disabled");
         }
-        match action {
-            Action::Stop if self.stage() < Stage::Stop => say("the stage of its AWS account allows no stop"),
-            Action::Terminate if self.stage() < Stage::Terminate => {
-                say("the stage of its AWS account allows no termination")
-            }
-            _ => None,
+        if self.stage() >= self.lease.needed_stage(action) {
+            return None;
         }
+        say(match action {
+            Action::Stop if self.lease.is_group() => {
+                "the stage of its AWS account allows no termination, and asleep its members are terminated"
+            }
+            Action::Stop => "the stage of its AWS account allows no stop",
+            Action::Terminate => "the stage of its AWS account allows no termination",
+        })
     }
 
     fn paused(&self) -> Option<Obstacle> {

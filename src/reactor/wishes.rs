@@ -77,12 +77,8 @@ impl Work<'_> {
         if self.resource().is_none() {
             return self.let_go(request);
         }
-        let needed = match action {
-            Action::Stop => Stage::Stop,
-            Action::Terminate => Stage::Terminate,
-        };
-        if self.stage() < needed {
-            return Err(format!("this AWS account's stage does not allow to {}", action.as_str()));
+        if self.stage() < self.lease.needed_stage(action) {
+            return Err(format!("this AWS account's stage does not allow it to be {}", self.lease.past(action)));
         }
         if let Some(pause) = self.pause() {
             return Err(format!("no end starts while zerocloud is paused: {}", pause.reason));

@@ -3,7 +3,7 @@
 //! seconds ago.
 
 use super::Reaper;
-use crate::model::{Account, Action, AwsAccount, Lease, Pause, RegionState, Request, Role, Stage, Time, Wish};
+use crate::model::{Account, Action, AwsAccount, Lease, Pause, RegionState, Request, Role, Time, Wish};
 use crate::reactor::exempting;
 use crate::store::Change;
 use anyhow::Context as _;
@@ -71,13 +71,9 @@ impl Reaper {
         if account.disabled {
             return Ok(Some("the AWS account is disabled".to_owned()));
         }
-        let needed = match action {
-            Action::Stop => Stage::Stop,
-            Action::Terminate => Stage::Terminate,
-        };
         let stage = account.effective_stage();
-        if stage < needed {
-            return Ok(Some(format!("the stage {stage:?} does not allow to {}", action.as_str())));
+        if stage < lease.needed_stage(action) {
+            return Ok(Some(format!("the stage {stage:?} does not allow it to be {}", lease.past(action))));
         }
         let raised = account.stage_accepted.map(|accepted| accepted.since);
         let claimed = claimed_at(lease);

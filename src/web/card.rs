@@ -206,7 +206,7 @@ fn look(lease: &Lease, stage: Stage, left: i64, policy: &Policy) -> (&'static st
 
 /// What happens when nobody does anything, and what after that.
 fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time) -> (String, Option<String>) {
-    let needed = if action == Action::Stop { Stage::Stop } else { Stage::Terminate };
+    let needed = lease.needed_stage(action);
     match lease.state {
         State::Terminated => return ("It is terminated; nothing more happens.".to_owned(), None),
         State::Gone => return ("AWS no longer has it; nothing more happens.".to_owned(), None),
@@ -276,7 +276,7 @@ fn choices(lease: &Lease, policy: &Policy, now: Time) -> Vec<Choice> {
 fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>) -> Can {
     let live = lease.state.is_renewable();
     let managed = facts.is_some_and(|facts| facts.managed_by.is_some());
-    let needed = if action == Action::Stop { Stage::Stop } else { Stage::Terminate };
+    let needed = lease.needed_stage(action);
     let there = live || lease.state == State::Stopped;
     Can {
         renew: live,

@@ -1,9 +1,10 @@
 //! Auto Scaling groups: put to sleep and never deleted, woken and revived; and members, which the group's lease stands for.
 
 use super::scene::{DAY, HOUR, Scene, noon};
+use super::table::stage;
 use super::world::group_key;
 use crate::model::{
-    Action, Facts, HoldKind, LeaseKey, NoticeKind, ResourceId, ResourceState, Sizes, State, StoppedBy, Wish,
+    Action, Facts, HoldKind, LeaseKey, NoticeKind, ResourceId, ResourceState, Sizes, Stage, State, StoppedBy, Wish,
 };
 use crate::reactor::{Cover, DueEnd, Effect, ReapOutcome, assign_clusters, assign_members, claim, reaped};
 use serde_json::{Value, json};
@@ -47,6 +48,23 @@ fn a_group_is_put_to_sleep_whatever_the_policy_says_and_nothing_ends_it_a_second
     let terminate = DueEnd { action: Action::Terminate, term: scene.lease().term, ..due };
     let now = scene.now;
     assert_eq!(claim(scene.lease(), &terminate, now), None, "a group was claimed to be deleted");
+}
+
+#[test]
+fn asleep_its_members_are_terminated_so_a_stage_that_only_stops_holds_a_group() {
+    let mut scene = Scene::overdue().grouped();
+    stage(&mut scene, Stage::Stop, -30 * DAY);
+    assert!(due(&scene).is_none());
+    let hold = scene.decide().lease.unwrap().hold.unwrap();
+    assert_eq!(hold.kind, HoldKind::Stage);
+    assert!(hold.reason.contains("allows no termination"), "{}", hold.reason);
+    scene.ask("lin", Wish::End, &json!({}));
+    assert!(scene.outcome().contains("refused: this AWS account's stage does not allow"), "{}", scene.outcome());
+    // What sleeps already is woken all the same.
+    let mut asleep = Scene::asleep();
+    stage(&mut asleep, Stage::Stop, -30 * DAY);
+    asleep.ask("lin", Wish::Revive, &json!({}));
+    assert!(asleep.decide().effects.contains(&Effect::Start(group_key(1))), "{}", asleep.outcome());
 }
 
 #[test]

@@ -197,7 +197,8 @@ fn change_group(scene: &mut Scene, pick: usize) {
 fn against(view: &View, lease: &Lease, due: &DueEnd, now: Time) -> Option<&'static str> {
     let wish = lease.extra.get("marks").is_some_and(|marks| marks.get("wish").is_some());
     let aws = view.aws_account.as_ref();
-    let needed = if due.action == Action::Stop { Stage::Stop } else { Stage::Terminate };
+    let mild = due.action == Action::Stop && !lease.is_group();
+    let needed = if mild { Stage::Stop } else { Stage::Terminate };
     let resource = view.resource.as_ref().filter(|resource| resource.key == LeaseKeyFields::from(due.key.clone()));
     let second = lease.state == State::Stopped || (lease.state == State::Reaping && lease.stopped_at.is_some());
     let least = if second { view.policy.terminate_notice } else { view.policy.min_notice };

@@ -109,12 +109,12 @@ const ENDING: &[Row] = &[
     ("for good, which the stage does not allow", |s| {
         stage(s, Stage::Stop, -30 * DAY);
         s.ask("lin", Wish::Terminate, &json!({}));
-    }, "| refused: this AWS account's stage does not allow to terminate until +2d"),
+    }, "| refused: this AWS account's stage does not allow it to be terminated until +2d"),
     ("what cannot be stopped is terminated, which needs the stage", |s| {
         s.spot("one-time");
         stage(s, Stage::Stop, -30 * DAY);
         s.ask("lin", Wish::End, &json!({}));
-    }, "term 3, to terminate | refused: this AWS account's stage does not allow to terminate until +2d"),
+    }, "term 3, to terminate | refused: this AWS account's stage does not allow it to be terminated until +2d"),
     ("while paused", |s| {
         pause(s, &json!({}));
         s.ask("lin", Wish::End, &json!({}));

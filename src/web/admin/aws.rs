@@ -27,8 +27,12 @@ pub(super) fn meaning(stage: Stage) -> &'static str {
     match stage {
         Stage::Observe => "Leases are kept; nobody is written to and nothing is ended.",
         Stage::Notify => "Owners are told when their leases end; nothing is ended.",
-        Stage::Stop => "What nobody renews is stopped. Nothing is terminated.",
-        Stage::Terminate => "What nobody renews is stopped, and terminated after its time stopped.",
+        Stage::Stop => {
+            "What nobody renews is stopped. Nothing is terminated, and no Auto Scaling group is put to sleep."
+        }
+        Stage::Terminate => {
+            "What nobody renews is stopped, and terminated after its time stopped. Auto Scaling groups are put to sleep."
+        }
     }
 }
 

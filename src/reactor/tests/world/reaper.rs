@@ -86,7 +86,8 @@ impl World {
         assert!(asked || self.ledger.promised(&key).is_none_or(|end| end <= self.now), "a promise broken: {lease:?}");
         assert!(self.pauses.iter().all(|pause| pause.resumed_at.is_some_and(|at| at <= self.now)), "while paused");
         assert!(self.region.as_ref().is_none_or(|region| region.state == "ok"), "in a paused region");
-        let stage = if action == Action::Stop { Stage::Stop } else { Stage::Terminate };
+        let mild = action == Action::Stop && !key.is_group();
+        let stage = if mild { Stage::Stop } else { Stage::Terminate };
         assert!(self.aws.effective_stage() >= stage, "an end that the stage forbids");
         assert!(asked || lease.exemption.as_ref().is_none_or(|it| it.until <= self.now), "exempted: {lease:?}");
         let policy = self.policy();
