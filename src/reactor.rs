@@ -30,7 +30,7 @@ mod work;
 pub use admit::{Admission, admit};
 pub use batch::{Batch, Outgoing, batch};
 pub use clusters::assign_clusters;
-pub use cover::Cover;
+pub use cover::{Cover, Covered, exempting_member, promised, promised_member};
 pub use decide::decide;
 pub use digest::{Digest, Standing, leaves_at};
 pub use exempt::exempting;

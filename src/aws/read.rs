@@ -7,7 +7,7 @@ use super::{Asked, AwsError, Protection, facts};
 use crate::model::{Facts, Region, ResourceId, Volume};
 use aws_sdk_ec2::operation::describe_instance_attribute::DescribeInstanceAttributeOutput;
 use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
-use aws_sdk_ec2::types::{Filter, InstanceAttributeName, SpotInstanceType};
+use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, InstanceAttributeName, SpotInstanceType};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The most values that EC2 takes in one filter.
@@ -107,14 +107,19 @@ impl Ec2 {
     }
 
     pub(super) async fn protection(&self, id: &ResourceId) -> Result<Protection, AwsError> {
-        let terminate = self.attribute(id, InstanceAttributeName::DisableApiTermination).await?;
+        let terminate = self.termination_protection(id).await?;
         let stop = self.attribute(id, InstanceAttributeName::DisableApiStop).await?;
+        Ok(Protection { stop: self.flag(stop.disable_api_stop)?, terminate })
+    }
+
+    pub(super) async fn termination_protection(&self, id: &ResourceId) -> Result<bool, AwsError> {
+        let reply = self.attribute(id, InstanceAttributeName::DisableApiTermination).await?;
+        self.flag(reply.disable_api_termination)
+    }
+
+    fn flag(&self, flag: Option<AttributeBooleanValue>) -> Result<bool, AwsError> {
         let call = self.call("ec2:DescribeInstanceAttribute");
-        let known = |value: Option<bool>| value.ok_or_else(|| call.malformed("the attribute is not in it"));
-        Ok(Protection {
-            stop: known(stop.disable_api_stop.and_then(|flag| flag.value))?,
-            terminate: known(terminate.disable_api_termination.and_then(|flag| flag.value))?,
-        })
+        flag.and_then(|flag| flag.value).ok_or_else(|| call.malformed("the attribute is not in it"))
     }
 
     async fn attribute(

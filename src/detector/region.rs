@@ -57,13 +57,14 @@ impl Detector {
     }
 
     async fn compare(&self, account: &AwsAccount, region: &Region) -> anyhow::Result<Compared> {
+        // What is known comes first: whatever an event writes during the scan is newer, and makes writing its result a conflict.
+        let known = self.index.resources(&account.aws_id, region);
         let mut found = match self.aws.scan(account, region).await {
             Ok(found) => found,
             Err(error @ AwsError::DeniedByOrganization { .. }) => return Ok(Compared::Denied(error.to_string())),
             Err(other) => return Err(other.into()),
         };
         let seen = found.len();
-        let known = self.index.resources(&account.aws_id, region);
         self.spot_types(account, region, &mut found, &known).await;
         self.volumes(account, region, &mut found, &known).await;
         let groups = self.aws.groups(account, region).await;

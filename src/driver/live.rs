@@ -116,8 +116,11 @@ impl LiveWorld {
         anyhow::ensure!(aws_account.account == *account, "AWS account {} belongs to another Account", key.aws_id);
         if let Some(mut facts) = self.read(aws_account, &key, &resource.facts.name).await? {
             facts.keep_spot_type(&resource.facts);
-            // EC2 names a group, and only a scan says which one.
+            // EC2 names a group, and only a scan says which one; and whose a group is, its members may say alone.
             facts.member_of.clone_from(&resource.facts.member_of);
+            if key.is_group() && facts.managed_by.is_none() {
+                facts.managed_by.clone_from(&resource.facts.managed_by);
+            }
             resource.facts = facts;
         }
         Ok(resource)
@@ -210,6 +213,7 @@ impl World for LiveWorld {
         let owner = lease.as_ref().map(|lease| &lease.owner).filter(|owner| !owner.is_pending());
         let known = Known {
             cover: resource.as_ref().and_then(|resource| self.index.cover(resource)),
+            members: resource.as_ref().map(|resource| self.index.covered(resource)).unwrap_or_default(),
             trigger: trim(known_cause(trigger, resource.as_ref())),
             resource,
             requests: self.index.requests(key),

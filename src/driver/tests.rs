@@ -50,6 +50,7 @@ impl World for Small {
             notices: vec![],
             usage: 0,
             cover: None,
+            members: Vec::new(),
         };
         Ok(Some(Loaded { view, rev: None }))
     }

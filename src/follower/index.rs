@@ -1,6 +1,8 @@
 //! What many leases share, in memory: the small documents, where each lease stands, open requests, queued notices, ranks,
 //! the rows of the views, and what cannot be read. Always behind the documents by a moment; whoever writes reads first.
 
+mod members;
+
 use super::Wake;
 use super::directory::{self, Scope};
 use super::document::{Document, passed_over, read};
@@ -9,7 +11,7 @@ use crate::model::{
     AccountId, AwsId, Directory, Doc, EventKey, EvidenceSource, HoldKind, Lease, LeaseKey, Notice, NoticeStatus,
     Region, Request, Resource, ResourceChange, State, Time, UserId,
 };
-use crate::reactor::Cover;
+use crate::reactor::promised;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -34,6 +36,8 @@ pub struct LeaseRow {
     pub told_after: Option<i64>,
     /// Nobody, or an admin by default, owns it, and who launched it is not known.
     pub launcher_wanted: bool,
+    /// Until when somebody may count on it, though it may come to be a group's that ends sooner.
+    pub promised: Option<Time>,
 }
 
 impl LeaseRow {
@@ -52,6 +56,7 @@ impl LeaseRow {
             over_quota: over_quota.is_some_and(|mark| !mark.is_null()),
             told_after: told_after(lease),
             launcher_wanted: launcher_wanted(lease),
+            promised: promised(lease),
         }
     }
 
@@ -212,14 +217,6 @@ impl Index {
         weights.take(place + 1).fold(0, u32::saturating_add).max(1)
     }
 
-    /// The live lease of the group that a resource is a member of.
-    pub fn cover(&self, resource: &Resource) -> Option<Cover> {
-        let key = resource.group_key()?;
-        let tables = self.read();
-        let row = tables.leases.get(&key).filter(|row| row.account == resource.account && !row.state.is_over())?;
-        Some(Cover { owner: row.owner.clone(), key })
-    }
-
     /// Leases past their deadline, and expired ones whose owner has not been told: what a sweep looks at.
     pub fn overdue(&self, now: Time) -> BTreeSet<LeaseKey> {
         let tables = self.read();
@@ -334,6 +331,9 @@ impl Tables {
         if before.as_ref().map(stands) != Some(stands(&row)) {
             keys.extend(self.members(&key));
         }
+        if before.as_ref().and_then(|before| before.promised) != row.promised {
+            keys.extend(self.group_of(&key));
+        }
         if let Some(before) = before {
             let moved = before.owner != row.owner || before.account != row.account || before.is_live() != row.is_live();
             if moved {
@@ -351,6 +351,7 @@ impl Tables {
         let mut keys = vec![key.clone()];
         if let Some(before) = self.leases.remove(key) {
             keys.extend(self.members(key));
+            keys.extend(self.group_of(key));
             self.leave(&before);
             keys.extend(self.waiting_for_room(&before));
         }
@@ -380,6 +381,7 @@ impl Tables {
         let weight = doc.body.weight();
         let before = self.resources.entry(place).or_default().insert(key.clone(), doc);
         let mut keys = vec![key.clone()];
+        keys.extend(self.group_of(&key));
         if let Some(row) = before.filter(|before| before.body.weight() > weight).and_then(|_| self.leases.get(&key)) {
             keys.extend(self.waiting_for_room(row));
         }
@@ -394,17 +396,6 @@ impl Tables {
         let place = (key.aws_id.clone(), key.region.clone());
         let known = self.resources.get(&place).and_then(|all| all.get(key));
         known.map_or(1, |doc| doc.body.weight())
-    }
-
-    /// The members of a group or cluster: whether its lease stands for them has changed.
-    fn members(&self, key: &LeaseKey) -> Vec<LeaseKey> {
-        if key.resource_id.is_instance() {
-            return Vec::new();
-        }
-        let place = (key.aws_id.clone(), key.region.clone());
-        let all = self.resources.get(&place).into_iter().flatten();
-        let members = all.filter(|(_, doc)| doc.body.facts.member_of.as_ref() == Some(&key.resource_id));
-        members.map(|(member, _)| member.clone()).collect()
     }
 
     fn put_request(&mut self, doc: Doc<Request>) -> Vec<Wake> {

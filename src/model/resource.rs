@@ -63,6 +63,13 @@ pub struct ManagedBy {
     pub name: String,
 }
 
+impl ManagedBy {
+    /// Whether an Auto Scaling group decides about it, which belongs to nothing else and has a lease of its own.
+    pub fn is_auto_scaling(&self) -> bool {
+        self.kind == "auto_scaling"
+    }
+}
+
 /// What AWS says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {

@@ -5,17 +5,15 @@
 use crate::model::{Facts, Group, ManagedBy, Member, Resource, ResourceId, ResourceState, Sizes};
 use std::collections::BTreeMap;
 
-/// Who manages an Auto Scaling group that belongs to nothing: the group has a lease of its own.
-const GROUP: &str = "auto_scaling";
-
 /// Adds a cluster to `found` for all instances that have the same manager, and says of them and of its groups that they are its
 /// members. To be called when they are assigned to their groups: a group may know better than its instances whose it is.
 pub fn assign_clusters(found: &mut BTreeMap<ResourceId, Facts>, known: &[Resource]) {
     found.retain(|id, _| !id.is_cluster());
     let by_known: BTreeMap<&ResourceId, &Facts> = known.iter().map(|it| (&it.key.resource_id, &it.facts)).collect();
+    name_managers(found, &by_known);
     let manager = |facts: &Facts| {
         let group = facts.member_of.as_ref().and_then(|group| found.get(group).or(by_known.get(group).copied()));
-        let own = facts.managed_by.as_ref().filter(|by| by.kind != GROUP);
+        let own = facts.managed_by.as_ref().filter(|by| !by.is_auto_scaling());
         own.or(group.and_then(|group| group.managed_by.as_ref())).cloned()
     };
     let mut clusters: BTreeMap<ResourceId, (ManagedBy, Vec<ResourceId>)> = BTreeMap::new();
@@ -41,6 +39,22 @@ pub fn assign_clusters(found: &mut BTreeMap<ResourceId, Facts>, known: &[Resourc
         }
     }
     found.extend(made);
+}
+
+/// A group's members may say whose it is though the group does not: EKS and others tag the machines alone where somebody else
+/// made the group. With no member to ask, what was known of it stands.
+fn name_managers(found: &mut BTreeMap<ResourceId, Facts>, known: &BTreeMap<&ResourceId, &Facts>) {
+    let mut said: BTreeMap<ResourceId, Option<ManagedBy>> = BTreeMap::new();
+    for facts in found.values().filter(|facts| facts.group.is_none() && !facts.state.is_ended()) {
+        let Some(group) = &facts.member_of else { continue };
+        let by = facts.managed_by.as_ref().filter(|by| !by.is_auto_scaling());
+        let first = said.entry(group.clone()).or_default();
+        *first = first.take().or_else(|| by.cloned());
+    }
+    for (id, facts) in found.iter_mut().filter(|(id, facts)| id.is_group() && facts.managed_by.is_none()) {
+        let before = || known.get(id).and_then(|known| known.managed_by.clone());
+        facts.managed_by = said.remove(id).unwrap_or_else(before);
+    }
 }
 
 /// What is the same for all members is said of the cluster: an owner tag that all have names its owner.

@@ -1,9 +1,11 @@
 //! Members of a group or cluster have no lease of their own: the group's stands for them (SAFETY.md, invariant 3: a live lease of its own
-//! or of its group). While the group has none, a member has one, held like everything that somebody else decides about.
+//! or of its group). While the group has none, a member has one, held like everything that somebody else decides about; what
+//! that one promised somebody, the group's end respects.
 
+use super::exempt::exempting;
 use super::view::View;
 use super::work::Work;
-use crate::model::{LeaseKey, Resource, State, Time, UserId};
+use crate::model::{ExemptionRule, Lease, LeaseKey, Resource, State, Time, UserId};
 
 /// How long a member that was just seen waits for its group's lease, in seconds: both are found by one scan.
 const GROUP_TAKES: i64 = 60;
@@ -15,6 +17,41 @@ pub struct Cover {
     pub key: LeaseKey,
     /// Its owner, who sees the member.
     pub owner: UserId,
+}
+
+/// A machine that would end with its group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Covered {
+    /// What is known of it.
+    pub resource: Resource,
+    /// Its own lease's owner, and until when it was promised to them.
+    pub promised: Option<(UserId, Time)>,
+}
+
+/// Until when somebody may count on the lease of a machine: they were told of it, or an admin exempted it (SAFETY.md,
+/// invariant 1).
+pub fn promised(lease: &Lease) -> Option<Time> {
+    let counts = lease.state.is_renewable() && lease.key.resource_id.is_instance();
+    let told = lease.notified.as_ref().map(|_| lease.ends_at);
+    told.into_iter().chain(lease.exemption.as_ref().map(|exemption| exemption.until)).max().filter(|_| counts)
+}
+
+/// The rule that exempts one of a group's `members`, and which one: what picks a member holds what would end it.
+pub fn exempting_member<'a>(
+    rules: &'a [ExemptionRule],
+    members: &'a [Covered],
+    now: Time,
+) -> Option<(&'a Covered, &'a ExemptionRule)> {
+    let exempted = members.iter().filter_map(|it| Some((it, exempting(rules, &it.resource.facts, now)?)));
+    exempted.max_by_key(|(_, rule)| rule.until)
+}
+
+/// Why a group may not end at `now`, and until when: the promise of a member's own lease that lasts longest.
+pub fn promised_member(members: &[Covered], now: Time) -> Option<(String, Time)> {
+    let promises = members.iter().filter_map(|it| it.promised.as_ref().map(|(owner, until)| (it, owner, *until)));
+    let (it, owner, until) = promises.filter(|(_, _, until)| *until > now).max_by_key(|(_, _, until)| *until)?;
+    let id = &it.resource.key.resource_id;
+    Some((format!("its member {id} has a lease of its own, which {owner} was told lasts until {until}"), until))
 }
 
 /// What stands for the resource of `view`: only the lease of the group that it is a member of.
@@ -38,9 +75,10 @@ pub(super) fn owned(resource: &Resource, owner: &UserId) -> Option<Resource> {
 
 impl Work<'_> {
     /// Closes the lease of a resource that another one stands for; `true` when one does. What the reaper has claimed is
-    /// left to it first.
+    /// left to it first, and what somebody was promised is kept.
     pub(super) fn covered(&mut self) -> bool {
-        if self.resource().is_none() || cover(self.view).is_none() || self.lease.state == State::Reaping {
+        let kept = promised(&self.lease).is_some_and(|until| until > self.now);
+        if self.resource().is_none() || cover(self.view).is_none() || self.lease.state == State::Reaping || kept {
             return false;
         }
         if !self.lease.state.is_over() {

@@ -1,7 +1,7 @@
 //! The decision about one lease, in order: the resource, the owner, the limits, people's wishes, the end, the notices.
 //! A change of owner is saved first: policy and rank belong to the owner, so the rest is decided on a fresh view.
 
-use super::cover::{cover, owned, waits_until};
+use super::cover::{cover, owned, promised, waits_until};
 use super::life::new_lease;
 use super::view::{Decision, Effect, View};
 use super::work::Work;
@@ -132,6 +132,9 @@ impl Work<'_> {
         }
         at.extend(lease.hold.as_ref().map(|hold| hold.review_at));
         at.extend(self.marks.reviving.as_ref().map(|start| start.since.plus(super::life::START_TAKES)));
+        if cover(self.view).is_some() && !lease.state.is_over() {
+            at.extend(promised(lease));
+        }
         let missing = self.resource().and_then(|resource| resource.missing);
         if let (false, Some(missing)) = (lease.state.is_over(), missing) {
             at.push(missing.since.plus(600));

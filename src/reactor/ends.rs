@@ -4,7 +4,8 @@
 use super::holds::{OUT_OF_SIGHT, Obstacle, passing, rests, set_hold};
 use super::view::DueEnd;
 use super::work::Work;
-use crate::model::{Action, HoldKind, NoticeKind, ResourceState, State, StoppedBy, Time};
+use crate::model::{Action, HoldKind, NoticeKind, ResourceId, ResourceState, State, StoppedBy, Time};
+use std::collections::BTreeSet;
 
 /// A claim that was not finished within this is taken up again.
 pub(super) const CLAIM_LASTS: i64 = 120;
@@ -85,11 +86,14 @@ impl Work<'_> {
         }
     }
 
-    /// Members that run on though their group is asleep: shown, and somebody told.
+    /// Members that run on though their group is asleep, also those of a warm pool: shown, and somebody told.
     fn left_over(&self) -> Option<String> {
         let stopped = self.lease.stopped_at.filter(|_| self.lease.state == State::Stopped)?;
         let group = self.facts().filter(|facts| !facts.state.is_up())?.group.as_ref()?;
-        let left = group.members.len();
+        let up = self.view.members.iter().filter(|it| it.resource.missing.is_none() && it.resource.facts.state.is_up());
+        let mut left: BTreeSet<&ResourceId> = up.map(|it| &it.resource.key.resource_id).collect();
+        left.extend(group.members.iter().map(|member| &member.id));
+        let left = left.len();
         let why = group.protection().map(|why| format!(": {why}")).unwrap_or_default();
         (left > 0 && self.passed(stopped, OUT_OF_SIGHT))
             .then(|| format!("it is asleep, and {left} members run on{why}"))

@@ -1,6 +1,7 @@
 //! What is in the way of an end, and how it is shown: the AWS account's stage, a pause, an exemption, a region or resource
 //! that was not seen, somebody else who decides; and holds with their reviews.
 
+use super::cover::{cover, exempting_member, promised_member};
 use super::exempt::exempting;
 use super::work::Work;
 use crate::model::{Action, Hold, HoldKind, Lease, Time, UserId};
@@ -25,12 +26,14 @@ impl Work<'_> {
             .or_else(|| self.stage_obstacle(action))
             .or_else(|| self.paused())
             .or_else(|| self.exempt())
+            .or_else(|| self.promised_member())
             .or_else(|| self.unseen())
     }
 
     pub(super) fn managed(&self) -> Option<Obstacle> {
-        let managed = self.facts()?.managed_by.as_ref()?;
-        let reason = format!("{} {} decides about it", managed.kind, managed.name);
+        let managed = self.facts()?.managed_by.as_ref();
+        let managed = managed.map(|by| format!("{} {} decides about it", by.kind, by.name));
+        let reason = managed.or_else(|| cover(self.view).map(|_| "the lease of its group stands for it".to_owned()))?;
         Some(Obstacle::Hold(HoldKind::ManagedElsewhere, reason, None))
     }
 
@@ -73,7 +76,18 @@ impl Work<'_> {
             let rule = exempting(&self.view.rules, self.facts()?, self.now)?;
             Some((format!("exempted by rule ({rule}): {}", rule.reason), rule.until))
         };
-        let (reason, until) = own.or_else(rule)?;
+        let member = || {
+            let (member, rule) = exempting_member(&self.view.rules, &self.view.members, self.now)?;
+            let id = &member.resource.key.resource_id;
+            Some((format!("its member {id} is exempted by rule ({rule}): {}", rule.reason), rule.until))
+        };
+        let (reason, until) = own.or_else(rule).or_else(member)?;
+        Some(Obstacle::Hold(HoldKind::Exemption, reason, Some(until)))
+    }
+
+    /// Who asks for the end of a group overrides no promise to others.
+    fn promised_member(&self) -> Option<Obstacle> {
+        let (reason, until) = promised_member(&self.view.members, self.now)?;
         Some(Obstacle::Hold(HoldKind::Exemption, reason, Some(until)))
     }
 

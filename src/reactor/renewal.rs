@@ -1,6 +1,7 @@
 //! Lease arithmetic: how long a lease is, how far a renewal reaches, what a rank over the limit does. Every sum
 //! saturates, so that an absurd document makes a far or a near end, never a crash.
 
+use super::cover::cover;
 use super::marks::OverQuota;
 use super::work::Work;
 use crate::model::{Facts, Lease, Policy, Stage, Time};
@@ -76,6 +77,10 @@ pub fn renew(granted_until: Time, wanted: Time, limit: Time) -> Renewal {
 impl Work<'_> {
     /// The limit for this lease now; short while its owner is over `max_instances`.
     pub(super) fn limit(&self) -> Time {
+        if cover(self.view).is_some() {
+            // The lease of its group stands for it: this one is kept as long as it was promised.
+            return self.lease.granted_until;
+        }
         let limit = renewal_limit(&self.lease, self.policy(), self.now);
         if self.over_quota() { limit.min(self.now.plus(self.policy().over_quota_lease)) } else { limit }
     }

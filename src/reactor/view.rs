@@ -1,6 +1,6 @@
 //! What a decision sees and what it says. The driver fills a [`View`] from documents and carries a [`Decision`] out.
 
-use super::cover::Cover;
+use super::cover::{Cover, Covered};
 use crate::model::{
     AccountId, Action, AwsAccount, Directory, Doc, ExemptionRule, Lease, LeaseKey, Notice, Pause, Policy, RegionState,
     Request, Resource, Time, User,
@@ -38,6 +38,8 @@ pub struct View {
     pub rules: Vec<ExemptionRule>,
     /// The live lease of the group that the resource is a member of.
     pub cover: Option<Cover>,
+    /// The machines that end with it, of an Auto Scaling group.
+    pub members: Vec<Covered>,
 }
 
 /// What is known of one lease alone; the rest of a [`View`] follows from the small documents.
@@ -51,6 +53,7 @@ pub struct Known {
     pub notices: Vec<Notice>,
     pub usage: u32,
     pub cover: Option<Cover>,
+    pub members: Vec<Covered>,
 }
 
 impl View {
@@ -72,6 +75,7 @@ impl View {
             notices: known.notices,
             usage: known.usage,
             cover: known.cover,
+            members: known.members,
             lease: known.lease,
         }
     }

@@ -1,5 +1,6 @@
 //! Each wish judged on its own: what a person may ask, and what becomes of the lease. A refusal says why.
 
+use super::cover::{cover, promised_member};
 use super::marks::{EndWish, Reviving};
 use super::renewal::{Renewal, renewal_limit};
 use super::requests::Verdict;
@@ -49,6 +50,9 @@ impl Work<'_> {
         if !self.lease.state.is_renewable() {
             return Err("it ended already; revive it instead".to_owned());
         }
+        if let Some(cover) = cover(self.view) {
+            return Err(format!("the lease of its group stands for it after this one; renew that: {}", cover.key));
+        }
         let asked = request.until.unwrap_or(self.now.plus(self.policy().default_lease));
         let outcome = self.renew_to(asked, "renewed");
         if matches!(outcome, Renewal::Granted(_)) || (outcome == Renewal::AlreadyThere && asked > self.now) {
@@ -83,8 +87,11 @@ impl Work<'_> {
         if let Some(pause) = self.pause() {
             return Err(format!("no end starts while zerocloud is paused: {}", pause.reason));
         }
-        if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
+        if self.managed().is_some() {
             return Err(MANAGED.to_owned());
+        }
+        if let Some((why, _)) = promised_member(&self.view.members, self.now) {
+            return Err(why);
         }
         if self.marks.wish.as_ref().is_some_and(|wish| wish.action == action) {
             return Ok("it is being ended already".to_owned());
@@ -173,7 +180,7 @@ impl Work<'_> {
         if self.lease.state != State::Stopped {
             return Err("only a stopped one can be revived".to_owned());
         }
-        if self.facts().is_some_and(|facts| facts.managed_by.is_some()) {
+        if self.managed().is_some() {
             return Err(MANAGED.to_owned());
         }
         if self.lease.is_group() && self.lease.sizes.is_none() {

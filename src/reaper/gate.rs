@@ -4,7 +4,7 @@
 
 use super::Reaper;
 use crate::model::{Account, Action, AwsAccount, Lease, Pause, RegionState, Request, Role, Time, Wish};
-use crate::reactor::exempting;
+use crate::reactor::{exempting, exempting_member, promised_member};
 use crate::store::Change;
 use anyhow::Context as _;
 
@@ -32,14 +32,22 @@ impl Reaper {
         self.wished(lease).await
     }
 
-    /// A rule that the decision has not seen yet. One who asked for the end of this very lease overrides it, as `decide`
-    /// says; then its word stands on the lease.
+    /// A rule that the decision has not seen yet, or what a member of a group was promised. One who asked for the end of this very
+    /// lease overrides the rule, as `decide` says; then its word stands on the lease.
     async fn exempt(&self, lease: &Lease) -> anyhow::Result<Option<String>> {
         let asked = lease.extra.get("marks").and_then(|marks| marks.get("wish")).is_some_and(|wish| !wish.is_null());
-        let Some(resource) = self.index.resource(&lease.key()).filter(|_| !asked) else { return Ok(None) };
+        let Some(resource) = self.index.resource(&lease.key()) else { return Ok(None) };
+        let (members, now) = (self.index.covered(&resource), self.clock.now());
+        if let Some((why, _)) = promised_member(&members, now) {
+            return Ok(Some(why));
+        }
+        if asked {
+            return Ok(None);
+        }
         let account = self.store.get::<Account>(&format!("account::{}", lease.account)).await;
         let rules = account.context("reading the exemption rules")?.map(|doc| doc.body.rules()).unwrap_or_default();
-        let rule = exempting(&rules, &resource.facts, self.clock.now());
+        let rule = exempting(&rules, &resource.facts, now);
+        let rule = rule.or_else(|| exempting_member(&rules, &members, now).map(|(_, rule)| rule));
         Ok(rule.map(|rule| format!("exempted by rule ({rule}): {}", rule.reason)))
     }
 
@@ -98,7 +106,10 @@ impl Reaper {
         let directory = self.index.directory();
         let counts = |(id, request): &(String, Request)| {
             let user = directory.user(&lease.account, &request.user);
-            let may = request.user == lease.owner || user.is_some_and(|user| user.role == Role::Admin);
+            let owner = directory.user(&lease.account, &lease.owner);
+            let delegate = owner.and_then(|owner| owner.delegate(self.clock.now()));
+            let stands_in = user.is_some() && delegate.as_ref() == Some(&request.user) && request.action == Wish::Renew;
+            let may = request.user == lease.owner || user.is_some_and(|user| user.role == Role::Admin) || stands_in;
             may && request.lease == key
                 && request.account == lease.account
                 && matches!(request.action, Wish::Renew | Wish::Revive)

@@ -132,6 +132,16 @@ async fn what_keeps_members_from_being_terminated_is_respected_and_told() {
     })
     .await;
     place.edit_group("kept", |group| group.suspended.clear());
+    // Auto Scaling terminates one that is protected from termination all the same.
+    let member = up(&app.aws, "kept").swap_remove(1);
+    app.aws.protect_termination(&member, true);
+    app.advance(7 * 3_600);
+    let one =
+        |lease: &Lease| lease.hold.as_ref().is_some_and(|hold| hold.reason.contains("protected from termination"));
+    let held = app.lease_where(&kept, "held for one of its members", one).await;
+    assert!(held.hold.unwrap().reason.contains(&member));
+    assert_eq!(sizes(&app.aws, "kept"), (1, 2, 5));
+    app.aws.protect_termination(&member, false);
     app.advance(7 * 3_600);
     app.state(&kept, State::Stopped).await;
     assert_eq!((sizes(&app.aws, "kept"), updates(&app)), ((0, 0, 0), 2));
@@ -139,7 +149,7 @@ async fn what_keeps_members_from_being_terminated_is_respected_and_told() {
 }
 
 #[tokio::test]
-async fn members_had_leases_of_their_own_while_groups_could_not_be_read_and_lose_them_to_the_groups() {
+async fn members_had_leases_of_their_own_while_groups_could_not_be_read_and_lose_them_to_the_groups_when_they_end() {
     let role = format!("arn:aws:iam::{DEV}:role/zerocloud");
     let lacks = format!("autoscaling:{DESCRIBE}");
     let app =
@@ -152,6 +162,14 @@ async fn members_had_leases_of_their_own_while_groups_could_not_be_read_and_lose
     assert!(app.lease(&group).await.is_none());
     app.aws.edit_role(&role, |role| _ = role.lacks.remove(&lacks));
     app.state(&group, State::Active).await;
+    // What its owner was told is kept: nothing ends the group before, not even its own owner's wish.
+    let own = app.lease(&members[0]).await.unwrap();
+    assert_eq!(own.state, State::Active);
+    let lease = app.settled(&group, "lin").await;
+    let asked = app.ask("lin", &lease, "end", json!({})).await;
+    let (outcome, why) = app.answer(&asked).await;
+    assert!(outcome == "refused" && why.contains("has a lease of its own"), "{outcome}: {why}");
+    app.clock.set(after(own.ends_at, 1));
     for member in &members {
         let closed = app.state(member, State::Gone).await;
         assert!(
@@ -166,8 +184,30 @@ async fn members_had_leases_of_their_own_while_groups_could_not_be_read_and_lose
     app.polled(DEV, EAST, 3).await;
     app.advance(1_000);
     app.polled(DEV, EAST, 3).await;
-    assert_eq!(app.lease(&group).await.unwrap().state, State::Active);
+    assert!(!app.lease(&group).await.unwrap().state.is_over());
     assert_eq!(app.lease(&members[0]).await.unwrap().state, State::Gone);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_group_whose_machines_alone_belong_to_a_cluster_is_left_to_it() {
+    let app = TestApp::start(Setup::default()).await;
+    let group = add(&app.aws, "made-by-hand", 2);
+    for member in up(&app.aws, "made-by-hand") {
+        app.aws.tag(&member, "kubernetes.io/cluster/ci", "owned");
+    }
+    let cluster = ResourceId::of_cluster("eks", "ci").unwrap().to_string();
+    let lease = app.settled(&cluster, "lin").await;
+    assert_eq!(lease.hold.unwrap().kind, HoldKind::ManagedElsewhere);
+    app.advance(90 * DAY);
+    app.polled(DEV, EAST, 3).await;
+    let overdue = |lease: &Lease| lease.state == State::Expired && lease.hold.is_some();
+    app.lease_where(&cluster, "held beyond its end", overdue).await;
+    assert_eq!((sizes(&app.aws, "made-by-hand"), updates(&app)), ((1, 2, 5), 0));
+    assert!(
+        app.lease(&group).await.is_none_or(|lease| lease.state == State::Gone),
+        "it has a lease beside the cluster's"
+    );
     app.stop().await;
 }
 

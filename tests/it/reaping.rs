@@ -14,7 +14,7 @@ use zerocloud::clock::Clock;
 use zerocloud::config::Config;
 use zerocloud::failpoint::Failpoint;
 use zerocloud::follower::{self, Index};
-use zerocloud::model::{AccountId, Action, Doc, Lease, State, StoppedBy, Time};
+use zerocloud::model::{AccountId, Action, Doc, Lease, State, StoppedBy, Time, UserId};
 use zerocloud::reactor::{DueEnd, Effect};
 use zerocloud::reaper::{self, Reaper};
 use zerocloud::store::Store;
@@ -226,6 +226,37 @@ async fn a_renewal_that_the_feed_has_not_brought_yet_wins_over_the_reaper() {
     bench.end(Action::Stop, false).await;
     assert_eq!((bench.lease().await.state, bench.acts(), bench.claims().await), (State::Expired, 0, 0));
     bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_renewal_of_one_who_stands_in_wins_over_the_reaper_too() {
+    for (delegated, expected) in [(true, State::Expired), (false, State::Stopped)] {
+        let mut bench = Bench::start(|_, _| ()).await;
+        let person =
+            |id: &str| json!({ "account": "bigdb", "user": id, "role": "dev", "email": format!("{id}@bigdb.example") });
+        let mut lin = bench.store.get::<Value>("user::bigdb::lin").await.unwrap().unwrap();
+        lin.body["delegate"] = json!("max");
+        lin.body["delegate_until"] = json!(bench.now.plus(if delegated { 86_400 } else { -1 }));
+        bench.store.put("user", &lin).await.unwrap();
+        put(&bench.store, "user", "user::bigdb::max", person("max")).await;
+        // Written last, so known last.
+        let (account, max) = (AccountId::parse("bigdb").unwrap(), UserId::parse("max").unwrap());
+        let known = async {
+            while bench.reaper.index.directory().user(&account, &max).is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), known).await.expect("the feed brought it");
+        bench.cut().await;
+        let wish = json!({
+            "account": "bigdb", "user": "max", "lease": key(DEV, EAST, &bench.id).lease_id(), "action": "renew",
+            "until": bench.now.plus(86_400), "at": bench.now,
+        });
+        put(&bench.store, "request", "request::bigdb::max::0123456789", wish).await;
+        bench.end(Action::Stop, false).await;
+        assert_eq!(bench.lease().await.state, expected, "away: {delegated}");
+        bench.stop().await;
+    }
 }
 
 #[tokio::test]

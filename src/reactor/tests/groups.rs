@@ -4,9 +4,10 @@ use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::stage;
 use super::world::group_key;
 use crate::model::{
-    Action, Facts, HoldKind, LeaseKey, NoticeKind, ResourceId, ResourceState, Sizes, Stage, State, StoppedBy, Wish,
+    Action, Facts, HoldKind, LeaseKey, NoticeKind, Resource, ResourceId, ResourceState, Sizes, Stage, State, StoppedBy,
+    Time, UserId, Wish,
 };
-use crate::reactor::{Cover, DueEnd, Effect, ReapOutcome, assign_clusters, assign_members, claim, reaped};
+use crate::reactor::{Cover, Covered, DueEnd, Effect, ReapOutcome, assign_clusters, assign_members, claim, reaped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -159,9 +160,23 @@ fn a_member_has_no_lease_of_its_own_while_its_groups_lives() {
 
 #[test]
 fn a_members_lease_of_before_is_closed_and_opened_again_when_the_groups_is_over() {
-    for mut scene in [Scene::active(), Scene::overdue(), Scene::stopped()] {
+    for (mut scene, promised) in [(Scene::active(), true), (Scene::overdue(), false), (Scene::stopped(), false)] {
         let cover = member(&mut scene);
         scene.view.cover = Some(cover.clone());
+        if promised {
+            // Its owner was told: it is kept as long, and no longer.
+            let kept = scene.decide();
+            assert_eq!(kept.lease.map_or(State::Active, |lease| lease.state), State::Active);
+            assert!(kept.next.is_some_and(|next| next <= scene.lease().ends_at));
+            scene.ask("lin", Wish::Renew, &json!({}));
+            assert!(scene.outcome().contains("refused: the lease of its group stands for it"), "{}", scene.outcome());
+            scene.view.requests.clear();
+            scene.lease().expires_at = noon().plus(5 * DAY);
+            let edited = scene.decide().lease.unwrap();
+            assert_eq!(edited.expires_at, noon().plus(2 * DAY), "an edit made it longer than it was promised");
+            scene.lease().expires_at = noon().plus(2 * DAY);
+            scene.now = scene.lease().ends_at;
+        }
         let closed = scene.decide();
         assert!(closed.effects.iter().all(|effect| matches!(effect, Effect::SaveResource(_))), "{:?}", closed.effects);
         let lease = closed.lease.clone().unwrap();
@@ -191,6 +206,70 @@ fn what_the_reaper_has_claimed_is_closed_only_when_it_has_let_go() {
         scene.apply(decision);
     }
     assert_eq!(scene.lease().state, State::Gone);
+}
+
+/// A machine of the group, with its own lease's owner and until when they were told that it lasts.
+fn covered(id: &str, more: &Value, promised: Option<Time>) -> Covered {
+    let mut resource = Scene::active().view.resource.unwrap();
+    resource.key.resource_id = ResourceId::parse(id).unwrap();
+    resource.facts = facts(more);
+    resource.facts.member_of = Some(group_key(1).resource_id);
+    Covered { resource, promised: promised.map(|until| (UserId::parse("max").unwrap(), until)) }
+}
+
+#[test]
+fn a_group_ends_no_sooner_than_the_owners_of_its_members_were_told() {
+    let mut scene = Scene::overdue().grouped();
+    let promised = [Some(noon().plus(HOUR)), Some(noon().plus(DAY)), None];
+    scene.view.members =
+        promised.iter().enumerate().map(|(n, it)| covered(&format!("i-{n}"), &json!({}), *it)).collect();
+    assert!(due(&scene).is_none());
+    let held = scene.decide().lease.unwrap();
+    let hold = held.hold.clone().unwrap();
+    assert_eq!((hold.kind, hold.review_at), (HoldKind::Exemption, noon().plus(DAY)));
+    assert!(
+        hold.reason.contains("its member i-1 has a lease of its own, which max was told lasts until"),
+        "{}",
+        hold.reason
+    );
+    // Nor when its own owner asks for it, before or after.
+    for user in ["lin", "ada"] {
+        let mut asked = scene.clone();
+        asked.ask(user, Wish::End, &json!({}));
+        assert!(asked.outcome().contains("refused: its member i-1 has a lease"), "{}", asked.outcome());
+    }
+    scene.marks()["wish"] = json!({"by": "lin", "action": "stop", "at": noon().plus(-HOUR)});
+    assert!(due(&scene).is_none(), "a wish for the group's end broke the promise of a member");
+    scene.now = noon().plus(DAY);
+    assert!(due(&scene).is_some(), "the promise is over: {}", scene.outcome());
+}
+
+#[test]
+fn a_rule_that_picks_a_member_holds_the_group_that_would_end_it() {
+    let mut scene = Scene::overdue().grouped();
+    let rule = json!({"id": "r1", "by": "tag", "key": "keep", "value": "*", "reason": "the build cache",
+        "until": noon().plus(DAY), "made_at": noon().plus(-DAY)});
+    scene.view.rules = vec![serde_json::from_value(rule).unwrap()];
+    scene.view.members =
+        vec![covered("i-1", &json!({}), None), covered("i-2", &json!({"tags": {"keep": "yes"}}), None)];
+    assert!(due(&scene).is_none());
+    let hold = scene.decide().lease.unwrap().hold.unwrap();
+    assert_eq!(hold.kind, HoldKind::Exemption);
+    assert!(hold.reason.contains("its member i-2 is exempted by rule") && hold.reason.contains("the build cache"));
+    // Who asks for the end of the group overrides it, as for one machine.
+    scene.ask("lin", Wish::End, &json!({}));
+    assert!(scene.outcome().contains("stop is due"), "{}", scene.outcome());
+}
+
+#[test]
+fn machines_of_a_warm_pool_that_run_on_though_their_group_sleeps_are_shown() {
+    let mut scene = Scene::asleep();
+    let stopped = covered("i-1", &json!({"state": "stopped"}), None);
+    scene.view.members = vec![stopped.clone()];
+    assert_eq!(scene.decide().lease.unwrap_or(scene.lease().clone()).hold, None, "a warm pool that is stopped");
+    scene.view.members = vec![stopped, covered("i-2", &json!({}), None)];
+    let hold = scene.decide().lease.unwrap().hold.unwrap();
+    assert!(hold.reason.contains("it is asleep, and 1 members run on"), "{}", hold.reason);
 }
 
 fn facts(more: &Value) -> Facts {
@@ -273,7 +352,7 @@ fn what_a_cluster_runs_has_one_lease_together_that_is_held_and_names_its_owner()
     assert_eq!(found[&group_key(1).resource_id].member_of, Some(cluster.clone()));
     assert_eq!(found[&group_key(2).resource_id].member_of, None);
     assert_eq!(found.keys().filter(|id| id.is_cluster()).count(), 1);
-    let facts = &found[&cluster];
+    let facts = &found[&cluster].clone();
     assert_eq!(
         (facts.state, facts.name.as_str(), facts.instance_type.as_str()),
         (ResourceState::Running, "ci", "t3.large")
@@ -281,6 +360,7 @@ fn what_a_cluster_runs_has_one_lease_together_that_is_held_and_names_its_owner()
     assert_eq!(facts.tags, [("owner".to_owned(), "lin".to_owned())].into());
     assert_eq!((facts.group.as_ref().unwrap().sizes.desired, facts.group.as_ref().unwrap().members.len()), (2, 3));
     // Whatever its lease says, nothing ends it.
+
     let mut scene = Scene::overdue();
     scene.resource().key.resource_id = cluster.clone();
     scene.resource().facts = facts.clone();
@@ -288,4 +368,27 @@ fn what_a_cluster_runs_has_one_lease_together_that_is_held_and_names_its_owner()
     let lease = scene.decide().lease.unwrap();
     assert_eq!(lease.hold.unwrap().kind, HoldKind::ManagedElsewhere);
     assert!(due(&scene).is_none());
+}
+
+#[test]
+fn a_group_is_a_clusters_when_its_machines_alone_say_so_and_stays_so_while_it_has_none() {
+    let id = |text: &str| ResourceId::parse(text).unwrap();
+    let member = |by: &Value| facts(&json!({"tags": {"aws:autoscaling:groupName": "mine"}, "managed_by": by}));
+    let (eks, auto) = (json!({"kind": "eks", "name": "ci"}), json!({"kind": "auto_scaling", "name": "mine"}));
+    let sizes = json!({"min": 0, "desired": 1, "max": 1});
+    let group = || (group_key(1).resource_id, facts(&json!({"name": "mine", "group": {"sizes": sizes}})));
+    let assigned = |members: Vec<(ResourceId, Facts)>, known: &[Resource]| {
+        let mut found: BTreeMap<ResourceId, Facts> = members.into_iter().chain([group()]).collect();
+        assign_members(&mut found, known);
+        assign_clusters(&mut found, known);
+        found.remove(&group_key(1).resource_id).unwrap()
+    };
+    let theirs = assigned(vec![(id("i-1"), member(&auto)), (id("i-2"), member(&eks))], &[]);
+    assert_eq!(theirs.managed_by.as_ref().map(|by| by.name.as_str()), Some("ci"));
+    assert_eq!(theirs.member_of, ResourceId::of_cluster("eks", "ci"));
+    let mut known = Scene::active().grouped().view.resource.unwrap();
+    known.facts = theirs;
+    let known = [known];
+    assert!(assigned(vec![], &known).managed_by.is_some(), "with no machine to ask, it was taken for nobody's");
+    assert_eq!(assigned(vec![(id("i-3"), member(&auto))], &known).managed_by, None);
 }

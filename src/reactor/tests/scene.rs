@@ -89,6 +89,7 @@ impl Scene {
             notices: Vec::new(),
             usage: 1,
             cover: None,
+            members: Vec::new(),
         };
         let mut scene = Scene { view, now: noon() };
         scene.told("first", "lin", -DAY + 130);

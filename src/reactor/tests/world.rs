@@ -13,7 +13,7 @@ use crate::model::{
     AccountId, Action, AwsAccount, Doc, Facts, GROUP_KIND, Lease, LeaseKey, Notice, NoticeStatus, Pause, Policy,
     PolicyLayer, RegionState, Request, Resource, ResourceState, Stage, StageAccepted, State, Time, User, UserId, Wish,
 };
-use crate::reactor::{Cover, Effect, ReapOutcome, View, decide};
+use crate::reactor::{Effect, ReapOutcome, View, decide};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -226,15 +226,9 @@ impl World {
             notices: self.notices_of(key, term),
             usage: lease.as_ref().map_or(0, |lease| self.rank(lease)),
             cover: self.resources.get(key).and_then(|resource| self.cover(resource)),
+            members: self.resources.get(key).map(|resource| self.covered(resource)).unwrap_or_default(),
             lease,
         }
-    }
-
-    /// As the index says it.
-    fn cover(&self, resource: &Resource) -> Option<Cover> {
-        let key = resource.group_key()?;
-        let lease = self.leases.get(&key).filter(|lease| !lease.state.is_over())?;
-        Some(Cover { owner: lease.owner.clone(), key })
     }
 
     fn rank(&self, lease: &Lease) -> u32 {

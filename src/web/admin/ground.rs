@@ -58,6 +58,7 @@ impl Ground {
         let resource = self.index.resource(&key);
         let known = Known {
             cover: resource.as_ref().and_then(|resource| self.index.cover(resource)),
+            members: resource.as_ref().map(|resource| self.index.covered(resource)).unwrap_or_default(),
             resource,
             trigger: Value::Null,
             requests: self.index.requests(&key),

@@ -1,7 +1,8 @@
 //! Auto Scaling groups of the world in memory: members come and go with the sizes, and no machine says when it was launched.
 
 use super::World;
-use crate::model::{Facts, Group, LeaseKey, Member, Resource, ResourceId, ResourceState, Sizes, State};
+use crate::model::{Facts, Group, Lease, LeaseKey, Member, Resource, ResourceId, ResourceState, Sizes, State};
+use crate::reactor::{Cover, Covered, promised};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -93,12 +94,37 @@ impl World {
         self.see(key);
     }
 
+    /// As the index says it.
+    pub(super) fn cover(&self, resource: &Resource) -> Option<Cover> {
+        let key = resource.group_key()?;
+        let lease = self.leases.get(&key).filter(|lease| !lease.state.is_over())?;
+        Some(Cover { owner: lease.owner.clone(), key })
+    }
+
+    /// The same of its members.
+    pub(super) fn covered(&self, group: &Resource) -> Vec<Covered> {
+        let listed =
+            |id: &ResourceId| group.facts.group.iter().any(|group| group.members.iter().any(|member| member.id == *id));
+        let id = &group.key.resource_id;
+        let named = |it: &&Resource| it.facts.member_of.as_ref() == Some(id) || listed(&it.key.resource_id);
+        let members = self.resources.values().filter(|it| id.is_group() && !it.is_gone()).filter(named);
+        let covered = members.map(|it| {
+            let lease = self.leases.get(&it.key.key());
+            let promised = lease.and_then(|lease| Some((lease.owner.clone(), promised(lease)?)));
+            Covered { resource: it.clone(), promised }
+        });
+        covered.collect()
+    }
+
     /// Whether a live lease stands for it, its own or that of its group; or is to in a moment.
     pub(in super::super) fn is_leased(&self, resource: &Resource) -> bool {
         let key = resource.key.key();
         let live = |key: &LeaseKey| self.leases.get(key).is_some_and(|lease| !lease.state.is_over());
+        // What runs on though its group sleeps is shown as held, once there was time for it to go.
+        let going = |lease: &Lease| lease.stopped_at.is_none_or(|at| self.now.seconds_since(at) <= 900);
+        let stands = |lease: &Lease| !lease.state.is_over() && (lease.hold.is_some() || going(lease));
         let waits = resource.facts.member_of.is_some() && self.now.seconds_since(resource.first_seen).abs() <= 60;
-        live(&key) || resource.group_key().is_some_and(|group| live(&group)) || waits
+        live(&key) || resource.group_key().and_then(|group| self.leases.get(&group)).is_some_and(stands) || waits
     }
 
     /// A group that is asleep is at its end.

@@ -90,6 +90,8 @@ impl World {
         let stage = if mild { Stage::Stop } else { Stage::Terminate };
         assert!(self.aws.effective_stage() >= stage, "an end that the stage forbids");
         assert!(asked || lease.exemption.as_ref().is_none_or(|it| it.until <= self.now), "exempted: {lease:?}");
+        let mut members = self.covered(&self.resources[&key]).into_iter().filter_map(|it| it.promised);
+        assert!(members.all(|(_, until)| until <= self.now), "what the owner of a member was told: {lease:?}");
         let policy = self.policy();
         let second = lease.stopped_at.is_some();
         assert!(asked || !second || self.ledger.stopped_by_us(&key), "not stopped by zerocloud: {lease:?}");
