@@ -74,6 +74,14 @@ impl Revision {
         }
     }
 
+    /// The revision with which the document left a channel, its body gone: feeds go on naming it to whoever lost it there, and a
+    /// replicator that is refused it never gets past it (Sync Gateway 3 does the same: `Document.IsChannelRemoval`).
+    fn removal(row: &DocRow, rev: &str) -> Option<Self> {
+        let removal = row.chans.removed.iter().find(|removal| removal.rev == rev)?;
+        let found = Self { rev: rev.to_owned(), deleted: removal.deleted, ..Self::current(row.clone()) };
+        Some(found.withheld())
+    }
+
     /// Without its body; what is left tells a replicator to drop what it has.
     fn withheld(mut self) -> Self {
         self.removed = true;
@@ -151,7 +159,7 @@ fn find(conn: &Connection, row: DocRow, rev: &str, reader: &Reader) -> Result<Op
         return Ok(Some(if visible { found } else { found.withheld() }));
     }
     let Some(body) = BodyRow::get(conn, row.num, rev, clock::now_seconds())? else {
-        return Ok(None);
+        return Ok(Revision::removal(&row, rev).filter(|_| !reader.sees(&row.chans.active)));
     };
     let visible = reader.sees(&body.channels);
     let found = Revision::older(&row, rev, body);

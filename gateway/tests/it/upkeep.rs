@@ -158,3 +158,43 @@ fn program() -> Command {
     command.env_remove("RUST_LOG");
     command
 }
+
+#[tokio::test]
+async fn what_somebody_lost_and_was_changed_since_is_told_as_lost_though_its_old_bodies_are_gone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let served = Served::start(dir.path()).await;
+    let (client, db) = (client(), format!("{}/db", served.admin));
+    let config = json!({"sync": "function (doc) { channel(doc.channels); }", "old_rev_expiry_seconds": 0});
+    assert_eq!(send(client.put(format!("{db}/")).json(&config)).await.0, 201);
+    let user = json!({"password": "letmein", "admin_channels": ["A"]});
+    assert_eq!(send(client.put(format!("{db}/_user/lin")).json(&user)).await.0, 201);
+    let mut revs: Vec<Value> = Vec::new();
+    for body in [json!({"channels": ["A"]}), json!({"channels": ["B"]}), json!({"channels": ["B"], "more": true})] {
+        let mut body = body;
+        if let Some(rev) = revs.last() {
+            body["_rev"] = rev.clone();
+        }
+        let (status, answer) = send(client.put(format!("{db}/lease")).json(&body)).await;
+        assert_eq!(status, 201, "{answer}");
+        revs.push(answer["rev"].clone());
+    }
+    // As PouchDB pulls for the first time: a row that it cannot get keeps all others from it.
+    let public = |request: reqwest::RequestBuilder| request.basic_auth("lin", Some("letmein"));
+    let changes = public(client.get(format!("{}/db/_changes?style=all_docs", served.public)));
+    let (_, feed) = send(changes).await;
+    let row =
+        feed["results"].as_array().expect("rows").iter().find(|row| row["id"] == "lease").expect("its row").clone();
+    assert_eq!((&row["removed"], &row["changes"][0]["rev"]), (&json!(["A"]), &revs[1]));
+    let ask = json!({"docs": [{"id": "lease", "rev": revs[1]}, {"id": "lease", "rev": revs[0]}]});
+    let get = public(client.post(format!("{}/db/_bulk_get?revs=true&latest=true", served.public)));
+    let (status, got) = send(get.header("accept", "application/json").json(&ask)).await;
+    assert_eq!(status, 200, "{got}");
+    let first = &got["results"][0]["docs"][0]["ok"];
+    assert_eq!((&first["_rev"], &first["_removed"], first.get("more")), (&revs[1], &json!(true), None), "{got}");
+    assert_eq!(got["results"][1]["docs"][0]["error"]["error"], "not_found", "only what the feed names: {got}");
+    let one = public(client.get(format!("{}/db/lease", served.public))).query(&[("rev", revs[1].as_str())]);
+    assert_eq!(send(one).await.1["_removed"], true);
+    // Who may see it now has no use for the news, and its body is gone.
+    let seen = client.get(format!("{db}/lease")).query(&[("rev", revs[1].as_str())]);
+    assert_eq!(send(seen).await.0, 404);
+}
