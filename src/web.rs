@@ -53,7 +53,7 @@ pub use site::{Site, is_loopback};
 use crate::clock::Clock;
 use crate::config::WebSettings;
 use crate::follower::Index;
-use crate::store::{Session, Store};
+use crate::store::Store;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -105,7 +105,7 @@ pub struct Shared {
     /// With when they were read.
     prices: Mutex<Option<(crate::model::Time, Arc<prices::Prices>)>>,
     /// People's sessions at the gateway, by the hash of what they signed in with.
-    gateway_sessions: Mutex<HashMap<String, (Session, crate::model::Time)>>,
+    gateway_sessions: Mutex<HashMap<String, person::GatewaySession>>,
 }
 
 impl std::ops::Deref for State {

@@ -54,6 +54,16 @@ impl Store {
         Ok(Session { cookie: reply.text("cookie_name", name)?, id })
     }
 
+    /// Whether a session still stands: it ends by its time, and when its person is signed out, deleted or given a new password.
+    pub async fn session_stands(&self, session: &Session) -> Result<bool, StoreError> {
+        let request = self.http.get(self.admin(&["_session", session.id.expose_secret()])?);
+        match self.send(self.signed(request), "session").await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Signs them out.
     pub async fn end_session(&self, session: &Session) -> Result<(), StoreError> {
         let request = self.http.delete(self.admin(&["_session", session.id.expose_secret()])?);

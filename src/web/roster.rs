@@ -57,8 +57,8 @@ pub(super) async fn remove(state: &State, by: &Person, user: &UserId, based_on: 
     let rev = based_on.map(str::to_owned).or(doc.rev).unwrap_or_default();
     audit::about_to_remove(&state.store, &id, &by.gateway_name()).await;
     state.store.delete_as(&gateway, &id, &rev).await?;
-    let ended = session::end_all(&state.store, &by.account, user).await?;
-    state.forget(&ended);
+    session::end_all(&state.store, &by.account, user).await?;
+    state.forget(&by.account, user);
     match state.store.delete_user(&User::gateway_name(&by.account, user)).await {
         // Somebody else removed them at the same moment.
         Ok(()) | Err(StoreError::NotFound { .. }) => {}

@@ -96,18 +96,15 @@ pub(super) async fn end(store: &Store, secret: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Ends every session of a person, here and at the gateway. Gives the hashes of those that ended.
-pub async fn end_all(store: &Store, account: &AccountId, user: &UserId) -> Result<Vec<String>, StoreError> {
-    let mut ended = Vec::new();
+/// Ends every session of a person, here and at the gateway.
+pub async fn end_all(store: &Store, account: &AccountId, user: &UserId) -> Result<(), StoreError> {
     for doc in store.prefix(PREFIX).await? {
         let theirs = doc.body.get("account").and_then(|it| it.as_str()) == Some(account.as_str())
             && doc.body.get("user").and_then(|it| it.as_str()) == Some(user.as_str());
         let Some(rev) = doc.rev.filter(|_| theirs) else { continue };
         gone(end_one(store, &doc.id, rev).await)?;
-        ended.push(doc.id.trim_start_matches(PREFIX).to_owned());
     }
-    store.end_sessions(&User::gateway_name(account, user)).await?;
-    Ok(ended)
+    store.end_sessions(&User::gateway_name(account, user)).await
 }
 
 /// A session whose use was noted meanwhile is deleted all the same.

@@ -185,8 +185,8 @@ async fn welcome(state: &State, site: &Site, begun: &Begun, user: &User) -> Resu
 
 /// `POST /logout`: everywhere, here and at the gateway.
 pub(super) async fn out(axum::extract::State(state): Is<State>, act: Act) -> Result<Response, WebError> {
-    let ended = session::end_all(&state.store, &act.person.account, &act.person.user).await?;
-    state.forget(&ended);
+    session::end_all(&state.store, &act.person.account, &act.person.user).await?;
+    state.forget(&act.person.account, &act.person.user);
     let mut response = act.done("/login", "You are signed out, on every device.");
     append(&mut response, &act.site.set_cookie(COOKIE, "", 0));
     Ok(response)

@@ -38,3 +38,20 @@ async fn a_person_names_a_digest_hour_and_who_stands_in_and_takes_both_off_again
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_token_goes_on_working_when_its_person_signs_out_here_or_at_another_copy() {
+    let app = TestApp::start(hour()).await;
+    let lin = Program::all(&app, "lin").await;
+    lin.get("leases").await;
+    let browser = app.sign_in("lin").await;
+    assert!(browser.act("/logout", &[]).await.words().contains("signed out, on every device"));
+    assert_eq!(lin.get("me").await["id"], "lin");
+    lin.get("leases").await;
+    // Another copy of zerocloud ends the sessions at the gateway, and this one is not told.
+    app.store.end_sessions("bigdb.lin").await.unwrap();
+    app.advance(11);
+    lin.get("leases").await;
+    lin.get("requests").await;
+    app.stop().await;
+}
