@@ -2,7 +2,7 @@
 //! that a removal that was cut off is finished by the next; the claim goes last, so that nobody else has it meanwhile.
 
 use super::{Connect, Setup, Trouble, setup_id};
-use crate::model::{AccountId, AwsId, Doc, Extra};
+use crate::model::{AccountId, AwsId, Doc, EventKey, Extra};
 use crate::store::StoreError;
 use serde_json::Value;
 
@@ -48,6 +48,8 @@ impl Connect {
         let rev = setup.and_then(|doc| doc.rev);
         self.store.put("aws_setup", &Doc { id: setup_id(account, aws_id), rev, body: &marker }).await?;
         self.forget(&doc.id).await?;
+        // Now nobody makes another, and nobody could revoke what is left; one may speak for AWS accounts that stay.
+        self.forget_all(&format!("{}{account}::{aws_id}::", EventKey::PREFIX)).await?;
         self.forget(&format!("aws_claim::{aws_id}")).await?;
         tracing::info!(%account, %aws_id, "an AWS account was removed; nothing was ended there");
         Ok(())

@@ -114,6 +114,25 @@ async fn a_key_is_shown_once_rotated_with_an_overlap_and_revoked_at_once() {
 }
 
 #[tokio::test]
+async fn the_keys_of_an_aws_account_go_with_it_for_whomever_they_speak() {
+    let app = start(without_polls()).await;
+    let stays = Destination::of(&app, TEST, &[]).await;
+    let goes = Destination::of(&app, DEV, &[DEV, TEST]).await;
+    let launch = event("run-instances", TEST, EAST, &["i-0123456789abcdef0"]);
+    assert_eq!(goes.post(&launch).await, StatusCode::ACCEPTED);
+    app.edit(&format!("aws_account::bigdb::{DEV}"), |doc| doc["disabled"] = true.into()).await;
+    let removed = call(&app, "ada", Method::DELETE, &format!("/api/v1/aws-accounts/{DEV}"), &json!({})).await;
+    assert_eq!(removed.0, 204, "{}", removed.1);
+    assert!(app.store.prefix(&format!("event_key::bigdb::{DEV}")).await.unwrap().is_empty());
+    app.until("its key is refused", || async {
+        (goes.post(&launch).await == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+    assert_eq!(stays.post(&launch).await, StatusCode::ACCEPTED, "another AWS account's own key");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn keys_are_made_by_admins_of_that_account_alone_and_seen_by_nobody() {
     let app = start(without_polls().with_another()).await;
     let to = Destination::of(&app, DEV, &[]).await;
