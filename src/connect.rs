@@ -75,6 +75,9 @@ struct Setup {
     begun_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removed_at: Option<Time>,
+    /// When it was removed before it was begun again: what is left of it when that is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removed_before: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     purge_at: Option<Time>,
     #[serde(flatten)]
@@ -163,11 +166,16 @@ impl Connect {
         let name = if name.is_empty() { aws_id.to_string() } else { name };
         let now = self.clock.now();
         let (rev, old) = self.setup(account, aws_id).await?.map_or((None, None), |doc| (doc.rev, Some(doc.body)));
-        let mut setup = match old.filter(|old| old.removed_at.is_none()) {
-            Some(old) => old,
-            None => self.fresh(account, aws_id, now).await?,
+        let mut setup = match old {
+            Some(old) if old.removed_at.is_none() => old,
+            old => {
+                let removed_before = old.and_then(|old| old.removed_at);
+                Setup { removed_before, ..self.fresh(account, aws_id, now).await? }
+            }
         };
-        (setup.name, setup.regions, setup.purge_at) = (name, regions, Some(now.plus(BEGUN_KEPT)));
+        (setup.name, setup.regions) = (name, regions);
+        // With it would go that it was removed, and config.yml would bring it back.
+        setup.purge_at = setup.removed_before.is_none().then(|| now.plus(BEGUN_KEPT));
         self.store.put("aws_setup", &Doc { id: setup_id(account, aws_id), rev, body: &setup }).await?;
         Ok(setup.access())
     }
@@ -190,6 +198,7 @@ impl Connect {
             external_id: has_role.then(external_id),
             begun_at: now,
             removed_at: None,
+            removed_before: None,
             purge_at: None,
             extra: Extra::new(),
         })
@@ -291,6 +300,23 @@ fn allowed(wanted: &Wanted) -> serde_json::Value {
 }
 
 impl Setup {
+    /// What says that it was removed.
+    fn removed(account: &AccountId, aws_id: &AwsId, name: &str, at: Time) -> Setup {
+        Setup {
+            account: account.clone(),
+            aws_id: aws_id.clone(),
+            name: name.to_owned(),
+            regions: Vec::new(),
+            role_arn: None,
+            external_id: None,
+            begun_at: at,
+            removed_at: Some(at),
+            removed_before: None,
+            purge_at: None,
+            extra: Extra::new(),
+        }
+    }
+
     fn access(&self) -> Access {
         Access {
             aws_id: self.aws_id.clone(),

@@ -2,7 +2,7 @@
 //! that a removal that was cut off is finished by the next; the claim goes last, so that nobody else has it meanwhile.
 
 use super::{Connect, Setup, Trouble, setup_id};
-use crate::model::{AccountId, AwsId, Doc, EventKey, Extra};
+use crate::model::{AccountId, AwsId, Doc, EventKey};
 use crate::store::StoreError;
 use serde_json::Value;
 
@@ -18,8 +18,7 @@ impl Connect {
         let setup = self.setup(account, aws_id).await?;
         let Some(doc) = self.connected(account, aws_id).await? else {
             let begun = setup.filter(|doc| doc.body.removed_at.is_none()).ok_or(Trouble::Unknown)?;
-            self.forget(&begun.id).await?;
-            return Ok(());
+            return self.drop_begun(account, aws_id, begun).await;
         };
         if !doc.body.disabled {
             return Err(Trouble::Invalid("disable it first, so that nothing is under way there".to_owned()));
@@ -32,19 +31,7 @@ impl Connect {
         }
         self.forget(&format!("pause::{account}::{aws_id}")).await?;
         self.forget(&format!("policy::{account}::aws::{aws_id}")).await?;
-        let now = self.clock.now();
-        let marker = Setup {
-            account: account.clone(),
-            aws_id: aws_id.clone(),
-            name: doc.body.name.clone(),
-            regions: Vec::new(),
-            role_arn: None,
-            external_id: None,
-            begun_at: now,
-            removed_at: Some(now),
-            purge_at: None,
-            extra: Extra::new(),
-        };
+        let marker = Setup::removed(account, aws_id, &doc.body.name, self.clock.now());
         let rev = setup.and_then(|doc| doc.rev);
         self.store.put("aws_setup", &Doc { id: setup_id(account, aws_id), rev, body: &marker }).await?;
         self.forget(&doc.id).await?;
@@ -52,6 +39,14 @@ impl Connect {
         self.forget_all(&format!("{}{account}::{aws_id}::", EventKey::PREFIX)).await?;
         self.forget(&format!("aws_claim::{aws_id}")).await?;
         tracing::info!(%account, %aws_id, "an AWS account was removed; nothing was ended there");
+        Ok(())
+    }
+
+    /// One that was removed before is as it was then: config.yml does not bring it back.
+    async fn drop_begun(&self, account: &AccountId, aws_id: &AwsId, begun: Doc<Setup>) -> Result<(), Trouble> {
+        let Some(at) = begun.body.removed_before else { return Ok(self.forget(&begun.id).await?) };
+        let marker = Setup::removed(account, aws_id, &begun.body.name, at);
+        self.store.put("aws_setup", &Doc { id: begun.id, rev: begun.rev, body: &marker }).await?;
         Ok(())
     }
 

@@ -265,6 +265,20 @@ async fn what_is_removed_ends_nothing_is_forgotten_and_stays_away_until_somebody
     let app = app.restart(|setup| setup).await;
     app.polled(TEST, EAST, 2).await;
     assert!(document(&app, &format!("aws_account::bigdb::{DEV}")).await.is_none());
+    // Begun again and dropped, or forgotten, it was removed all the same.
+    let ada = crate::api::Program::all(&app, "ada").await;
+    ada.post("aws-accounts", json!({ "id": DEV })).await;
+    let setup = format!("aws_setup::bigdb::{DEV}");
+    app.advance(31 * 86_400);
+    app.polled(TEST, EAST, 3).await;
+    assert_eq!(ada.get("aws-accounts/begun").await[0]["id"], DEV, "not cleaned away");
+    assert_eq!(ada.send(reqwest::Method::DELETE, &path, &[], None).await.status, 204);
+    let marker = document(&app, &setup).await.unwrap();
+    assert!(marker.get("removed_at").is_some() && marker.get("external_id").is_none(), "{marker}");
+    assert_eq!(ada.get("aws-accounts/begun").await, json!([]));
+    let app = app.restart(|setup| setup).await;
+    app.polled(TEST, EAST, 2).await;
+    assert!(document(&app, &format!("aws_account::bigdb::{DEV}")).await.is_none());
     let ada = crate::api::Program::all(&app, "ada").await;
     let begun = ada.post("aws-accounts", json!({ "id": DEV, "regions": [EAST] })).await;
     app.aws.edit_role(&role(DEV), |role| role.external_id = begun["external_id"].as_str().map(str::to_owned));
