@@ -191,6 +191,29 @@ async fn an_external_id_is_rotated_while_zerocloud_goes_on() {
     app.stop().await;
 }
 
+#[tokio::test]
+async fn an_external_id_is_shown_to_who_may_connect_and_to_no_token_that_only_reads() {
+    let app = TestApp::start(Setup::default()).await;
+    let ada = crate::api::Program::all(&app, "ada").await;
+    let secret = ada.post("aws-accounts", json!({ "id": NEW })).await["external_id"].as_str().unwrap().to_owned();
+    assert_eq!(ada.get(&format!("aws-accounts/{NEW}/access")).await["external_id"], secret);
+    let reader = crate::api::Program::with(&app, app.sign_in("ada").await, &["read"]).await;
+    for program in [&ada, &reader] {
+        let begun = program.get("aws-accounts/begun").await;
+        assert_eq!(begun[0]["id"], NEW);
+        assert!(!begun.to_string().contains(&secret), "{begun}");
+    }
+    for (method, path) in [
+        (reqwest::Method::GET, format!("aws-accounts/{NEW}/access")),
+        (reqwest::Method::GET, format!("aws-accounts/{NEW}/template")),
+        (reqwest::Method::POST, "aws-accounts".to_owned()),
+    ] {
+        let refused = reader.send(method, &path, &[], Some(json!({ "id": NEW }))).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.body);
+    }
+    app.stop().await;
+}
+
 /// The command line, signed in with that token: exit code and what it printed.
 async fn command(app: &TestApp, token: &str, arguments: &[&str]) -> (i32, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_zerocloud"));

@@ -25,7 +25,7 @@ pub(super) struct AccessView {
     /// Absent in zerocloud's own AWS account, which needs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     role_arn: Option<String>,
-    /// What the role's trust policy has to ask for; a new one while it is rotated.
+    /// What the role's trust policy has to ask for; a new one while it is rotated. Absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
     /// `begun`: the role has to take the new external id as well as the old one. `ending`: the new one is in use, and the role
@@ -112,12 +112,13 @@ pub(super) async fn begin(
     Ok((StatusCode::CREATED, Json(access.into())))
 }
 
-/// Those that were begun and are not connected yet.
+/// Those that were begun and are not connected yet. Their external ids are shown one by one, to who may connect them.
 #[utoipa::path(get, path = "/api/v1/aws-accounts/begun", tag = "aws accounts", responses((status = 200, body = [AccessView])))]
 pub(super) async fn begun(At(state): At<State>, caller: Caller) -> Result<Json<Vec<AccessView>>, WebError> {
     caller.admin(Scope::Read)?;
     let begun = state.connections.get()?.begun(&caller.person.account).await?;
-    Ok(Json(begun.into_iter().map(AccessView::from).collect()))
+    let views = begun.into_iter().map(AccessView::from);
+    Ok(Json(views.map(|view| AccessView { external_id: None, ..view }).collect()))
 }
 
 /// How zerocloud gets into one that is connected or begun.
