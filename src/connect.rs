@@ -18,6 +18,7 @@ pub use template::Kind;
 
 use crate::aws::{Aws, AwsError};
 use crate::clock::Clock;
+use crate::config::AwsSettings;
 use crate::model::{AccountId, AwsAccount, AwsId, Doc, Extra, Region, Stage, Time};
 use crate::store::{Store, StoreError};
 use role::Wanted;
@@ -39,6 +40,7 @@ pub struct Connect {
     aws: Aws,
     clock: Clock,
     check_external_id: bool,
+    lookup_launches: bool,
     turns: Arc<Semaphore>,
 }
 
@@ -143,9 +145,11 @@ pub struct Options {
 }
 
 impl Connect {
-    /// With `check_external_id` a role that answers without its external id is refused.
-    pub fn new(store: Store, aws: Aws, clock: Clock, check_external_id: bool) -> Connect {
-        Connect { store, aws, clock, check_external_id, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    /// With `check_external_id` a role that answers without its external id is refused; with `lookup_launches` a role is to
+    /// let CloudTrail be asked.
+    pub fn new(store: Store, aws: Aws, clock: Clock, settings: &AwsSettings) -> Connect {
+        let AwsSettings { check_external_id, lookup_launches, .. } = *settings;
+        Connect { store, aws, clock, check_external_id, lookup_launches, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Begins to connect an AWS account: makes its external id. Begun again, it keeps that.
@@ -257,6 +261,7 @@ impl Connect {
             ends: options.ends.unwrap_or(access.ends),
             tags: options.tags.unwrap_or(access.tags),
             owner_tag: options.owner_tag.clone(),
+            launches: self.lookup_launches,
         })
     }
 

@@ -86,7 +86,7 @@ pub async fn run(
     let served = async {
         store.ensure_database(seed::SYNC_FUNCTION, &seed::design_documents()).await?;
         let aws = Aws::connect(&config.aws).await;
-        let connect = Connect::new(store.clone(), aws.clone(), clock.clone(), config.aws.check_external_id);
+        let connect = Connect::new(store.clone(), aws.clone(), clock.clone(), &config.aws);
         if let Some(pages) = pages {
             pages.open(&config, &addresses, (&store, &connect), &clock, &shutdown, &mut edge)?;
         }

@@ -63,6 +63,8 @@ pub(super) struct Wanted {
     pub(super) ends: Ends,
     pub(super) tags: bool,
     pub(super) owner_tag: String,
+    /// Whether it may ask CloudTrail who launched what.
+    pub(super) launches: bool,
 }
 
 /// A policy of the role.
@@ -92,15 +94,17 @@ fn texts(value: &Json) -> Vec<&str> {
 
 impl Wanted {
     /// Those that the program knows by name; what else the template has stands there with its default.
-    pub(super) fn parameters(&self) -> [(&'static str, &str); 7] {
+    pub(super) fn parameters(&self) -> [(&'static str, &str); 8] {
+        let word = |flag| if flag { "yes" } else { "no" };
         [
             ("Principal", &self.principal),
             ("ExternalId", &self.external_id),
             ("FormerExternalId", &self.former),
             ("RoleName", &self.role_name),
             ("Ends", self.ends.word()),
-            ("Tags", if self.tags { "yes" } else { "no" }),
+            ("Tags", word(self.tags)),
             ("OwnerTag", &self.owner_tag),
+            ("Launches", word(self.launches)),
         ]
     }
 
@@ -215,6 +219,7 @@ pub(super) mod tests {
             ends: Ends::None,
             tags: false,
             owner_tag: "owner".to_owned(),
+            launches: false,
         }
     }
 
@@ -241,10 +246,9 @@ pub(super) mod tests {
             let all = wanted.policies();
             all.into_iter().filter(|policy| policy.wanted).map(|policy| policy.name).collect::<Vec<_>>()
         };
-        assert!(!names(&wanted).iter().any(|name| ["stop", "terminate", "tag"].contains(&name.as_str())));
-        assert!(names(&wanted).contains(&"see".to_owned()));
-        (wanted.ends, wanted.tags) = (Ends::Terminate, true);
-        for name in ["see", "stop", "terminate", "tag"] {
+        assert_eq!(names(&wanted), ["see"]);
+        (wanted.ends, wanted.tags, wanted.launches) = (Ends::Terminate, true, true);
+        for name in ["see", "stop", "terminate", "tag", "launches"] {
             assert!(names(&wanted).contains(&name.to_owned()), "{name}");
         }
         let policies = wanted.policies();

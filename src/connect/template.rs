@@ -80,11 +80,15 @@ fn cloudformation(wanted: &Wanted) -> String {
 }
 
 fn terraform(wanted: &Wanted) -> String {
-    let names = ["principal", "external_id", "former_external_id", "role_name", "ends", "tags", "owner_tag"];
+    let names =
+        ["principal", "external_id", "former_external_id", "role_name", "ends", "tags", "owner_tag", "launches"];
     let parameters = wanted.parameters().into_iter().map(|(_, value)| value);
     names.into_iter().zip(parameters).fold(TERRAFORM.to_owned(), |text, (name, value)| {
-        // Terraform reads templates in texts.
-        let value = quoted(value).replace("${", "$${").replace("%{", "%%{");
+        let value = match name {
+            "launches" => (value == "yes").to_string(),
+            // Terraform reads templates in texts.
+            _ => quoted(value).replace("${", "$${").replace("%{", "%%{"),
+        };
         let head = format!("\nvariable \"{name}\" {{\n");
         with_default(&text, &head, ["  type", "  default"], &format!("     = {value}"))
     })
@@ -161,7 +165,7 @@ fn in_shell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::role::tests::wanted;
-    use super::{Kind, render};
+    use super::{Kind, command, render};
     use crate::connect::role::Ends;
 
     #[test]
@@ -193,6 +197,25 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert_eq!(text.matches("variable \"").count(), super::TERRAFORM.matches("variable \"").count());
+    }
+
+    #[test]
+    fn a_role_that_may_ask_cloudtrail_keeps_that_in_every_template_while_the_setting_is_on() {
+        let mut wanted = wanted();
+        for on in [false, true] {
+            wanted.launches = on;
+            let text = |kind| render(kind, &wanted, true);
+            let (stack, file, steps) = (text(Kind::CloudFormation), text(Kind::Terraform), text(Kind::Cli));
+            let read: serde_yaml_ng::Value = serde_yaml_ng::from_str(&stack).unwrap();
+            assert_eq!(read["Parameters"]["Launches"]["Default"], if on { "yes" } else { "no" });
+            let applied = command(Kind::CloudFormation, &wanted);
+            assert!(applied.contains(if on { "Launches=yes" } else { "Launches=no" }), "{applied}");
+            let variable = format!("variable \"launches\" {{\n  type        = bool\n  default     = {on}\n");
+            assert!(file.contains(&variable), "{file}");
+            let (put, delete) = ("put-role-policy", "delete-role-policy");
+            let verb = |verb| format!("aws iam {verb} --role-name zerocloud --policy-name launches ");
+            assert_eq!((steps.contains(&verb(put)), steps.contains(&verb(delete))), (on, !on), "{steps}");
+        }
     }
 
     #[test]

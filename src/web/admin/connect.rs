@@ -266,6 +266,7 @@ fn later(policy: &str) -> &'static str {
         "stop" => "Not needed before stage stop.",
         "terminate" => "Not needed before stage terminate.",
         "tag" => "Not needed while zerocloud writes no tags here.",
+        "launches" => "Not needed while aws.lookup_launches is off in zerocloud's settings.",
         _ => "Not needed as things stand.",
     }
 }
