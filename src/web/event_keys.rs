@@ -2,7 +2,7 @@
 //! stored as a hash; no channel shows its document, so the service writes it once it knows that an admin asks.
 
 use super::{Person, State, WebError, edit};
-use crate::model::{AwsAccount, AwsId, Doc, EventKey, Extra, Time};
+use crate::model::{AwsAccount, AwsId, Doc, EventKey, Extra};
 use crate::store::StoreError;
 use crate::words::clean;
 
@@ -129,10 +129,19 @@ pub(super) async fn rotate(
     if !(0..=LONGEST_OVERLAP).contains(&overlap) {
         return Err(WebError::Invalid("the old key may stay good for a week at most".to_owned()));
     }
-    let (_, mut old) = find(state, person, aws_id, name).await?;
+    let keys = list(state, person, aws_id).await?;
+    // An old one that is still good counts beside the one in its place.
+    let full = keys.len() >= 2 * MOST;
+    let (_, mut old) = one(keys, name)?;
+    if old.body.expires.is_some() {
+        return Err(WebError::Invalid("another key has taken this one's place already; rotate that one".to_owned()));
+    }
+    if full {
+        return Err(WebError::Invalid("too many keys are good still; revoke one that is not used".to_owned()));
+    }
     let made = put(state, person, old.body.aws_id.clone(), &old.body.name, old.body.speaks_for.clone()).await?;
     let until = state.clock.now().plus(overlap);
-    expire(&mut old.body, until);
+    (old.body.expires, old.body.purge_at) = (Some(until), Some(until));
     match state.store.put("event_key", &old).await {
         Ok(_) => Ok(made),
         Err(why) => {
@@ -146,22 +155,14 @@ pub(super) async fn rotate(
     }
 }
 
-/// Sooner than another rotation said, never later.
-fn expire(key: &mut EventKey, until: Time) {
-    let until = key.expires.map_or(until, |before| before.min(until));
-    key.expires = Some(until);
-    key.purge_at = Some(until);
-}
-
 /// Ends a key at once.
 pub(super) async fn revoke(state: &State, person: &Person, aws_id: &str, name: &str) -> Result<(), WebError> {
-    let (_, doc) = find(state, person, aws_id, name).await?;
+    let (_, doc) = one(list(state, person, aws_id).await?, name)?;
     state.store.delete(&doc.id, &doc.rev.unwrap_or_default()).await?;
     Ok(())
 }
 
-async fn find(state: &State, person: &Person, aws_id: &str, name: &str) -> Result<Named, WebError> {
-    let keys = list(state, person, aws_id).await?;
+fn one(keys: Vec<Named>, name: &str) -> Result<Named, WebError> {
     let found = keys.into_iter().find(|(known, _)| known == name);
     found.ok_or_else(|| WebError::NotFound("there is no such key".to_owned()))
 }

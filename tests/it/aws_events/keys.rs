@@ -2,6 +2,7 @@
 //! in AWS.
 
 use super::{Destination, event, http, sample, start, without_polls};
+use crate::api::Program;
 use crate::app::{DEV, EAST, TEST, TestApp, owned_by};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -114,6 +115,36 @@ async fn a_key_is_shown_once_rotated_with_an_overlap_and_revoked_at_once() {
 }
 
 #[tokio::test]
+async fn rotating_is_no_way_to_have_more_keys_than_there_may_be() {
+    let app = start(without_polls()).await;
+    let ada = Program::all(&app, "ada").await;
+    let path = format!("aws-accounts/{DEV}/event-keys");
+    let make = async || ada.send(Method::POST, &path, &[], Some(json!({}))).await;
+    let rotate = async |name: &str| {
+        let answer =
+            ada.send(Method::POST, &format!("{path}/{name}/rotate"), &[], Some(json!({ "overlap": 60 }))).await;
+        (answer.status, answer.body["id"].as_str().unwrap_or_default().to_owned())
+    };
+    let mut old = Vec::new();
+    for _ in 0..10 {
+        old.push(make().await.body["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(make().await.status, 422);
+    let mut new = String::new();
+    for name in &old {
+        let (status, made) = rotate(name).await;
+        assert_eq!(status, 201);
+        assert_eq!(rotate(name).await.0, 422, "its place is taken");
+        new = made;
+    }
+    assert_eq!(rotate(&new).await.0, 422, "twenty are good");
+    assert_eq!(ada.get(&path).await.as_array().unwrap().len(), 20);
+    app.advance(61);
+    assert_eq!(rotate(&new).await.0, 201);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_keys_of_an_aws_account_go_with_it_for_whomever_they_speak() {
     let app = start(without_polls()).await;
     let stays = Destination::of(&app, TEST, &[]).await;
@@ -124,10 +155,8 @@ async fn the_keys_of_an_aws_account_go_with_it_for_whomever_they_speak() {
     let removed = call(&app, "ada", Method::DELETE, &format!("/api/v1/aws-accounts/{DEV}"), &json!({})).await;
     assert_eq!(removed.0, 204, "{}", removed.1);
     assert!(app.store.prefix(&format!("event_key::bigdb::{DEV}")).await.unwrap().is_empty());
-    app.until("its key is refused", || async {
-        (goes.post(&launch).await == StatusCode::UNAUTHORIZED).then_some(())
-    })
-    .await;
+    app.until("its key is refused", || async { (goes.post(&launch).await == StatusCode::UNAUTHORIZED).then_some(()) })
+        .await;
     assert_eq!(stays.post(&launch).await, StatusCode::ACCEPTED, "another AWS account's own key");
     app.stop().await;
 }
