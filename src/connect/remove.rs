@@ -10,15 +10,18 @@ use serde_json::Value;
 const BULK: usize = 500;
 
 impl Connect {
-    /// Removes one that is disabled, or drops one that was only begun.
+    /// Removes one that is disabled, drops one that was only begun, or finishes a removal that was cut off.
     ///
     /// # Errors
     /// `Invalid` while it is enabled: what is under way there must come to an end first.
     pub async fn remove(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), Trouble> {
         let setup = self.setup(account, aws_id).await?;
         let Some(doc) = self.connected(account, aws_id).await? else {
-            let begun = setup.filter(|doc| doc.body.removed_at.is_none()).ok_or(Trouble::Unknown)?;
-            return self.drop_begun(account, aws_id, begun).await;
+            let setup = setup.ok_or(Trouble::Unknown)?;
+            return match setup.body.removed_at {
+                Some(_) => self.finish(account, aws_id).await,
+                None => self.drop_begun(account, aws_id, setup).await,
+            };
         };
         if !doc.body.disabled {
             return Err(Trouble::Invalid("disable it first, so that nothing is under way there".to_owned()));
@@ -35,11 +38,26 @@ impl Connect {
         let rev = setup.and_then(|doc| doc.rev);
         self.store.put("aws_setup", &Doc { id: setup_id(account, aws_id), rev, body: &marker }).await?;
         self.forget(&doc.id).await?;
-        // Now nobody makes another, and nobody could revoke what is left; one may speak for AWS accounts that stay.
-        self.forget_all(&format!("{}{account}::{aws_id}::", EventKey::PREFIX)).await?;
-        self.forget(&format!("aws_claim::{aws_id}")).await?;
+        self.let_go(account, aws_id).await?;
         tracing::info!(%account, %aws_id, "an AWS account was removed; nothing was ended there");
         Ok(())
+    }
+
+    /// What of a removal comes once its document is gone.
+    async fn let_go(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), StoreError> {
+        // Now nobody makes another, and nobody could revoke what is left; one may speak for AWS accounts that stay.
+        self.forget_all(&format!("{}{account}::{aws_id}::", EventKey::PREFIX)).await?;
+        self.forget(&format!("aws_claim::{aws_id}")).await
+    }
+
+    /// The rest of a removal that was cut off, as long as the claim is there to show that one was.
+    async fn finish(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), Trouble> {
+        let claim = self.store.get::<Value>(&format!("aws_claim::{aws_id}")).await?;
+        let holder = claim.and_then(|doc| doc.body["account"].as_str().map(str::to_owned));
+        if holder.as_deref() != Some(account.as_str()) {
+            return Err(Trouble::Unknown);
+        }
+        Ok(self.let_go(account, aws_id).await?)
     }
 
     /// One that was removed before is as it was then: config.yml does not bring it back.

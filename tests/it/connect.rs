@@ -313,6 +313,36 @@ async fn what_is_removed_ends_nothing_is_forgotten_and_stays_away_until_somebody
 }
 
 #[tokio::test]
+async fn a_removal_that_was_cut_off_is_finished_by_the_next_and_takes_nothing_from_who_has_it_then() {
+    let app = TestApp::start(Setup::default().with_another()).await;
+    let ada = crate::api::Program::all(&app, "ada").await;
+    let (id, path) = (format!("aws_account::bigdb::{DEV}"), format!("aws-accounts/{DEV}"));
+    app.until("it is connected", || async { document(&app, &id).await }).await;
+    let remove = async || ada.send(reqwest::Method::DELETE, &path, &[], None).await.status;
+    app.edit(&id, |doc| doc["disabled"] = true.into()).await;
+    assert_eq!(remove().await, 204);
+    assert_eq!(remove().await, 404, "there is nothing left to do");
+    // As it stands when the process died before the last two steps.
+    let left = |account: &str| {
+        let claim = json!({ "account": account, "aws_id": DEV, "claimed_at": app.clock.now() });
+        ("aws_claim", zerocloud::model::Doc { id: format!("aws_claim::{DEV}"), rev: None, body: claim })
+    };
+    let key = json!({ "account": "bigdb", "aws_id": DEV, "speaks_for": [TEST], "hash": "", "made_by": "ada",
+        "created": app.clock.now() });
+    let key = zerocloud::model::Doc { id: format!("event_key::bigdb::{DEV}::0123456789abcdef"), rev: None, body: key };
+    app.store.put("event_key", &key).await.unwrap();
+    let (kind, claim) = left("bigdb");
+    app.store.put(kind, &claim).await.unwrap();
+    assert_eq!(remove().await, 204);
+    assert!(document(&app, &claim.id).await.is_none() && document(&app, &key.id).await.is_none());
+    let (kind, claim) = left("other");
+    app.store.put(kind, &claim).await.unwrap();
+    assert_eq!(remove().await, 404);
+    assert_eq!(document(&app, &claim.id).await.unwrap()["account"], "other");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_broken_role_shows_on_the_status_page_and_is_mailed_to_admins_once() {
     let app = TestApp::start(Setup::default()).await;
     app.polled(DEV, EAST, 2).await;
