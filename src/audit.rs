@@ -42,15 +42,29 @@ pub async fn record(store: &Store, entry: &Entry<'_>, now: Time, retention: i64)
     }
 }
 
-/// Notes who is about to remove a document whose removals are recorded: a tombstone does not say. Best before the removal; one
+/// How long after it was noted a removal is still that person's doing, seconds: longer than another copy takes to lead, whose
+/// recorder sees it. A removal that failed is tried again at once, or never.
+pub const PROMPT: i64 = 300;
+
+/// How often a lost race is run again.
+const TRIES: u32 = 4;
+
+/// Notes who is about to remove a document whose removals are recorded: a tombstone does not say. Right before the removal; one
 /// that then does not happen is nobody's doing.
-pub async fn about_to_remove(store: &Store, id: &str, by: &str) {
-    let note = async {
+pub async fn about_to_remove(store: &Store, id: &str, by: &str, now: Time) {
+    let note = async || {
         let Some(mut known) = store.get::<Value>(&format!("known::{id}")).await? else { return Ok(()) };
-        known.body["removing"] = by.into();
+        (known.body["removing"], known.body["removing_at"]) = (by.into(), now.to_string().into());
         store.put("known", &known).await.map(drop)
     };
-    if let Err(error) = note.await {
+    let mut noted = note().await;
+    // The recorder writes there, too.
+    for _ in 0..TRIES {
+        if matches!(noted, Err(StoreError::Conflict { .. })) {
+            noted = note().await;
+        }
+    }
+    if let Err(error) = noted {
         tracing::debug!(id, %error, "the audit will not say who removed it");
     }
 }

@@ -5,6 +5,7 @@
 
 mod facts;
 
+use crate::audit::PROMPT;
 use crate::clock::Clock;
 use crate::follower::{Index, Seen};
 use crate::model::{AccountId, Doc, Extra, Time};
@@ -56,10 +57,21 @@ struct Known {
     /// Who is about to remove it: a tombstone does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removing: Option<String>,
+    /// When that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    removing_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     purge_at: Option<Time>,
     #[serde(flatten)]
     extra: Extra,
+}
+
+impl Known {
+    /// Who said just now that they remove it: one who tried long ago has nothing to do with it.
+    fn remover(&self, now: Time) -> Option<String> {
+        let lately = self.removing_at.is_some_and(|at| now.seconds_since(at) <= PROMPT);
+        self.removing.clone().filter(|_| lately)
+    }
 }
 
 /// The stage.
@@ -190,7 +202,7 @@ impl Recorder {
         let known = old.map(|known| known.body.clone()).unwrap_or_default();
         let by = match doc {
             Some(doc) => facts::author(kind, doc, before.is_none()),
-            None => known.removing.clone().or_else(|| holder(kind, &known)),
+            None => known.remover(now).or_else(|| holder(kind, &known)),
         };
         let account = doc.and_then(|doc| doc.get("account")?.as_str()).and_then(|name| AccountId::parse(name).ok());
         let gone = facts.is_none().then(|| now.plus(self.retention(known.account.as_ref())));
@@ -203,7 +215,9 @@ impl Recorder {
             before,
             count: known.count + 1,
             at: Some(now),
-            removing: None,
+            // What changes meanwhile is seen before the removal.
+            removing: known.removing.filter(|_| doc.is_some()),
+            removing_at: known.removing_at.filter(|_| doc.is_some()),
             purge_at: gone,
             extra: known.extra,
         };

@@ -55,7 +55,7 @@ pub(super) async fn remove(state: &State, by: &Person, user: &UserId, based_on: 
     let doc = edit::read(state, by, &id).await?.ok_or_else(unknown)?;
     let gateway = by.session(state).await?;
     let rev = based_on.map(str::to_owned).or(doc.rev).unwrap_or_default();
-    audit::about_to_remove(&state.store, &id, &by.gateway_name()).await;
+    audit::about_to_remove(&state.store, &id, &by.gateway_name(), state.clock.now()).await;
     state.store.delete_as(&gateway, &id, &rev).await?;
     session::end_all(&state.store, &by.account, user).await?;
     state.forget(&by.account, user);

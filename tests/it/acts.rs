@@ -109,6 +109,31 @@ async fn an_edit_straight_at_the_gateway_is_recorded_too_and_a_restart_tells_not
 }
 
 #[tokio::test]
+async fn who_failed_to_remove_something_is_not_blamed_when_it_goes_later() {
+    let app = TestApp::start(Setup::default()).await;
+    begun(&app).await;
+    let ada = Program::all(&app, "ada").await;
+    for user in ["lin", "max"] {
+        let (path, layer) = (format!("policies/user:{user}"), Some(json!({ "policy": { "grace": 7_200 } })));
+        ada.send(Method::PUT, &path, &[("if-none-match", "*")], layer).await;
+        told(&app, &format!("Policy of {user}: grace ")).await;
+        let stale = ada.send(Method::DELETE, &path, &[("if-match", "\"1-00\"")], None).await;
+        assert_eq!(stale.status, 412, "{}", stale.body);
+        let known = app.store.get::<Value>(&format!("known::policy::bigdb::user::{user}")).await.unwrap().unwrap();
+        assert_eq!(known.body["removing"], "bigdb.ada");
+    }
+    let remove = async |user: &str| {
+        let doc = app.store.get::<Value>(&format!("policy::bigdb::user::{user}")).await.unwrap().unwrap();
+        app.store.delete(&doc.id, &doc.rev.unwrap()).await.unwrap();
+        told(&app, &format!("Policy of {user} removed")).await
+    };
+    assert_eq!(remove("lin").await, "bigdb.ada", "at once it is taken for theirs");
+    app.advance(301);
+    assert_eq!(remove("max").await, "", "an operator, past the access rules");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_lease_that_an_admin_gives_to_somebody_says_so_in_its_audit() {
     let app = TestApp::start(Setup::default().policy("default_lease", "2h")).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));

@@ -125,7 +125,7 @@ pub(super) async fn remove(
     }
     let id = format!("{}{id}", prefix(&caller));
     let doc = state.store.get::<serde_json::Value>(&id).await?.ok_or_else(gone)?;
-    crate::audit::about_to_remove(&state.store, &id, &caller.person.gateway_name()).await;
+    crate::audit::about_to_remove(&state.store, &id, &caller.person.gateway_name(), state.clock.now()).await;
     state.store.delete(&id, &doc.rev.unwrap_or_default()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

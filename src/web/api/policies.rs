@@ -208,7 +208,7 @@ pub(super) async fn remove(
     let layer = layer(&caller, &name)?;
     let rev = based_on(&headers)?;
     let session = caller.person.session(&state).await?;
-    crate::audit::about_to_remove(&state.store, &layer.id, &caller.person.gateway_name()).await;
+    crate::audit::about_to_remove(&state.store, &layer.id, &caller.person.gateway_name(), state.clock.now()).await;
     state.store.delete_as(&session, &layer.id, &rev).await.map_err(stale)?;
     Ok(StatusCode::NO_CONTENT)
 }
