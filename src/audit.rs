@@ -4,6 +4,7 @@
 
 use crate::model::{Doc, Lease, Time};
 use crate::store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A change that stands.
@@ -42,19 +43,45 @@ pub async fn record(store: &Store, entry: &Entry<'_>, now: Time, retention: i64)
     }
 }
 
-/// How long after it was noted a removal is still that person's doing, seconds: longer than another copy takes to lead, whose
-/// recorder sees it. A removal that failed is tried again at once, or never.
-pub const PROMPT: i64 = 300;
-
+/// How long after it was announced a change is still that person's doing, seconds: longer than another copy takes to lead, whose
+/// recorder sees it. What failed is tried again at once, or never.
+const PROMPT: i64 = 300;
 /// How often a lost race is run again.
 const TRIES: u32 = 4;
+
+/// Who is about to do something to a document that will not say who did. It stands beside what the audit knows of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Their name at the gateway.
+    pub by: String,
+    /// When they said so.
+    pub at: Time,
+    /// They remove it, and do not change it.
+    pub removes: bool,
+}
+
+impl Announced {
+    /// Whether this, seen now, is what they meant: who failed long ago has nothing to do with it.
+    pub fn explains(&self, removed: bool, now: Time) -> bool {
+        self.removes == removed && now.seconds_since(self.at) <= PROMPT
+    }
+}
 
 /// Notes who is about to remove a document whose removals are recorded: a tombstone does not say. Right before the removal; one
 /// that then does not happen is nobody's doing.
 pub async fn about_to_remove(store: &Store, id: &str, by: &str, now: Time) {
+    announce(store, id, Announced { by: by.to_owned(), at: now, removes: true }).await;
+}
+
+/// Notes for whom the service is about to change a document: what the service writes names nobody.
+pub async fn about_to_change(store: &Store, id: &str, by: &str, now: Time) {
+    announce(store, id, Announced { by: by.to_owned(), at: now, removes: false }).await;
+}
+
+async fn announce(store: &Store, id: &str, announced: Announced) {
     let note = async || {
         let Some(mut known) = store.get::<Value>(&format!("known::{id}")).await? else { return Ok(()) };
-        (known.body["removing"], known.body["removing_at"]) = (by.into(), now.to_string().into());
+        known.body["announced"] = json!(announced);
         store.put("known", &known).await.map(drop)
     };
     let mut noted = note().await;
@@ -65,6 +92,6 @@ pub async fn about_to_remove(store: &Store, id: &str, by: &str, now: Time) {
         }
     }
     if let Err(error) = noted {
-        tracing::debug!(id, %error, "the audit will not say who removed it");
+        tracing::debug!(id, %error, "the audit will not say who it was");
     }
 }

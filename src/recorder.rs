@@ -1,26 +1,26 @@
-//! Stage: admins' own acts in the audit: who changed what of stages, policies, roles, exemptions, pauses, people, hooks and
-//! tokens, from what to what. It sees them in the feed, so an edit straight at the gateway is recorded as one on a page.
+//! Stage: admins' own acts in the audit: who changed what of AWS accounts, policies, exemptions, pauses, people, hooks,
+//! tokens and event keys, from what to what. It sees them in the feed, so an edit straight at the gateway is recorded as one on a page.
 //! Decides nothing. What was recorded last stands in a document beside each (`known::{id}`), written by compare-and-swap
 //! before the event: a restart or a second copy tells nothing twice, and nothing is lost between the two.
 
 mod facts;
 
-use crate::audit::PROMPT;
+use crate::audit::Announced;
 use crate::clock::Clock;
 use crate::follower::{Index, Seen};
 use crate::model::{AccountId, Doc, Extra, Time};
 use crate::store::{Store, StoreError};
-use facts::{Facts, Kind};
+use facts::{Facts, Kind, SHAPE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 const PREFIX: &str = "known::";
-/// Says that everything that stood there before is known; its absence, that nothing was recorded yet.
+/// Says that everything that stood there before is known, to a version of its `shape`; its absence, that nothing was recorded yet.
 const BEGUN: &str = "known::begun";
 /// How long the documents are waited for between two tries.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -54,24 +54,13 @@ struct Known {
     /// Its event is not written yet.
     #[serde(default)]
     untold: bool,
-    /// Who is about to remove it: a tombstone does not say.
+    /// Who is about to do something that the document will not tell of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    removing: Option<String>,
-    /// When that was noted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    removing_at: Option<Time>,
+    announced: Option<Announced>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     purge_at: Option<Time>,
     #[serde(flatten)]
     extra: Extra,
-}
-
-impl Known {
-    /// Who said just now that they remove it: one who tried long ago has nothing to do with it.
-    fn remover(&self, now: Time) -> Option<String> {
-        let lately = self.removing_at.is_some_and(|at| now.seconds_since(at) <= PROMPT);
-        self.removing.clone().filter(|_| lately)
-    }
 }
 
 /// The stage.
@@ -90,17 +79,17 @@ type Ledger = HashMap<String, Doc<Known>>;
 impl Recorder {
     /// Until shutdown.
     pub async fn run(self, mut seen: mpsc::Receiver<Seen>, stop: CancellationToken) -> anyhow::Result<()> {
-        let Some((mut ledger, mut first)) = stop.run_until_cancelled(self.load()).await else { return Ok(()) };
-        let mut from_the_start = Vec::new();
+        let Some((mut ledger, mut shape)) = stop.run_until_cancelled(self.load()).await else { return Ok(()) };
+        let mut from_the_start = BTreeMap::new();
         while let Some(Some(seen)) = stop.run_until_cancelled(seen.recv()).await {
             let work = async {
                 match seen {
-                    Seen::CaughtUp if first => {
-                        first = false;
-                        self.begin(std::mem::take(&mut from_the_start), &mut ledger).await;
+                    Seen::CaughtUp if shape < SHAPE => {
+                        self.begin(std::mem::take(&mut from_the_start), &mut ledger, shape).await;
+                        shape = SHAPE;
                     }
                     Seen::CaughtUp => {}
-                    Seen::Changed(id, Some(doc)) if first => from_the_start.push((id, doc)),
+                    Seen::Changed(id, Some(doc)) if shape < SHAPE => drop(from_the_start.insert(id, doc)),
                     Seen::Changed(id, doc) => self.persist(&id, doc.as_ref(), &mut ledger).await,
                 }
             };
@@ -111,17 +100,18 @@ impl Recorder {
         Ok(())
     }
 
-    /// What was recorded so far, and whether that is nothing because it never began.
-    async fn load(&self) -> (Ledger, bool) {
+    /// What was recorded so far, and by a version of which shape; 0 when it never began.
+    async fn load(&self) -> (Ledger, u64) {
         loop {
             match self.store.prefix(PREFIX).await {
                 Ok(docs) => {
-                    let first = !docs.iter().any(|doc| doc.id == BEGUN);
+                    let begun = docs.iter().find(|doc| doc.id == BEGUN);
+                    let shape = begun.map_or(0, |doc| doc.body["shape"].as_u64().unwrap_or(1));
                     let read = docs.into_iter().filter_map(|doc| {
                         let body: Known = serde_json::from_value(doc.body).ok()?;
                         Some((body.about.clone(), Doc { id: doc.id, rev: doc.rev, body }))
                     });
-                    return (read.collect(), first);
+                    return (read.collect(), shape);
                 }
                 Err(why) => tracing::warn!(%why, "what admins did cannot be recorded yet"),
             }
@@ -129,27 +119,33 @@ impl Recorder {
         }
     }
 
-    /// Notes what stood there before anything was recorded; nobody did it.
-    async fn begin(&self, docs: Vec<(String, Value)>, ledger: &mut Ledger) {
-        for part in docs.chunks(TOGETHER) {
-            let fresh: Vec<Doc<Known>> = part.iter().filter_map(|(id, doc)| baseline(id, doc)).collect();
-            let bodies = fresh.iter().filter_map(|doc| {
+    /// Notes what stood there before anything, or this of it, was recorded: nobody did it. Then what was done while nothing ran.
+    async fn begin(&self, docs: BTreeMap<String, Value>, ledger: &mut Ledger, shape: u64) {
+        let noted = docs.iter().filter_map(|(id, doc)| noted(id, doc, ledger.get(id), shape));
+        for part in noted.collect::<Vec<_>>().chunks(TOGETHER) {
+            let bodies = part.iter().filter_map(|doc| {
                 let body = serde_json::to_value(&doc.body).ok()?;
-                Some(("known", Doc { id: doc.id.clone(), rev: None, body }))
+                Some(("known", Doc { id: doc.id.clone(), rev: doc.rev.clone(), body }))
             });
             let bodies: Vec<_> = bodies.collect();
             let written = self.patiently(async || self.store.put_many(bodies.clone()).await).await;
-            for (doc, rev) in fresh.into_iter().zip(written) {
+            for (doc, rev) in part.iter().zip(written) {
                 // One that stands there already is read when it is needed.
-                ledger.insert(doc.body.about.clone(), Doc { rev: rev.ok(), ..doc });
+                ledger.insert(doc.body.about.clone(), Doc { rev: rev.ok(), ..doc.clone() });
             }
         }
-        let mark = Doc { id: BEGUN.to_owned(), rev: None, body: json!({ "about": "", "facts": null, "count": 0 }) };
-        self.patiently(async || match self.store.put("known", &mark).await {
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
-            Err(why) => Err(why),
+        self.patiently(async || {
+            let rev = self.store.get::<Value>(BEGUN).await?.and_then(|doc| doc.rev);
+            let body = json!({ "about": "", "facts": null, "count": 0, "shape": SHAPE });
+            match self.store.put("known", &Doc { id: BEGUN.to_owned(), rev, body }).await {
+                Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+                Err(why) => Err(why),
+            }
         })
         .await;
+        for (id, doc) in &docs {
+            self.persist(id, Some(doc), ledger).await;
+        }
     }
 
     async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(&self, work: impl Fn() -> F) -> T {
@@ -200,10 +196,10 @@ impl Recorder {
         }
         let now = self.clock.now();
         let known = old.map(|known| known.body.clone()).unwrap_or_default();
-        let by = match doc {
-            Some(doc) => facts::author(kind, doc, before.is_none()),
-            None => known.remover(now).or_else(|| holder(kind, &known)),
-        };
+        let author = doc.and_then(|doc| facts::author(kind, doc, before.is_none()));
+        let announced = known.announced.as_ref().filter(|it| it.explains(doc.is_none(), now)).map(|it| it.by.clone());
+        let by_itself = author.is_some();
+        let by = author.or(announced).or_else(|| holder(kind, &known).filter(|_| doc.is_none()));
         let account = doc.and_then(|doc| doc.get("account")?.as_str()).and_then(|name| AccountId::parse(name).ok());
         let gone = facts.is_none().then(|| now.plus(self.retention(known.account.as_ref())));
         let body = Known {
@@ -215,9 +211,8 @@ impl Recorder {
             before,
             count: known.count + 1,
             at: Some(now),
-            // What changes meanwhile is seen before the removal.
-            removing: known.removing.filter(|_| doc.is_some()),
-            removing_at: known.removing_at.filter(|_| doc.is_some()),
+            // What others did meanwhile is seen before it.
+            announced: known.announced.filter(|it| doc.is_some() && (by_itself || it.removes)),
             purge_at: gone,
             extra: known.extra,
         };
@@ -278,9 +273,17 @@ fn note_id(id: &str) -> String {
     format!("{PREFIX}{id}")
 }
 
-fn baseline(id: &str, doc: &Value) -> Option<Doc<Known>> {
+/// What is to be noted of a document that a version of that shape left, or never looked at.
+fn noted(id: &str, doc: &Value, old: Option<&Doc<Known>>, shape: u64) -> Option<Doc<Known>> {
     let kind = Kind::of(id)?;
-    let account = doc.get("account").and_then(Value::as_str).and_then(|name| AccountId::parse(name).ok());
-    let body = Known { about: id.to_owned(), account, facts: Some(facts::facts(kind, doc)), ..Known::default() };
-    Some(Doc { id: note_id(id), rev: None, body })
+    let now = facts::facts(kind, doc);
+    let Some(old) = old else {
+        let account = doc.get("account").and_then(Value::as_str).and_then(|name| AccountId::parse(name).ok());
+        let body = Known { about: id.to_owned(), account, facts: Some(now), ..Known::default() };
+        return (kind.since() > shape).then(|| Doc { id: note_id(id), rev: None, body });
+    };
+    let complete = |facts: &Option<Facts>| facts.as_ref().map(|facts| facts::completed(kind, facts, &now, shape));
+    let (facts, before) = (complete(&old.body.facts), complete(&old.body.before));
+    let body = Known { facts, before, ..old.body.clone() };
+    (body.facts != old.body.facts).then(|| Doc { body, ..old.clone() })
 }

@@ -2,6 +2,7 @@
 //! that a removal that was cut off is finished by the next; the claim goes last, so that nobody else has it meanwhile.
 
 use super::{Connect, Setup, Trouble, setup_id};
+use crate::audit;
 use crate::model::{AccountId, AwsId, Doc, EventKey};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -10,16 +11,17 @@ use serde_json::Value;
 const BULK: usize = 500;
 
 impl Connect {
-    /// Removes one that is disabled, drops one that was only begun, or finishes a removal that was cut off.
+    /// Removes one that is disabled, drops one that was only begun, or finishes a removal that was cut off. `by` is the name at
+    /// the gateway of who asks, for the audit.
     ///
     /// # Errors
     /// `Invalid` while it is enabled: what is under way there must come to an end first.
-    pub async fn remove(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), Trouble> {
+    pub async fn remove(&self, account: &AccountId, aws_id: &AwsId, by: &str) -> Result<(), Trouble> {
         let setup = self.setup(account, aws_id).await?;
         let Some(doc) = self.connected(account, aws_id).await? else {
             let setup = setup.ok_or(Trouble::Unknown)?;
             return match setup.body.removed_at {
-                Some(_) => self.finish(account, aws_id).await,
+                Some(_) => self.finish(account, aws_id, by).await,
                 None => self.drop_begun(account, aws_id, setup).await,
             };
         };
@@ -32,32 +34,36 @@ impl Connect {
                 self.forget_all(&format!("{kind}::{aws_id}::")).await?;
             }
         }
-        self.forget(&format!("pause::{account}::{aws_id}")).await?;
-        self.forget(&format!("policy::{account}::aws::{aws_id}")).await?;
+        self.forget_by(&format!("pause::{account}::{aws_id}"), by).await?;
+        self.forget_by(&format!("policy::{account}::aws::{aws_id}"), by).await?;
         let marker = Setup::removed(account, aws_id, &doc.body.name, self.clock.now());
         let rev = setup.and_then(|doc| doc.rev);
         self.store.put("aws_setup", &Doc { id: setup_id(account, aws_id), rev, body: &marker }).await?;
-        self.forget(&doc.id).await?;
-        self.let_go(account, aws_id).await?;
+        self.forget_by(&doc.id, by).await?;
+        self.let_go(account, aws_id, by).await?;
         tracing::info!(%account, %aws_id, "an AWS account was removed; nothing was ended there");
         Ok(())
     }
 
     /// What of a removal comes once its document is gone.
-    async fn let_go(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), StoreError> {
+    async fn let_go(&self, account: &AccountId, aws_id: &AwsId, by: &str) -> Result<(), StoreError> {
         // Now nobody makes another, and nobody could revoke what is left; one may speak for AWS accounts that stay.
-        self.forget_all(&format!("{}{account}::{aws_id}::", EventKey::PREFIX)).await?;
+        let prefix = format!("{}{account}::{aws_id}::", EventKey::PREFIX);
+        for doc in self.store.prefix(&prefix).await? {
+            audit::about_to_remove(&self.store, &doc.id, by, self.clock.now()).await;
+        }
+        self.forget_all(&prefix).await?;
         self.forget(&format!("aws_claim::{aws_id}")).await
     }
 
     /// The rest of a removal that was cut off, as long as the claim is there to show that one was.
-    async fn finish(&self, account: &AccountId, aws_id: &AwsId) -> Result<(), Trouble> {
+    async fn finish(&self, account: &AccountId, aws_id: &AwsId, by: &str) -> Result<(), Trouble> {
         let claim = self.store.get::<Value>(&format!("aws_claim::{aws_id}")).await?;
         let holder = claim.and_then(|doc| doc.body["account"].as_str().map(str::to_owned));
         if holder.as_deref() != Some(account.as_str()) {
             return Err(Trouble::Unknown);
         }
-        Ok(self.let_go(account, aws_id).await?)
+        Ok(self.let_go(account, aws_id, by).await?)
     }
 
     /// One that was removed before is as it was then: config.yml does not bring it back.
@@ -85,6 +91,12 @@ impl Connect {
                 }
             }
         }
+    }
+
+    /// Whose removal is told in the audit.
+    async fn forget_by(&self, id: &str, by: &str) -> Result<(), StoreError> {
+        audit::about_to_remove(&self.store, id, by, self.clock.now()).await;
+        self.forget(id).await
     }
 
     async fn forget(&self, id: &str) -> Result<(), StoreError> {

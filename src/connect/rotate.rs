@@ -1,6 +1,7 @@
 //! Another external id, while zerocloud goes on working: the role takes both for a while, then the new one alone.
 
 use super::{Access, Connect, Trouble, access, external_id};
+use crate::audit;
 use crate::model::{AccountId, AwsAccount, AwsId, Doc};
 use crate::store::StoreError;
 
@@ -34,11 +35,11 @@ pub(super) fn finish(body: &mut AwsAccount) {
 }
 
 impl Connect {
-    /// Makes a new external id beside the one in use; one that is made already stays.
+    /// Makes a new external id beside the one in use; one that is made already stays. `by` is the name at the gateway of who asks.
     ///
     /// # Errors
     /// `Invalid` without a role, or while the role still takes the one before.
-    pub async fn rotate(&self, account: &AccountId, aws_id: &AwsId) -> Result<Access, Trouble> {
+    pub async fn rotate(&self, account: &AccountId, aws_id: &AwsId, by: &str) -> Result<Access, Trouble> {
         let doc = self.connected(account, aws_id).await?.ok_or(Trouble::Unknown)?;
         if doc.body.role_arn.is_none() {
             return Err(Trouble::Invalid("zerocloud's own AWS account has no role, and no external id".to_owned()));
@@ -52,22 +53,24 @@ impl Connect {
             let begun = |body: &mut AwsAccount| {
                 body.extra.entry(NEXT.to_owned()).or_insert(new.clone().into());
             };
-            let doc = self.change(&doc, begun).await?;
+            let doc = self.change(&doc, by, begun).await?;
             return Ok(access(&doc.body));
         }
         Ok(access(&doc.body))
     }
 
-    /// Changes the document of an AWS account as the service; a lost race is run again.
+    /// Changes the document of an AWS account as the service, for somebody; a lost race is run again.
     pub(super) async fn change(
         &self,
         doc: &Doc<AwsAccount>,
+        by: &str,
         change: impl Fn(&mut AwsAccount),
     ) -> Result<Doc<AwsAccount>, Trouble> {
         let mut tried = 1;
         loop {
             let mut now: Doc<AwsAccount> = self.store.get(&doc.id).await?.ok_or(Trouble::Unknown)?;
             change(&mut now.body);
+            audit::about_to_change(&self.store, &doc.id, by, self.clock.now()).await;
             match self.store.put("aws_account", &now).await {
                 Ok(rev) => return Ok(Doc { rev: Some(rev), ..now }),
                 Err(StoreError::Conflict { .. }) if tried < TRIES => tried += 1,

@@ -14,7 +14,7 @@ const CLAIM: &str = "The AWS account is yours alone";
 const ROTATION: &str = "The external id";
 
 impl Connect {
-    /// Verifies one that is connected or begun; `role_arn` corrects the role.
+    /// Verifies one that is connected or begun; `role_arn` corrects the role. `by` is the name at the gateway of who asks.
     ///
     /// # Errors
     /// Only what kept it from being tried; what AWS says stands in the report.
@@ -24,6 +24,7 @@ impl Connect {
         aws_id: &AwsId,
         role_arn: Option<&str>,
         owner_tag: &str,
+        by: &str,
     ) -> Result<Report, Trouble> {
         let role = role_arn.map(str::trim).filter(|role| !role.is_empty());
         if let Some(role) = role.filter(|role| !AwsAccount::is_role_of(role, aws_id)) {
@@ -36,16 +37,23 @@ impl Connect {
         let _turn = self.turns.acquire().await.map_err(closed)?;
         let options = Options { ends: None, tags: None, owner_tag: owner_tag.to_owned() };
         if let Some(doc) = self.connected(account, aws_id).await? {
-            return self.again(doc, role, &options).await;
+            return self.again(doc, role, &options, by).await;
         }
         let setup = self.setup(account, aws_id).await?.filter(|doc| doc.body.removed_at.is_none());
-        self.first(setup.ok_or(Trouble::Unknown)?, role, &options).await
+        self.first(setup.ok_or(Trouble::Unknown)?, role, &options, by).await
     }
 
     /// The first time: connects it when all is in order.
-    async fn first(&self, setup: Doc<Setup>, role: Option<&str>, options: &Options) -> Result<Report, Trouble> {
+    async fn first(
+        &self,
+        setup: Doc<Setup>,
+        role: Option<&str>,
+        options: &Options,
+        by: &str,
+    ) -> Result<Report, Trouble> {
         let aws = self.aws.afresh();
-        let body = setup.body.document(role.filter(|_| setup.body.role_arn.is_some()), self.clock.now());
+        let mut body = setup.body.document(role.filter(|_| setup.body.role_arn.is_some()), self.clock.now());
+        body.extra.insert("connected_by".to_owned(), by.into());
         let wanted = self.wanted(&Access { role_arn: body.role_arn.clone(), ..setup.body.access() }, options).await?;
         let mut report = self.of(&aws, &body, &wanted).await;
         if !report.checks.iter().all(Check::is_fine) {
@@ -78,7 +86,13 @@ impl Connect {
     }
 
     /// One that is connected: goes on with a rotation, and takes the role's new name when that works.
-    async fn again(&self, doc: Doc<AwsAccount>, role: Option<&str>, options: &Options) -> Result<Report, Trouble> {
+    async fn again(
+        &self,
+        doc: Doc<AwsAccount>,
+        role: Option<&str>,
+        options: &Options,
+        by: &str,
+    ) -> Result<Report, Trouble> {
         let aws = self.aws.afresh();
         let renamed = role.filter(|role| doc.body.role_arn.as_deref().is_some_and(|old| old != *role));
         let tried = |body: &AwsAccount| {
@@ -86,7 +100,7 @@ impl Connect {
             body.role_arn = renamed.map(str::to_owned).or(body.role_arn);
             body
         };
-        let (doc, rotation) = self.rotated(&aws, doc, &tried).await?;
+        let (doc, rotation) = self.rotated(&aws, doc, &tried, by).await?;
         let body = tried(&doc.body);
         let wanted = self.wanted(&Access { role_arn: body.role_arn.clone(), ..access(&doc.body) }, options).await?;
         let mut report = self.of(&aws, &body, &wanted).await;
@@ -94,7 +108,7 @@ impl Connect {
         report.checks.extend(rotation);
         report.connected = true;
         if let Some(role) = renamed.filter(|_| fine) {
-            self.change(&doc, |body| body.role_arn = Some(role.to_owned())).await?;
+            self.change(&doc, by, |body| body.role_arn = Some(role.to_owned())).await?;
         }
         Ok(report)
     }
@@ -105,6 +119,7 @@ impl Connect {
         aws: &Aws,
         mut doc: Doc<AwsAccount>,
         tried: &impl Fn(&AwsAccount) -> AwsAccount,
+        by: &str,
     ) -> Result<(Doc<AwsAccount>, Option<Check>), Trouble> {
         if let Some(next) = rotate::next(&doc.body) {
             let body = AwsAccount { external_id: Some(next.to_owned()), ..tried(&doc.body) };
@@ -116,13 +131,13 @@ impl Connect {
                 );
                 return Ok((doc, Some(Check::note(ROTATION, said))));
             }
-            doc = self.change(&doc, rotate::switch).await?;
+            doc = self.change(&doc, by, rotate::switch).await?;
         }
         let Some(former) = rotate::former(&doc.body) else { return Ok((doc, None)) };
         let body = AwsAccount { external_id: Some(former.to_owned()), ..tried(&doc.body) };
         let check = match aws.afresh().caller_identity(Some(&body)).await {
             Err(AwsError::Denied { .. } | AwsError::DeniedByOrganization { .. }) => {
-                doc = self.change(&doc, rotate::finish).await?;
+                doc = self.change(&doc, by, rotate::finish).await?;
                 Check::good(ROTATION, "It is rotated: the new one is in use, and the old one is refused.")
             }
             Ok(_) => Check::note(

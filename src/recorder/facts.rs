@@ -20,9 +20,15 @@ pub(super) enum Kind {
     Region,
     Hook,
     Token,
+    EventKey,
 }
 
-const KINDS: [(&str, Kind); 8] = [
+/// Grows with what is recorded: what an earlier version did not look at is no news to the next. With 2 came event keys, and
+/// of AWS accounts what stands in [`ADDED`].
+pub(super) const SHAPE: u64 = 2;
+const ADDED: [&str; 3] = ["role_arn", "rotation", "write_tags"];
+
+const KINDS: [(&str, Kind); 9] = [
     ("account::", Kind::Account),
     ("aws_account::", Kind::AwsAccount),
     ("user::", Kind::User),
@@ -31,11 +37,17 @@ const KINDS: [(&str, Kind); 8] = [
     ("region::", Kind::Region),
     ("hook::", Kind::Hook),
     ("api_token::", Kind::Token),
+    ("event_key::", Kind::EventKey),
 ];
 
 impl Kind {
     pub(super) fn of(id: &str) -> Option<Kind> {
         KINDS.iter().find(|(prefix, _)| id.starts_with(prefix)).map(|(_, kind)| *kind)
+    }
+
+    /// The shape that it came with.
+    pub(super) fn since(self) -> u64 {
+        if self == Kind::EventKey { 2 } else { 1 }
     }
 
     /// The word in events.
@@ -49,6 +61,7 @@ impl Kind {
             Kind::Region => "region",
             Kind::Hook => "hook",
             Kind::Token => "token",
+            Kind::EventKey => "event_key",
         }
     }
 
@@ -56,12 +69,13 @@ impl Kind {
     fn fields(self) -> &'static [&'static str] {
         match self {
             Kind::Account => &["name"],
-            Kind::AwsAccount => &["name", "regions", "stage", "disabled"],
+            Kind::AwsAccount => &["name", "regions", "stage", "disabled", "role_arn", "write_tags"],
             Kind::User => &["email", "role", "aliases"],
             Kind::Pause => &["reason", "since", "resumed_at"],
             Kind::Region => &["resume"],
             Kind::Hook => &["name", "shape"],
             Kind::Token => &["name", "user", "scopes", "expires"],
+            Kind::EventKey => &["name", "speaks_for", "expires"],
             // Taken apart below.
             Kind::Policy => &[],
         }
@@ -82,8 +96,24 @@ pub(super) fn facts(kind: Kind, doc: &Value) -> Facts {
             let url = doc.get("url").and_then(Value::as_str).and_then(|url| reqwest::Url::parse(url).ok());
             facts.extend(url.map(|url| ("target".to_owned(), url.origin().ascii_serialization().into())));
         }
+        // How far it is, never the external ids.
+        Kind::AwsAccount => {
+            let stands = |name: &str| doc.get(name).is_some_and(|id| !id.is_null());
+            let begun = stands("external_id_next").then_some("begun");
+            let rotation = begun.or(stands("external_id_former").then_some("ending"));
+            facts.extend(rotation.map(|how| ("rotation".to_owned(), how.into())));
+        }
         Kind::Region => facts.retain(|_, value| *value == true),
         _ => {}
+    }
+    facts
+}
+
+/// Facts that a version of that shape noted, and what it did not look at, as it stands now.
+pub(super) fn completed(kind: Kind, noted: &Facts, now: &Facts, shape: u64) -> Facts {
+    let mut facts = noted.clone();
+    if kind == Kind::AwsAccount && shape < 2 {
+        facts.extend(ADDED.iter().filter_map(|name| Some(((*name).to_owned(), now.get(*name)?.clone()))));
     }
     facts
 }
@@ -102,6 +132,8 @@ pub(super) fn author(kind: Kind, doc: &Value, made: bool) -> Option<String> {
         Kind::Pause => text("by"),
         Kind::User if made => text("invited_by"),
         Kind::Hook if made => text("made_by"),
+        Kind::AwsAccount if made => text("connected_by"),
+        Kind::EventKey if made => Some(format!("{}.{}", text("account")?, text("made_by")?)),
         Kind::Token => Some(format!("{}.{}", text("account")?, text("user")?)),
         _ => None,
     };
@@ -140,7 +172,7 @@ pub(super) fn is_news(kind: Kind, before: Option<&Facts>, after: Option<&Facts>,
     };
     match kind {
         Kind::Region => after.is_some_and(|facts| !facts.is_empty()),
-        Kind::Token if after.is_none() => !before.is_some_and(ended),
+        Kind::Token | Kind::EventKey if after.is_none() => !before.is_some_and(ended),
         _ => before != after,
     }
 }
@@ -155,6 +187,7 @@ pub(super) fn sentence(kind: Kind, id: &str, before: Option<&Facts>, after: Opti
     let said = match (kind, before, after) {
         (Kind::Pause, _, Some(facts)) if facts.contains_key("resumed_at") => format!("{what}: resumed"),
         (Kind::Pause, _, Some(_)) => format!("{what}: paused: {}", text("reason")),
+        (Kind::Pause, _, None) => format!("{what}: its pause removed"),
         (Kind::Region, ..) => format!("{what}: reading goes on"),
         (Kind::Policy, None, Some(_)) | (_, Some(_), Some(_)) => format!("{what}: {}", list(kind, before, after)),
         (Kind::User, None, Some(_)) => format!("{what} may come in as {}", text("role")),
@@ -181,6 +214,10 @@ fn subject(kind: Kind, id: &str, text: &dyn Fn(&str) -> String) -> String {
         (Kind::Region, [_, aws_id, region]) => format!("Region {region} of AWS account {aws_id}"),
         (Kind::Hook, _) => format!("Hook {} to {}", text("name"), text("target")),
         (Kind::Token, _) => format!("Token {} of {}", text("name"), text("user")),
+        (Kind::EventKey, [_, _, aws_id, ..]) => {
+            let name = Some(text("name")).filter(|name| !name.is_empty());
+            format!("Event key {} of AWS account {aws_id}", name.as_deref().unwrap_or(last))
+        }
         _ => last.to_owned(),
     }
 }
@@ -258,6 +295,16 @@ mod tests {
                 &json!({ "reason": "a demo" }),
             ),
             said(
+                "aws_account::bigdb::111122223333",
+                &json!({ "role_arn": "arn:a", "external_id_next": "SECRET" }),
+                &json!({ "role_arn": "arn:b", "external_id_former": "SECRET", "write_tags": true }),
+            ),
+            said(
+                "event_key::bigdb::111122223333::0a",
+                &json!({ "name": "" }),
+                &json!({ "name": "", "expires": "2026-11-25T00:00:00Z" }),
+            ),
+            said(
                 "user::bigdb::lin",
                 &json!({ "role": "dev", "email": "l@x" }),
                 &json!({ "role": "admin", "email": "l@x" }),
@@ -270,6 +317,8 @@ mod tests {
                 "Policy of lin: grace 1 hour → 2 hours; max_instances 2 → 3; max_total – → none",
                 "Account: exemption ab made: tag env = prod, until 2099-01-01T00:00:00Z: live",
                 "The whole Account: paused: a demo",
+                "AWS account 111122223333: role_arn arn:a → arn:b; rotation begun → ending; write_tags – → true",
+                "Event key 0a of AWS account 111122223333: expires – → 2026-11-25T00:00:00Z",
                 "l@x (lin): role dev → admin",
             ]
         );
@@ -280,9 +329,11 @@ mod tests {
         let hook =
             json!({ "name": "ops", "url": "https://hooks.example/T0/SECRET", "secret": "SECRET", "shape": "slack" });
         let (_, hook) = read("hook::bigdb::1", &hook);
-        let (_, aws) =
-            read("aws_account::bigdb::111122223333", &json!({ "external_id": "SECRET", "role_arn": "SECRET" }));
-        assert!(!json!([hook, aws]).to_string().contains("SECRET"));
+        let aws = json!({ "external_id": "SECRET", "external_id_next": "SECRET", "external_id_former": "SECRET" });
+        let (_, aws) = read("aws_account::bigdb::111122223333", &aws);
+        let (_, key) = read("event_key::bigdb::111122223333::0a", &json!({ "name": "east", "hash": "SECRET" }));
+        assert!(!json!([hook, aws, key]).to_string().contains("SECRET"));
+        assert_eq!(aws["rotation"], "begun");
         assert_eq!(hook["target"], "https://hooks.example");
     }
 

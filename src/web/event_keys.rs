@@ -2,6 +2,7 @@
 //! stored as a hash; no channel shows its document, so the service writes it once it knows that an admin asks.
 
 use super::{Person, State, WebError, edit};
+use crate::audit;
 use crate::model::{AwsAccount, AwsId, Doc, EventKey, Extra};
 use crate::store::StoreError;
 use crate::words::clean;
@@ -142,6 +143,7 @@ pub(super) async fn rotate(
     let made = put(state, person, old.body.aws_id.clone(), &old.body.name, old.body.speaks_for.clone()).await?;
     let until = state.clock.now().plus(overlap);
     (old.body.expires, old.body.purge_at) = (Some(until), Some(until));
+    audit::about_to_change(&state.store, &old.id, &person.gateway_name(), state.clock.now()).await;
     match state.store.put("event_key", &old).await {
         Ok(_) => Ok(made),
         Err(why) => {
@@ -158,6 +160,7 @@ pub(super) async fn rotate(
 /// Ends a key at once.
 pub(super) async fn revoke(state: &State, person: &Person, aws_id: &str, name: &str) -> Result<(), WebError> {
     let (_, doc) = one(list(state, person, aws_id).await?, name)?;
+    audit::about_to_remove(&state.store, &doc.id, &person.gateway_name(), state.clock.now()).await;
     state.store.delete(&doc.id, &doc.rev.unwrap_or_default()).await?;
     Ok(())
 }

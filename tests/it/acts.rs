@@ -2,6 +2,7 @@
 
 use crate::api::Program;
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
+use ec2_double::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -75,6 +76,85 @@ async fn what_admins_do_over_the_api_is_in_the_audit_with_who_and_from_what_to_w
 }
 
 #[tokio::test]
+async fn an_aws_account_that_comes_changes_and_goes_is_in_the_audit_with_its_keys_and_with_who() {
+    const NEW: &str = "777788889999";
+    let role = |name: &str| format!("arn:aws:iam::{NEW}:role/{name}");
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.add_account(NEW);
+    begun(&app).await;
+    let ada = Program::all(&app, "ada").await;
+    let (path, what) = (format!("aws-accounts/{NEW}"), format!("AWS account {NEW} Lab"));
+    let secret = async |answer: Value| answer["external_id"].as_str().unwrap().to_owned();
+    let old = secret(ada.post("aws-accounts", json!({ "id": NEW, "name": "Lab", "regions": [EAST] })).await).await;
+    app.aws.add_role(Role::new(NEW, "zerocloud").external_id(&old));
+    let verify = async |wish: Value| ada.post(&format!("{path}/verify"), wish).await;
+    verify(json!({})).await;
+    assert_eq!(told(&app, &format!("{what} is here, at stage observe")).await, "bigdb.ada");
+    let new = secret(ada.post(&format!("{path}/rotate"), json!(null)).await).await;
+    assert_eq!(told(&app, &format!("{what}: rotation – → begun")).await, "bigdb.ada");
+    app.aws.edit_role(&role("zerocloud"), |role| role.also = [new.clone()].into());
+    verify(json!({})).await;
+    assert_eq!(told(&app, &format!("{what}: rotation begun → ending")).await, "bigdb.ada");
+    app.aws.add_role(Role::new(NEW, "other").external_id(&new));
+    verify(json!({ "role_arn": role("other") })).await;
+    told(&app, &format!("{what}: rotation ending → –")).await;
+    let renamed = format!("{what}: role_arn {} → {}", role("zerocloud"), role("other"));
+    assert_eq!(told(&app, &renamed).await, "bigdb.ada");
+    app.sign_in("ada").await.act(&format!("/aws-accounts/{NEW}/tags"), &[("write", "yes")]).await;
+    assert_eq!(told(&app, &format!("{what}: write_tags – → true")).await, "bigdb.ada");
+
+    let keys = format!("{path}/event-keys");
+    let key = |name: &str| format!("Event key {name} of AWS account {NEW}");
+    for name in ["east", "west"] {
+        let made = ada.post(&keys, json!({ "name": name })).await;
+        assert_eq!(told(&app, &format!("{} made", key(name))).await, "bigdb.ada");
+        if name == "east" {
+            ada.post(&format!("{keys}/{}/rotate", made["id"].as_str().unwrap()), json!({})).await;
+            assert_eq!(told(&app, &format!("{}: expires – → 2", key(name))).await, "bigdb.ada");
+            ada.send(Method::DELETE, &format!("{keys}/{}", made["id"].as_str().unwrap()), &[], None).await;
+            assert_eq!(told(&app, &format!("{} removed", key(name))).await, "bigdb.ada");
+        }
+    }
+    ada.send(Method::PUT, &format!("pauses/{NEW}"), &[], Some(json!({ "reason": "a demo" }))).await;
+    app.edit(&format!("aws_account::bigdb::{NEW}"), |doc| doc["disabled"] = true.into()).await;
+    told(&app, &format!("{what}: disabled ")).await;
+    assert_eq!(ada.send(Method::DELETE, &path, &[], None).await.status, 204);
+    for gone in [what.clone(), key("west"), format!("AWS account {NEW}: its pause")] {
+        assert_eq!(told(&app, &format!("{gone} removed")).await, "bigdb.ada");
+    }
+    let said = ada.get("history?acts=true&limit=500").await.to_string();
+    assert!(!said.contains(&old) && !said.contains(&new), "{said}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_did_not_record_is_no_news_to_the_next() {
+    let app = TestApp::start(Setup::default()).await;
+    begun(&app).await;
+    let ada = Program::all(&app, "ada").await;
+    ada.post(&format!("aws-accounts/{DEV}/event-keys"), json!({ "name": "east" })).await;
+    told(&app, "Event key east ").await;
+    let id = format!("aws_account::bigdb::{DEV}");
+    // As an earlier version left it.
+    let known = app.until("it is written down", || async {
+        let known = app.store.prefix("known::event_key::").await.unwrap().pop();
+        known.filter(|known| known.body["untold"] == false)
+    });
+    let known = known.await;
+    app.store.delete(&known.id, &known.rev.unwrap()).await.unwrap();
+    app.edit("known::begun", |doc| drop(doc.as_object_mut().unwrap().remove("shape"))).await;
+    app.edit(&format!("known::{id}"), |doc| drop(doc["facts"].as_object_mut().unwrap().remove("role_arn"))).await;
+    let before = acts(&app).await.len();
+    let app = app.restart(|setup| setup).await;
+    app.edit(&id, |doc| doc["name"] = "Development".into()).await;
+    let reason = format!("AWS account {DEV} Development: name AWS {DEV} → Development");
+    told(&app, &reason).await;
+    let acts = acts(&app).await;
+    assert!(acts.len() == before + 1 && acts.iter().any(|(_, _, said)| *said == reason), "{acts:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_edit_straight_at_the_gateway_is_recorded_too_and_a_restart_tells_nothing_twice() {
     let app = TestApp::start(Setup::default()).await;
     begun(&app).await;
@@ -120,7 +200,7 @@ async fn who_failed_to_remove_something_is_not_blamed_when_it_goes_later() {
         let stale = ada.send(Method::DELETE, &path, &[("if-match", "\"1-00\"")], None).await;
         assert_eq!(stale.status, 412, "{}", stale.body);
         let known = app.store.get::<Value>(&format!("known::policy::bigdb::user::{user}")).await.unwrap().unwrap();
-        assert_eq!(known.body["removing"], "bigdb.ada");
+        assert_eq!(known.body["announced"]["by"], "bigdb.ada");
     }
     let remove = async |user: &str| {
         let doc = app.store.get::<Value>(&format!("policy::bigdb::user::{user}")).await.unwrap().unwrap();

@@ -120,7 +120,8 @@ pub(super) async fn verify(Path(aws_id): Path<String>, act: AdminAct) -> Result<
     let (desk, aws_id) = (&act.desk, named(&aws_id)?);
     let (role, owner_tag) = (Some(act.fields.get("role_arn")), owner_tag(desk, &aws_id));
     let connect = desk.state.connections.get()?;
-    let verified = connect.verify(&desk.person.account, &aws_id, role, &owner_tag).await.map_err(WebError::from);
+    let verified = connect.verify(&desk.person.account, &aws_id, role, &owner_tag, &desk.person.gateway_name()).await;
+    let verified = verified.map_err(WebError::from);
     let asked = Asked::read(desk, &aws_id, &format!("kind={}", act.fields.get("kind")));
     match verified {
         Ok(report) => show(desk, &aws_id, &asked, Some(&report), "").await,
@@ -133,8 +134,9 @@ pub(super) async fn verify(Path(aws_id): Path<String>, act: AdminAct) -> Result<
 pub(super) async fn rotate(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let (desk, aws_id) = (&act.desk, named(&aws_id)?);
     let back = format!("/aws-accounts/{aws_id}/setup");
-    let rotated = desk.state.connections.get()?.rotate(&desk.person.account, &aws_id).await.map_err(WebError::from);
-    match rotated {
+    let by = desk.person.gateway_name();
+    let rotated = desk.state.connections.get()?.rotate(&desk.person.account, &aws_id, &by).await;
+    match rotated.map_err(WebError::from) {
         Ok(_) => Ok(desk.done(&back, "There is a new external id. Apply the template, which names both, then verify.")),
         Err(WebError::Invalid(why)) => Ok(desk.failed(&back, &super::super::error::sentence(&why))),
         Err(other) => Err(other),
@@ -158,8 +160,9 @@ pub(super) async fn ask_remove(desk: AdminDesk, Path(aws_id): Path<String>) -> R
 /// `POST /aws-accounts/{aws_id}/remove`.
 pub(super) async fn remove(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let (desk, aws_id) = (&act.desk, named(&aws_id)?);
-    let removed = desk.state.connections.get()?.remove(&desk.person.account, &aws_id).await.map_err(WebError::from);
-    match removed {
+    let by = desk.person.gateway_name();
+    let removed = desk.state.connections.get()?.remove(&desk.person.account, &aws_id, &by).await;
+    match removed.map_err(WebError::from) {
         Ok(()) => Ok(desk.done("/aws-accounts", &format!("{aws_id} is removed. Nothing was ended there."))),
         Err(WebError::Invalid(why)) => {
             Ok(desk.failed(&format!("/aws-accounts/{aws_id}/remove"), &super::super::error::sentence(&why)))

@@ -172,7 +172,7 @@ pub(super) async fn verify(
     let aws_id = named(&aws_id)?;
     let (connect, role, tag) =
         (state.connections.get()?, applied.role_arn.as_deref(), owner_tag(&state, &caller, &aws_id));
-    Ok(Json(connect.verify(&caller.person.account, &aws_id, role, &tag).await?))
+    Ok(Json(connect.verify(&caller.person.account, &aws_id, role, &tag, &caller.person.gateway_name()).await?))
 }
 
 /// Makes another external id beside the one in use. Apply the template, which then names both, and verify; apply it again, and
@@ -185,7 +185,11 @@ pub(super) async fn rotate(
     Path(aws_id): Path<String>,
 ) -> Result<Json<AccessView>, WebError> {
     caller.admin(Scope::Admin)?;
-    let access = state.connections.get()?.rotate(&caller.person.account, &named(&aws_id)?).await?;
+    let access = state
+        .connections
+        .get()?
+        .rotate(&caller.person.account, &named(&aws_id)?, &caller.person.gateway_name())
+        .await?;
     Ok(Json(access.into()))
 }
 
@@ -198,6 +202,6 @@ pub(super) async fn remove(
     Path(aws_id): Path<String>,
 ) -> Result<StatusCode, WebError> {
     caller.admin(Scope::Admin)?;
-    state.connections.get()?.remove(&caller.person.account, &named(&aws_id)?).await?;
+    state.connections.get()?.remove(&caller.person.account, &named(&aws_id)?, &caller.person.gateway_name()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

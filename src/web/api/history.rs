@@ -20,7 +20,8 @@ pub(super) struct EventView {
     owner: String,
     /// Then.
     state: String,
-    /// What was changed, for what an admin did: `account`, `aws_account`, `user`, `policy`, `pause`, `region`, `hook` or `token`.
+    /// What was changed, for what an admin did: `account`, `aws_account`, `user`, `policy`, `pause`, `region`, `hook`,
+    /// `token` or `event_key`.
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<String>,
     /// Who did it, `{account}.{user}`; absent for the service, and for who wrote past the access rules.
