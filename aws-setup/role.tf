@@ -103,6 +103,8 @@ resource "aws_iam_role_policy" "see" {
       Effect   = "Allow"
       Action = [
         "autoscaling:DescribeAutoScalingGroups",
+        "cloudtrail:DescribeTrails",
+        "cloudtrail:GetTrailStatus",
         "ec2:DescribeInstanceAttribute",
         "ec2:DescribeInstances",
         "ec2:DescribeRegions",

@@ -133,7 +133,7 @@ fn yaml(aws: &str, data: &str) -> String {
     format!(
         "store: {{data: '{data}/data', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
          aws: {{access_key_id: {key}, secret_access_key: secret, requests_per_second: 200, \
-         endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}'}}}}\n\
+         endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}', cloudtrail: '{aws}'}}}}\n\
          mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
          schedule: {{poll: '* * * * * *', sweep: '* * * * * *'}}\n\
          accounts:\n  - id: bigdb\n    policy: {{settle: 1s, max_instances: 2000}}\n\

@@ -55,6 +55,7 @@ aws:
     sts: {urls.ec2}
     ses: {urls.mail}
     autoscaling: {urls.ec2}
+    cloudtrail: {urls.ec2}
 mail:
   from: {SENDER}
   per_second: 20

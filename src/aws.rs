@@ -25,7 +25,7 @@ pub use error::{AwsError, Cause};
 pub use mail::Mail;
 pub use probe::Probe;
 pub use schedules::{OneTime, Schedules};
-pub use trail::Remembered;
+pub use trail::{Remembered, Trail};
 
 use crate::config::AwsSettings;
 use crate::model::{AwsAccount, Facts, Region, ResourceId, ResourceState, Sizes, Volume};
@@ -189,6 +189,16 @@ impl Aws {
         page: Option<String>,
     ) -> Result<Remembered, AwsError> {
         self.0.remembered(account, region, id, page).await
+    }
+
+    /// The trails of CloudTrail that bear on a region, whether they log or not.
+    pub async fn trails(&self, account: &AwsAccount, region: &Region) -> Result<Vec<Trail>, AwsError> {
+        self.0.trails(account, region).await
+    }
+
+    /// Whether the trail of that ARN logs, asked in that region.
+    pub async fn is_logging(&self, account: &AwsAccount, region: &Region, arn: &str) -> Result<bool, AwsError> {
+        self.0.is_logging(account, region, arn).await
     }
 
     /// Every Auto Scaling group of a region: all pages, or an error.

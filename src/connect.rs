@@ -9,6 +9,7 @@ mod report;
 mod role;
 mod rotate;
 mod template;
+mod trails;
 mod verify;
 
 pub use prove::Refused;

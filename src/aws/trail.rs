@@ -1,5 +1,5 @@
 //! What CloudTrail remembers of an instance's launch, for 90 days and without a trail (CloudTrail API Reference, LookupEvents:
-//! two calls a second for each AWS account and region). Whoever asks keeps to less.
+//! two calls a second for each AWS account and region), and which trails there are. Whoever asks keeps to less.
 
 use super::AwsError;
 use super::call::Call;
@@ -20,7 +20,40 @@ pub struct Remembered {
     pub next: Option<String>,
 }
 
+/// A trail of CloudTrail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trail {
+    /// What people call it.
+    pub name: String,
+    /// Names it in every region.
+    pub arn: String,
+    /// It is one of all regions.
+    pub everywhere: bool,
+}
+
 impl Clients {
+    /// Those that bear on a region: its own, and those of all regions.
+    pub(super) async fn trails(&self, account: &AwsAccount, region: &Region) -> Result<Vec<Trail>, AwsError> {
+        let (client, place) = self.cloudtrail(account, region).await?;
+        let call = Call { action: "cloudtrail:DescribeTrails", place: &place };
+        let reply = client.describe_trails().include_shadow_trails(true).send().await;
+        let reply = reply.map_err(|why| call.failed(&why))?;
+        let trails = reply.trail_list().iter().filter_map(|trail| {
+            let everywhere = trail.is_multi_region_trail() == Some(true);
+            let (name, arn) = (trail.name().unwrap_or_default().to_owned(), trail.trail_arn()?.to_owned());
+            let here = everywhere || trail.home_region() == Some(region.as_str());
+            here.then_some(Trail { name, arn, everywhere })
+        });
+        Ok(trails.collect())
+    }
+
+    pub(super) async fn is_logging(&self, account: &AwsAccount, region: &Region, arn: &str) -> Result<bool, AwsError> {
+        let (client, place) = self.cloudtrail(account, region).await?;
+        let call = Call { action: "cloudtrail:GetTrailStatus", place: &place };
+        let reply = client.get_trail_status().name(arn).send().await.map_err(|why| call.failed(&why))?;
+        Ok(reply.is_logging() == Some(true))
+    }
+
     pub(super) async fn remembered(
         &self,
         account: &AwsAccount,

@@ -1,26 +1,28 @@
 //! What the role may do, found out without doing it: reads by small reads, the rest by dry runs. What AWS gives no way to try
 //! is said to be unproven, never guessed.
 
-use super::report::{Allowed, Permission, Seen};
+use super::report::{Allowed, Check, Permission, Seen};
 use super::role::{Policy, Wanted};
+use super::trails;
 use crate::aws::{Aws, AwsError, Probe};
 use crate::model::{AwsAccount, Region, ResourceId};
 use futures_util::StreamExt as _;
 use std::collections::BTreeMap;
 
 /// Regions asked at a time.
-const AT_ONCE: usize = 20;
+pub(super) const AT_ONCE: usize = 20;
 /// An instance that nobody has, for where there is none to ask about.
 const NOBODYS: &str = "i-00000000000000000";
 
 /// What was found out about an action.
-struct Found {
-    allowed: Allowed,
-    why: String,
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) allowed: Allowed,
+    pub(super) why: String,
 }
 
-/// Permissions in the order of the template, and regions by name.
-pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<Permission>, Vec<Seen>) {
+/// Permissions in the order of the template, regions by name, and whether a trail logs there.
+pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<Permission>, Vec<Seen>, Check) {
     let mut found = BTreeMap::new();
     let listed = aws.regions(body).await;
     let regions =
@@ -38,12 +40,15 @@ pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<
         let told = told.as_ref().map(|all| format!("{} Auto Scaling groups are listed in {region}", all.len()));
         found.insert("autoscaling:DescribeAutoScalingGroups".to_owned(), judged(told, "the call"));
     }
+    let readable = glances.iter().filter(|(_, glance)| glance.is_ok()).map(|(region, _)| region.clone());
+    let trails = trails::ask(aws, body, readable.collect()).await;
+    found.extend(trails::permitted(&trails).map(|(action, found)| (action.to_owned(), found)));
     for action in actions(&policies) {
         if !found.contains_key(action) {
             found.insert(action.to_owned(), tried(aws, body, action, place).await);
         }
     }
-    (permissions(&policies, &found), glances.into_iter().map(seen).collect())
+    (permissions(&policies, &found), glances.into_iter().map(seen).collect(), trails::check(&trails))
 }
 
 type Glance = (Region, Result<Option<ResourceId>, AwsError>);
@@ -86,6 +91,10 @@ async fn tried(aws: &Aws, body: &AwsAccount, action: &str, place: Option<(&Regio
         let read = aws.groups(body, region).await;
         return judged(read.as_ref().map(|all| format!("{} groups read in {region}", all.len())), "the call");
     }
+    if let ("cloudtrail:LookupEvents", Some((region, _)), Ok(id)) = (action, place, ResourceId::parse(NOBODYS)) {
+        let read = aws.remembered(body, region, &id, None).await;
+        return judged(read.as_ref().map(|_| format!("asked in {region}")), "the call");
+    }
     let Some(probe) = Probe::of(action) else {
         return unproven("AWS has no dry run for this call, and making it would change something");
     };
@@ -107,7 +116,7 @@ async fn tried(aws: &Aws, body: &AwsAccount, action: &str, place: Option<(&Regio
 }
 
 /// What an answer says about being allowed.
-fn judged<E: std::borrow::Borrow<AwsError>>(told: Result<String, E>, what: &str) -> Found {
+pub(super) fn judged<E: std::borrow::Borrow<AwsError>>(told: Result<String, E>, what: &str) -> Found {
     let why = match told {
         Ok(why) => return Found { allowed: Allowed::Proven, why },
         Err(why) => why,
@@ -144,7 +153,8 @@ fn permissions(policies: &[Policy], found: &BTreeMap<String, Found>) -> Vec<Perm
                     action: action.to_owned(),
                     policy: policy.name.clone(),
                     allowed: *allowed,
-                    needed: policy.wanted,
+                    // What only serves to tell something is missed in no role of before.
+                    needed: policy.wanted && !trails::ACTIONS.contains(&action),
                     why: why.clone(),
                     add: (*allowed == Allowed::Missing).then(|| format!("{statement:#}")),
                 });

@@ -165,7 +165,9 @@ impl Connect {
             regions: Vec::new(),
         };
         if proved.is_ok() {
-            (report.permissions, report.regions) = look(aws, body, wanted).await;
+            let trail;
+            (report.permissions, report.regions, trail) = look(aws, body, wanted).await;
+            report.checks.push(trail);
         }
         report
     }

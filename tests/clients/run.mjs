@@ -130,7 +130,7 @@ function configuration(aws, ports) {
       access_key_id: aws.home.access_key_id,
       secret_access_key: aws.home.secret_access_key,
       requests_per_second: 100,
-      endpoints: { ec2: aws.url, sts: aws.url, ses: aws.url, autoscaling: aws.url },
+      endpoints: { ec2: aws.url, sts: aws.url, ses: aws.url, autoscaling: aws.url, cloudtrail: aws.url },
     },
     mail: { from: 'zerocloud@bigdb.example' },
     schedule: { poll: every, sweep: every, outbox: every, cleanup: every },

@@ -119,11 +119,13 @@ impl Setup {
     /// The configuration for a double and a folder, with the gateway on free ports.
     pub fn yaml(&self, aws: &str, data: &str) -> String {
         let accounts = self.accounts.clone().unwrap_or_else(|| self.bigdb() + &self.more);
+        // A test that plays CloudTrail itself says where.
+        let trail = if self.aws.1.contains("cloudtrail:") { String::new() } else { format!("cloudtrail: '{aws}',") };
         let accounts = if accounts.is_empty() { String::new() } else { format!("accounts:\n{accounts}") };
         format!(
             "store: {{data: '{data}', public: '127.0.0.1:0', admin: '127.0.0.1:0'}}\n\
              aws: {{access_key_id: {key}, secret_access_key: secret, page_size: {page}, requests_per_second: 200, \
-             timeout: 10s, {more} endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}', {ends}}}}}\n\
+             timeout: 10s, {more} endpoints: {{ec2: '{aws}', sts: '{aws}', ses: '{aws}', autoscaling: '{aws}', {trail} {ends}}}}}\n\
              mail: {{from: zerocloud@bigdb.example, per_second: 500}}\n\
              schedule: {{poll: '{poll}', sweep: '{sweep}', outbox: '* * * * * *', cleanup: '* * * * * *'}}\n\
              scheduler: {scheduler}\n\

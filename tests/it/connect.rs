@@ -1,6 +1,8 @@
 //! Connecting AWS accounts, from pages, API and command line: nothing is connected that is not proven to be the customer's,
 //! nothing is changed in AWS on the way, and what was connected can change its external id and go.
 
+mod trails;
+
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
 use ec2_double::{Access, Home, Role, Spec};
 use serde_json::{Value, json};
@@ -102,6 +104,7 @@ async fn each_permission_is_proven_missing_or_unproven_and_trying_it_changes_not
     assert_eq!((tags["allowed"].as_str(), tags["needed"] == true), (Some("missing"), false));
     assert_eq!(of("ec2:CancelSpotInstanceRequests")["allowed"], "unproven");
     assert_eq!(of("autoscaling:DescribeAutoScalingGroups")["allowed"], "proven");
+    assert_eq!(of("cloudtrail:LookupEvents")["allowed"], "proven");
     assert_eq!(of("autoscaling:UpdateAutoScalingGroup")["allowed"], "unproven", "Auto Scaling has no dry run");
     let regions: Vec<&str> =
         report["regions"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();

@@ -113,7 +113,7 @@ export class World {
       store: { data: join(this.folder, 'data'), public: `127.0.0.1:${publicPort}`, admin: `127.0.0.1:${adminPort}` },
       aws: {
         access_key_id: this.aws.home.access_key_id, secret_access_key: this.aws.home.secret_access_key,
-        requests_per_second: 200, endpoints: { ec2: this.aws.url, sts: this.aws.url, ses: this.aws.url, autoscaling: this.aws.url },
+        requests_per_second: 200, endpoints: { ec2: this.aws.url, sts: this.aws.url, ses: this.aws.url, autoscaling: this.aws.url, cloudtrail: this.aws.url },
       },
       mail: { from: 'zerocloud@bigdb.example', per_second: 500 },
       schedule: { poll: every, sweep: every, outbox: every, cleanup: every },

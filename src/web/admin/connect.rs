@@ -266,6 +266,7 @@ fn shown(report: &Report) -> Value {
 /// When a policy that is not needed yet will be.
 fn later(policy: &str) -> &'static str {
     match policy {
+        "see" => "Without it nobody can say whether a trail of CloudTrail logs.",
         "stop" => "Not needed before stage stop.",
         "terminate" => "Not needed before stage terminate.",
         "tag" => "Not needed while zerocloud writes no tags here.",

@@ -260,6 +260,7 @@ pub(crate) fn throttled(service: Service) -> Refusal {
         Service::Ec2 => Refusal::new(503, "RequestLimitExceeded", "Request limit exceeded."),
         Service::Sts | Service::AutoScaling => Refusal::bad("Throttling", "Rate exceeded"),
         Service::Ses => Refusal::new(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+        Service::CloudTrail => Refusal::bad("ThrottlingException", "Rate exceeded"),
     }
 }
 
@@ -276,6 +277,8 @@ fn broken(service: Service, status: u16) -> Refusal {
             Refusal::new(status, "InternalFailure", "The request processing has failed because of an unknown error.")
         }
         (Service::Ses, 503) => Refusal::new(503, "ServiceUnavailableException", "Service is unable to handle request."),
-        (Service::Ses, _) => Refusal::new(status, "InternalServiceErrorException", "An internal error has occurred"),
+        (Service::Ses | Service::CloudTrail, _) => {
+            Refusal::new(status, "InternalServiceErrorException", "An internal error has occurred")
+        }
     }
 }

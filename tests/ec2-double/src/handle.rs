@@ -12,7 +12,7 @@ use crate::faults::{Rule, RuleId};
 use crate::record::Calls;
 use crate::route::Shared;
 use crate::ses::Mail;
-use crate::world::{Access, Home, Instance, Region, Role, Settle, State, World};
+use crate::world::{Access, Home, Instance, Region, Role, Settle, State, Trail, World};
 
 pub use place::Place;
 
@@ -74,6 +74,14 @@ impl Handle {
     /// Takes a permission, such as `sts:AssumeRole`, from the home account's user.
     pub fn home_lacks(&self, action: &str) {
         self.world().home_lacks.insert(action.to_owned());
+    }
+
+    /// Gives an account a trail, in place of the one of its name and region.
+    pub fn set_trail(&self, account: &str, trail: Trail) {
+        let mut world = self.world();
+        let trails = &mut world.account(account).trails;
+        trails.retain(|other| (&other.name, &other.home) != (&trail.name, &trail.home));
+        trails.push(trail);
     }
 
     // Regions.

@@ -1,11 +1,12 @@
 //! A quick double of AWS for tests and benches of zerocloud: EC2, Auto Scaling and STS in the query protocol, SES v2 in REST JSON,
-//! over plain HTTP, so that the real SDKs talk to it with an endpoint override. It refuses what AWS refuses where that matters to a
+//! CloudTrail's trails in JSON, over plain HTTP, so that the real SDKs talk to it with an endpoint override. It refuses what AWS refuses where that matters to a
 //! program that ends machines, injects faults, and records every call. It knows nothing of zerocloud and is never part of it.
 //!
 //! Signatures are not verified: the access key in the `Authorization` header decides the account, its credential scope the region.
 
 mod autoscaling;
 mod clock;
+mod cloudtrail;
 mod control;
 mod ec2;
 mod faults;
@@ -26,4 +27,5 @@ pub use server::{Double, Options};
 pub use ses::Mail;
 pub use world::{
     Access, Group, GroupSpec, Home, Instance, Lifecycle, Role, RootDevice, Settle, Spec, SpotRequest, SpotState, State,
+    Trail,
 };

@@ -1,4 +1,4 @@
-//! How the four services speak: forms and XML for EC2, STS and Auto Scaling, JSON for SES. Nothing here knows what they mean.
+//! How the services speak: forms and XML for EC2, STS and Auto Scaling, JSON for SES and CloudTrail. Nothing here knows what they mean.
 
 mod answer;
 mod credential;

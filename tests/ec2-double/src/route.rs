@@ -18,7 +18,7 @@ use crate::protocol::{Form, Refusal, Reply, Scope, Service, succeed};
 use crate::record::Call;
 use crate::ses::{self, Sender};
 use crate::world::{Home, Key, World};
-use crate::{autoscaling, control, ec2, sts};
+use crate::{autoscaling, cloudtrail, control, ec2, sts};
 
 /// What all requests and handles share.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ impl Asked {
                 names.into_iter().chain(self.form.get("AutoScalingGroupName")).map(str::to_owned).collect()
             }
             Service::Ses => ses::recipients(&self.body),
+            Service::CloudTrail => cloudtrail::named(&self.body),
         }
     }
 
@@ -123,14 +124,22 @@ fn read(method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Result<
     };
     let Scope { key, region, service } = header("authorization").and_then(Scope::parse).ok_or_else(missing)?;
     let token = header("x-amz-security-token").map(str::to_owned);
-    let (action, form) = if service == Service::Ses {
-        let unknown = || (service, Refusal::new(404, "UnknownOperationException", ""));
-        let action = ses::action(method.as_str(), uri.path()).ok_or_else(unknown)?;
-        (action.to_owned(), Form::default())
-    } else {
-        let form = Form::parse(&body);
-        let no_action = || (service, Refusal::bad("MissingAction", "The request must contain the parameter Action"));
-        (form.get("Action").ok_or_else(no_action)?.to_owned(), form)
+    let unknown = || (service, Refusal::new(404, "UnknownOperationException", ""));
+    let (action, form) = match service {
+        Service::Ses => {
+            let action = ses::action(method.as_str(), uri.path()).ok_or_else(unknown)?;
+            (action.to_owned(), Form::default())
+        }
+        Service::CloudTrail => {
+            let target = header("x-amz-target").and_then(|target| target.rsplit('.').next());
+            (target.ok_or_else(unknown)?.to_owned(), Form::default())
+        }
+        Service::Ec2 | Service::Sts | Service::AutoScaling => {
+            let form = Form::parse(&body);
+            let no_action =
+                || (service, Refusal::bad("MissingAction", "The request must contain the parameter Action"));
+            (form.get("Action").ok_or_else(no_action)?.to_owned(), form)
+        }
     };
     Ok(Asked { service, region, key, token, action, form, body })
 }
@@ -184,6 +193,10 @@ fn run(world: &mut World, caller: &Key, asked: &Asked, gaps: Gaps) -> Result<Str
         Service::AutoScaling => {
             let mut site = world.site(account, region).ok_or_else(|| caller::unknown(*service))?;
             autoscaling::run(&mut site, action, form)
+        }
+        Service::CloudTrail => {
+            let trails = world.accounts.get(account).map(|account| account.trails.as_slice()).unwrap_or_default();
+            cloudtrail::run((account, trails), region, action, body)
         }
         Service::Ses => {
             let message_id = format!("{}-000000", world.numbers.uuid());

@@ -20,7 +20,7 @@ use crate::faults::Rules;
 use crate::record::Record;
 use crate::ses::Mailbox;
 
-pub use account::{Access, Role};
+pub use account::{Access, Role, Trail};
 pub(crate) use account::{Account, lacking};
 pub use group::{Group, GroupSpec};
 pub use instance::Instance;

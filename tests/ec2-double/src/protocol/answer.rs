@@ -19,6 +19,8 @@ pub enum Service {
     AutoScaling,
     /// Simple Email Service, version 2 of its interface.
     Ses,
+    /// CloudTrail.
+    CloudTrail,
 }
 
 impl Service {
@@ -29,6 +31,7 @@ impl Service {
             Self::Sts => "sts",
             Self::AutoScaling => "autoscaling",
             Self::Ses => "ses",
+            Self::CloudTrail => "cloudtrail",
         }
     }
 
@@ -37,12 +40,21 @@ impl Service {
             Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::AutoScaling => "http://autoscaling.amazonaws.com/doc/2011-01-01/",
-            Self::Ses => "",
+            Self::Ses | Self::CloudTrail => "",
         }
     }
 
     pub(crate) fn content_type(self) -> &'static str {
-        if self == Self::Ses { "application/json" } else { "text/xml;charset=UTF-8" }
+        match self {
+            Self::Ses => "application/json",
+            Self::CloudTrail => "application/x-amz-json-1.1",
+            Self::Ec2 | Self::Sts | Self::AutoScaling => "text/xml;charset=UTF-8",
+        }
+    }
+
+    /// Whether it names an error in a header, beside a body of JSON.
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Ses | Self::CloudTrail)
     }
 }
 
@@ -71,7 +83,7 @@ impl Refusal {
     /// The answer for an error, in the words of `service`.
     pub(crate) fn reply(&self, service: Service, request_id: &str) -> Reply {
         let body = match service {
-            Service::Ses => json!({"message": self.message}).to_string(),
+            Service::Ses | Service::CloudTrail => json!({"message": self.message}).to_string(),
             Service::Ec2 => document(|xml| {
                 xml.within("Response", |xml| {
                     xml.within("Errors", |xml| {
@@ -112,7 +124,7 @@ pub(crate) struct Reply {
 pub(crate) fn succeed(service: Service, action: &str, request_id: &str, inside: &str) -> Reply {
     let namespace = service.namespace();
     let body = match service {
-        Service::Ses => inside.to_owned(),
+        Service::Ses | Service::CloudTrail => inside.to_owned(),
         Service::Ec2 => document(|xml| {
             xml.raw(&format!("<{action}Response xmlns=\"{namespace}\">"));
             xml.text("requestId", request_id);

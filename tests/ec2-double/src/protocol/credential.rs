@@ -22,6 +22,7 @@ impl Scope {
             "sts" => Service::Sts,
             "autoscaling" => Service::AutoScaling,
             "ses" => Service::Ses,
+            "cloudtrail" => Service::CloudTrail,
             _ => return None,
         };
         Some(Self { key: key.to_owned(), region: region.to_owned(), service })

@@ -35,6 +35,7 @@ pub(super) fn unknown(service: Service) -> Refusal {
         Service::Ec2 => ec2::unknown_keys(),
         Service::Sts | Service::AutoScaling => Refusal::new(403, "InvalidClientTokenId", message),
         Service::Ses => Refusal::new(403, "UnrecognizedClientException", message),
+        Service::CloudTrail => Refusal::bad("UnrecognizedClientException", message),
     }
 }
 
@@ -44,6 +45,7 @@ fn expired(service: Service) -> Refusal {
         Service::Ec2 => Refusal::bad("RequestExpired", "Request has expired."),
         Service::Sts | Service::AutoScaling => Refusal::new(403, "ExpiredToken", message),
         Service::Ses => Refusal::new(403, "ExpiredTokenException", message),
+        Service::CloudTrail => Refusal::bad("ExpiredTokenException", message),
     }
 }
 
@@ -83,5 +85,6 @@ fn unauthorized(service: Service, caller: &Key, action: &str, why: &str) -> Refu
         }
         Service::Sts | Service::AutoScaling => Refusal::new(403, "AccessDenied", who),
         Service::Ses => Refusal::new(403, "AccessDeniedException", who),
+        Service::CloudTrail => Refusal::bad("AccessDeniedException", who),
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
 use crate::faults::Delivery;
-use crate::protocol::{Reply, Service};
+use crate::protocol::Reply;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -32,7 +32,7 @@ pub(super) fn send(reply: Reply, request_id: &str, delivery: Delivery) -> Respon
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
-    if reply.service == Service::Ses
+    if reply.service.is_json()
         && let Some(code) = reply.code.and_then(|code| HeaderValue::from_str(&code).ok())
     {
         headers.insert(ERROR_TYPE, code);

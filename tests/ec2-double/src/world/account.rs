@@ -100,6 +100,19 @@ impl Role {
     }
 }
 
+/// A trail of CloudTrail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trail {
+    /// Its name.
+    pub name: String,
+    /// The region that it was made in.
+    pub home: String,
+    /// Whether it is one of all regions.
+    pub everywhere: bool,
+    /// Whether it logs.
+    pub logging: bool,
+}
+
 /// Whether `action` (`ec2:StopInstances`) is among `lacks`, where `ec2:*` and `*` stand for many.
 pub(crate) fn lacking(lacks: &BTreeSet<String>, action: &str) -> bool {
     let service = action.split(':').next().unwrap_or_default();
@@ -148,6 +161,7 @@ const OPT_IN: [&str; 14] = [
 pub(crate) struct Account {
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) regions: BTreeMap<String, Region>,
+    pub(crate) trails: Vec<Trail>,
 }
 
 impl Account {
@@ -155,6 +169,6 @@ impl Account {
         let region = |name: &str, access| (name.to_owned(), Region::new(name, access));
         let enabled = ENABLED.iter().map(|name| region(name, Access::Enabled));
         let opt_in = OPT_IN.iter().map(|name| region(name, Access::NotOptedIn));
-        Self { roles: BTreeMap::new(), regions: enabled.chain(opt_in).collect() }
+        Self { roles: BTreeMap::new(), regions: enabled.chain(opt_in).collect(), trails: Vec::new() }
     }
 }

@@ -12,3 +12,4 @@ mod speed;
 mod spot;
 mod sts;
 mod tags;
+mod trails;
