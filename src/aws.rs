@@ -22,7 +22,7 @@ mod trail;
 mod whole;
 
 pub use error::{AwsError, Cause};
-pub use mail::Mail;
+pub use mail::{Mail, Sends, SesStatus};
 pub use probe::Probe;
 pub use schedules::{OneTime, Schedules};
 pub use trail::{Remembered, Trail};
@@ -288,8 +288,8 @@ impl Aws {
         self.0.ses().send(mail).await
     }
 
-    /// A sentence for people: whether SES sends for us, to whom, and how much.
-    pub async fn ses_status(&self) -> Result<String, AwsError> {
+    /// Whether SES sends for us, to whom, and how much.
+    pub async fn ses_status(&self) -> Result<SesStatus, AwsError> {
         self.0.ses().status().await
     }
 

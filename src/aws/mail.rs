@@ -25,6 +25,26 @@ pub struct Mail {
     pub html: Option<String>,
 }
 
+/// To whom SES sends for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sends {
+    /// Everybody.
+    ToAll,
+    /// Verified addresses only: it is in the sandbox.
+    ToVerified,
+    /// Nobody: sending is switched off.
+    Nothing,
+}
+
+/// How SES stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SesStatus {
+    /// To whom it sends.
+    pub sends: Sends,
+    /// The same for people, with how much it may send or what to do.
+    pub said: String,
+}
+
 /// SES of zerocloud's own AWS account.
 #[derive(Debug)]
 pub(super) struct Ses {
@@ -52,10 +72,15 @@ impl Ses {
         reply.message_id.filter(|id| !id.is_empty()).ok_or_else(|| call.malformed("no message id in it"))
     }
 
-    pub(super) async fn status(&self) -> Result<String, AwsError> {
+    pub(super) async fn status(&self) -> Result<SesStatus, AwsError> {
         let call = Call { action: "ses:GetAccount", place: &self.place };
         let reply = self.client.get_account().send().await.map_err(|why| call.failed(&why))?;
-        Ok(format!("SES of {} {}", self.place, sentence(&reply)))
+        let sends = match (reply.sending_enabled(), reply.production_access_enabled()) {
+            (false, _) => Sends::Nothing,
+            (true, false) => Sends::ToVerified,
+            (true, true) => Sends::ToAll,
+        };
+        Ok(SesStatus { sends, said: format!("SES of {} {}", self.place, sentence(sends, &reply)) })
     }
 }
 
@@ -89,8 +114,8 @@ fn refused_or_failed(why: AwsError, mail: &Mail) -> AwsError {
     AwsError::Failed { action, place, advice, cause }
 }
 
-fn sentence(account: &GetAccountOutput) -> String {
-    if !account.sending_enabled() {
+fn sentence(sends: Sends, account: &GetAccountOutput) -> String {
+    if sends == Sends::Nothing {
         let why = account.enforcement_status().unwrap_or("unknown");
         return format!("sends nothing (status {why}): open its account dashboard and ask for sending to be resumed");
     }
@@ -99,7 +124,7 @@ fn sentence(account: &GetAccountOutput) -> String {
         let a_day = if a_day < 0.0 { "any number of".to_owned() } else { format!("{a_day:.0}") };
         format!(", {a_day} mails a day ({sent:.0} sent in the last), {:.0} a second", quota.max_send_rate())
     });
-    if account.production_access_enabled() {
+    if sends == Sends::ToAll {
         format!("sends to everybody{quota}")
     } else {
         format!("is in the sandbox{quota}: it sends to verified addresses only, until you ask for production access")

@@ -1,7 +1,7 @@
 //! Mail is handed over once, and what SES says against it is told apart.
 
 use super::wire::{BREAKS, Wire};
-use crate::aws::{AwsError, Mail};
+use crate::aws::{AwsError, Mail, Sends};
 
 const SEND: &str = "/v2/email/outbound-emails";
 
@@ -92,10 +92,16 @@ async fn the_status_says_whether_ses_sends_to_whom_and_how_much() {
         Wire::new(move |_| Some((200, answer.clone()))).await.aws.ses_status().await.unwrap()
     };
     let place = "SES of zerocloud's own AWS account (us-east-1)";
-    assert_eq!(
-        status(true, true).await,
-        format!("{place} sends to everybody, 50000 mails a day (120 sent in the last), 14 a second")
-    );
-    assert!(status(true, false).await.contains("is in the sandbox"));
-    assert!(status(false, true).await.contains("sends nothing (status SHUTDOWN)"));
+    let good = status(true, true).await;
+    let said = format!("{place} sends to everybody, 50000 mails a day (120 sent in the last), 14 a second");
+    assert_eq!((good.sends, good.said), (Sends::ToAll, said));
+    let sandbox = status(true, false).await;
+    assert!(sandbox.sends == Sends::ToVerified && sandbox.said.contains("is in the sandbox"), "{sandbox:?}");
+    for production in [true, false] {
+        let silent = status(false, production).await;
+        assert!(
+            silent.sends == Sends::Nothing && silent.said.contains("sends nothing (status SHUTDOWN)"),
+            "{silent:?}"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! AWS as seen from here: who we are, each role, mail.
 
 use super::{Check, Found};
-use crate::aws::Aws;
+use crate::aws::{Aws, Sends, SesStatus};
 use crate::config::Config;
 use crate::model::{AwsAccount, Doc, Stage};
 use serde_json::Value;
@@ -68,6 +68,15 @@ async fn role(config: &Config, aws: &Aws, account: &AwsAccount) -> Found {
     Found::Fine(format!("{}, stage {stage}", who.arn))
 }
 
+/// In the sandbox mail to who is not verified is refused, and what they own does not end.
+fn sends(SesStatus { sends, said }: SesStatus) -> Found {
+    match sends {
+        Sends::ToAll => Found::Fine(said),
+        Sends::ToVerified => Found::Note(said),
+        Sends::Nothing => Found::Mend(said),
+    }
+}
+
 /// Whether mail can be sent.
 pub(super) async fn mail(config: &Config, aws: &Aws) -> Vec<Check> {
     if !config.mail.ses {
@@ -75,7 +84,7 @@ pub(super) async fn mail(config: &Config, aws: &Aws) -> Vec<Check> {
         return vec![Check::new("mail", Found::Note(what.to_owned()))];
     }
     let sends = match aws.ses_status().await {
-        Ok(status) => Found::Fine(status),
+        Ok(status) => sends(status),
         Err(why) => Found::Mend(format!("{why}; {} must be verified in SES", config.mail.from)),
     };
     let feed = config.web.as_ref().and_then(|web| web.ses.as_ref());
@@ -84,4 +93,17 @@ pub(super) async fn mail(config: &Config, aws: &Aws) -> Vec<Check> {
         None => Found::Note("no bounce feed (web.ses.topics): mail counts as accepted, not as delivered".to_owned()),
     };
     vec![Check::new("mail", sends), Check::new("bounces", bounces)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Sends, SesStatus, sends};
+
+    #[test]
+    fn ses_that_sends_nothing_is_to_be_mended_and_its_sandbox_is_worth_knowing() {
+        let found = |to| sends(SesStatus { sends: to, said: String::new() });
+        assert!(matches!(found(Sends::ToAll), Found::Fine(_)));
+        assert!(matches!(found(Sends::ToVerified), Found::Note(_)));
+        assert!(matches!(found(Sends::Nothing), Found::Mend(_)));
+    }
 }
