@@ -20,7 +20,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, StreamExt as _};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use std::borrow::Cow;
 
 /// Where the database is on this origin.
 pub const PATH: &str = "/sync/zerocloud";
@@ -72,13 +74,13 @@ pub(super) async fn pass(
     let (mut parts, body) = request.into_parts();
     let Ok(site) = Site::from_request_parts(&mut parts, &state).await;
     let url = target(&state, &parts)?;
-    if parts.method == Method::POST && url.path().ends_with("/_session") {
+    if parts.method == Method::POST && named(&url) == "_session" {
         state.limits.check(Try::SignIn, site.client)?;
     }
     let mapped = mapped(&mut parts, &site, &state).await?;
     let headers = passed_on(&parts.headers, mapped.as_ref().map(|(_, session)| session));
     let socket = websocket::is_asked(&parts.headers);
-    let place = if socket || url.path().ends_with("/_changes") {
+    let place = if socket || named(&url) == "_changes" {
         let who = match mapped {
             Some((person, _)) => person.gateway_name(),
             None => known_as(&state, &headers).await.unwrap_or_else(|| site.client.to_string()),
@@ -127,6 +129,12 @@ fn target(state: &State, parts: &Parts) -> Result<Url, WebError> {
     url.set_query(parts.uri.query());
     let inside = url.path() == database || url.path().starts_with(&format!("{database}/")) || below.is_none();
     if inside { Ok(url) } else { Err(nothing()) }
+}
+
+/// What a path ends in, as the gateway reads it: each part decoded once, whatever slash follows.
+fn named(url: &Url) -> Cow<'_, str> {
+    let last = url.path().rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
+    percent_decode_str(last).decode_utf8_lossy()
 }
 
 /// The session at the gateway of whoever is signed in here, unless the request brings its own way to sign in. A cookie of ours
@@ -231,10 +239,9 @@ impl Stripping {
         if let Some(boundary) = boundary(kind) {
             return Stripping::Parts(Multipart::new(&boundary));
         }
-        let last = url.path().rsplit('/').next().unwrap_or_default();
         let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
         let json = kind.starts_with("application/json");
-        let shape = match last {
+        let shape = match &*named(url) {
             // Continuous feeds call themselves octets.
             "_changes" if json => Shape::Rows,
             "_changes" => Shape::Feed,
@@ -291,8 +298,9 @@ fn stripped(
 
 #[cfg(test)]
 mod tests {
-    use super::{own_cookie, passed_on, rewritten};
+    use super::{named, own_cookie, passed_on, rewritten};
     use axum::http::{HeaderMap, HeaderValue, header};
+    use reqwest::Url;
 
     #[test]
     fn the_gateways_cookie_works_below_our_path_and_no_script_reads_it() {
@@ -314,5 +322,23 @@ mod tests {
         let passed = passed_on(&headers, None);
         assert_eq!(passed.len(), 1);
         assert_eq!(passed.get(header::COOKIE).unwrap(), "SyncGatewaySession=abc");
+    }
+    #[test]
+    fn a_path_is_read_as_the_gateway_reads_it_however_it_is_written() {
+        let named = |path: &str| named(&Url::parse(&format!("http://gateway/zerocloud{path}")).unwrap()).into_owned();
+        for path in [
+            "/_changes",
+            "/_chang%65s",
+            "/%5Fchanges/",
+            "/%5f%63hanges//",
+            "/_changes/.",
+            "/a/../_changes",
+            "/_changes\\",
+        ] {
+            assert_eq!(named(path), "_changes", "{path}");
+        }
+        // Decoded once only.
+        assert_eq!(named("/_chang%2565s"), "_chang%65s");
+        assert_eq!(named("/a%2F_changes"), "a/_changes", "a document");
     }
 }

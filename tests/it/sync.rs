@@ -11,7 +11,7 @@ use axum::routing::{any, get};
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -105,6 +105,23 @@ async fn feeds_flow_through_as_they_come() {
     app.stop().await;
 }
 
+#[tokio::test]
+async fn who_tries_passwords_too_often_waits_however_the_path_is_written() {
+    let app = TestApp::start(Setup::default()).await;
+    let (begun, guesses) =
+        (Instant::now(), ["_session", "_sess%69on", "%5Fsession", "_session/"].into_iter().cycle().take(100));
+    let guesses = guesses.map(async |written| {
+        let guess = client().post(format!("{}/sync/zerocloud/{written}", app.web));
+        guess.json(&json!({ "name": "bigdb.lin", "password": "guess" })).send().await.unwrap().status()
+    });
+    let statuses = futures_util::future::join_all(guesses).await;
+    let tried = statuses.iter().filter(|status| **status != StatusCode::TOO_MANY_REQUESTS).count();
+    // As often as the page for signing in allows: 30 times, and once more every two seconds.
+    let most = 31 + usize::try_from(begun.elapsed().as_secs() / 2).unwrap();
+    assert!((30..=most).contains(&tried), "{tried} of at most {most}: {statuses:?}");
+    app.stop().await;
+}
+
 async fn websocket(base: &str, cookie: &str) -> WebSocketStream<reqwest::Upgraded> {
     let http = Client::builder().http1_only().build().unwrap();
     let answer = http.get(format!("{base}/sync/zerocloud/_changes?feed=websocket")).header("cookie", cookie);
@@ -125,8 +142,8 @@ async fn version_four(request: Request) -> Response {
     match path.as_str() {
         "/zerocloud/a" if query.contains("open_revs") => json(json!([{ "ok": doc }])),
         "/zerocloud/a" => json(doc),
-        "/zerocloud/_all_docs" => json(json!({ "rows": [{ "id": "a", "doc": doc }] })),
-        "/zerocloud/_changes" if query.contains("continuous") => {
+        "/zerocloud/_all_docs" | "/zerocloud/_all%5Fdocs" => json(json!({ "rows": [{ "id": "a", "doc": doc }] })),
+        "/zerocloud/_changes" | "/zerocloud/_chang%65s" if query.contains("continuous") => {
             let lines = format!("{}\n\n", json!({ "seq": 1, "id": "a", "doc": doc }));
             ([(header::CONTENT_TYPE, "application/octet-stream")], lines).into_response()
         }
@@ -190,6 +207,8 @@ async fn in_front_of_a_gateway_of_version_four_documents_lose_cv_everywhere() {
         "_all_docs?include_docs=true",
         "_changes?include_docs=true",
         "_changes?feed=continuous",
+        "_chang%65s?feed=continuous",
+        "_all%5Fdocs?include_docs=true",
         "_bulk_get",
     ] {
         let answer = client().get(format!("{base}/sync/zerocloud/{path}")).send().await.unwrap();

@@ -52,7 +52,7 @@ pub(super) async fn pass(
     let agreed =
         answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let upstream = answer.upgrade().await.map_err(unreachable)?;
-    let feed = url.path().ends_with("/_changes");
+    let feed = super::named(&url) == "_changes";
     let upgrade = upgrade.max_message_size(MOST_BYTES).protocols(agreed);
     let stop = state.stop.clone();
     Ok(upgrade.on_upgrade(move |client| async move {

@@ -83,7 +83,10 @@ async fn a_person_holds_so_many_feeds_and_sockets_however_they_signed_in() {
     held.push(phone().await.unwrap());
     assert_eq!(held.last().unwrap().status(), 200);
     assert_eq!(problem(phone().await.unwrap()).await["status"], 429);
-    assert_eq!(open(&client, &lin, path).await.status(), 429);
+    for written in ["_changes", "_chang%65s", "%5Fchanges"] {
+        let path = format!("/sync/zerocloud/{written}?feed=continuous&heartbeat=25000");
+        assert_eq!(open(&client, &lin, &path).await.status(), 429, "{written}");
+    }
     let socket = client.get(format!("{}/sync/zerocloud/_changes?feed=websocket", app.web)).bearer_auth(&lin.token);
     let socket = socket.header("connection", "upgrade").header("upgrade", "websocket");
     let socket = socket.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
