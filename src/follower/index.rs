@@ -119,7 +119,8 @@ impl Index {
         let _ = seen.wait_for(|done| *done).await;
     }
 
-    pub(super) fn is_caught_up(&self) -> bool {
+    /// Whether they are; until then what is not in it may stand there all the same.
+    pub(crate) fn is_caught_up(&self) -> bool {
         *self.caught_up.borrow()
     }
 

@@ -68,6 +68,10 @@ pub(in crate::web) async fn post(
     site: Site,
     request: Request,
 ) -> Result<StatusCode, WebError> {
+    // Which keys there are is not known yet, and EventBridge gives up where one is refused.
+    if !state.index.is_caught_up() {
+        return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "this copy is starting; try again"));
+    }
     let directory = state.index.directory();
     let Some((name, key)) = bearer(&directory, request.headers(), state.clock.now()) else {
         // Only wrong keys count: EventBridge posts from few addresses as often as there are events.

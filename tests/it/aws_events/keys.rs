@@ -6,6 +6,11 @@ use crate::api::Program;
 use crate::app::{DEV, EAST, TEST, TestApp, owned_by};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use zerocloud::config::Config;
+use zerocloud::follower::{self, Index};
+use zerocloud::web;
 
 /// A call of a person in a browser.
 pub async fn call(app: &TestApp, user: &str, method: Method, path: &str, body: &Value) -> (u16, Value) {
@@ -63,6 +68,52 @@ async fn what_is_malformed_or_too_large_is_refused_for_good() {
     assert_eq!(to.post(&large).await, StatusCode::PAYLOAD_TOO_LARGE);
     let get = http().get(&to.url).header("x-zerocloud-key", &to.key).send().await.unwrap();
     assert_eq!(get.status(), StatusCode::METHOD_NOT_ALLOWED);
+    app.stop().await;
+}
+
+/// Pages over that app's documents that know nothing of them yet, and where they are.
+async fn started(app: &TestApp, index: &Index, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let settings = Config::parse("mail: {from: a@b.c}\nweb: {}", |_| None).unwrap().web.unwrap();
+    let polls = tokio::sync::watch::Sender::new(web::Polls::default()).subscribe();
+    let state =
+        web::State::new(app.store.clone(), index.clone(), app.clock.clone(), settings, polls, stop.clone()).unwrap();
+    let stop = stop.clone();
+    tasks.spawn(async move { web::run(listener, state, stop).await.unwrap() });
+    url
+}
+
+#[tokio::test]
+async fn a_copy_that_has_just_started_refuses_no_key_before_it_knows_them_all() {
+    let app = start(without_polls()).await;
+    let to = Destination::of(&app, DEV, &[]).await;
+    let (index, stop, mut tasks) = (Index::default(), CancellationToken::new(), JoinSet::new());
+    let there = started(&app, &index, &stop, &mut tasks).await;
+    let [good, wrong] = [&to.key, "guess"].map(|key| Destination {
+        url: format!("{there}/hooks/aws/events"),
+        key: key.to_owned(),
+        http: http(),
+    });
+    // Of no concern, so that it needs nobody who leads.
+    let event = sample("describe-instances");
+    for _ in 0..3 {
+        assert_eq!(good.post(&event).await, StatusCode::SERVICE_UNAVAILABLE, "EventBridge tries again");
+        assert_eq!(wrong.post(&event).await, StatusCode::SERVICE_UNAVAILABLE, "nobody can tell yet");
+    }
+    let (wakes, mut unheard) = tokio::sync::mpsc::channel(1);
+    let following = follower::run(app.store.clone(), index.clone(), wakes, stop.clone());
+    tasks.spawn(async move { following.await.unwrap() });
+    tasks.spawn(async move { while unheard.recv().await.is_some() {} });
+    app.until("it takes events", || async {
+        let status = good.post(&event).await;
+        assert!(status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN, "{status} gives up");
+        (status == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    assert_eq!(wrong.post(&event).await, StatusCode::UNAUTHORIZED);
+    stop.cancel();
+    tasks.join_all().await;
     app.stop().await;
 }
 
