@@ -1,5 +1,6 @@
 //! What events gave reason to look at, until it is looked at: by AWS account and region, each instance once, however often and
-//! in whatever order it was named. In memory only and bounded; what is lost with the process is found by polling.
+//! in whatever order it was named. In memory only and bounded for each AWS account, so that none takes another's room; what is
+//! lost with the process, or finds no room, is found by polling.
 
 use crate::model::{AwsId, Region, ResourceChange, ResourceId, Told, What};
 use std::collections::BTreeMap;
@@ -13,8 +14,8 @@ const WINDOW: Duration = Duration::from_millis(300);
 const WHOLE: Duration = Duration::from_mins(1);
 /// Seconds after which what was not found is looked for again; after the last it is left to polling.
 const AGAIN: [u64; 4] = [1, 2, 4, 8];
-/// Instances that wait at most; while there are as many, no more events are taken.
-const MOST: usize = 20_000;
+/// Instances of one AWS account that wait at most; others of it are left to polling meanwhile.
+const MOST: usize = 5_000;
 /// Instances of a place that are read at once.
 const AT_ONCE: usize = 1_000;
 
@@ -72,18 +73,28 @@ impl Heap {
 pub(super) struct Waiting {
     places: BTreeMap<Place, Heap>,
     /// What was not found, by when it is looked for again.
-    again: BTreeMap<Instant, Vec<(Place, ResourceId, Hint)>>,
+    again: BTreeMap<(Instant, Place), Vec<(ResourceId, Hint)>>,
 }
 
 impl Waiting {
     /// Takes an event in.
     pub(super) fn add(&mut self, told: Told, now: Instant) {
-        let heap = self.places.entry((told.account, told.region)).or_default();
+        let mut room = MOST.saturating_sub(self.of(&told.account));
+        let place = (told.account, told.region);
+        let heap = self.places.entry(place.clone()).or_default();
         match told.what {
             What::Instances(change) => {
                 let cause = Arc::<ResourceChange>::from(change);
-                for key in cause.keys() {
-                    heap.add(key.resource_id, Hint { cause: Arc::clone(&cause), tries: 0 }, now + WINDOW);
+                let before = room;
+                for id in cause.keys().into_iter().map(|key| key.resource_id) {
+                    if !heap.hints.contains_key(&id) {
+                        let Some(left) = room.checked_sub(1) else { continue };
+                        room = left;
+                    }
+                    heap.add(id, Hint { cause: Arc::clone(&cause), tries: 0 }, now + WINDOW);
+                }
+                if room == 0 && before > 0 {
+                    tracing::warn!(aws_id = %place.0, "its events name more than can wait; polling will tell the rest");
                 }
             }
             What::Region => {
@@ -94,10 +105,11 @@ impl Waiting {
         }
     }
 
-    /// Whether no more should be added for now.
-    pub(super) fn is_full(&self) -> bool {
-        let retried: usize = self.again.values().map(Vec::len).sum();
-        self.places.values().map(|heap| heap.hints.len()).sum::<usize>() + retried >= MOST
+    /// How many of that AWS account wait.
+    fn of(&self, aws_id: &AwsId) -> usize {
+        let named = self.places.iter().filter(|((other, _), _)| other == aws_id).map(|(_, heap)| heap.hints.len());
+        let again = self.again.iter().filter(|((_, (other, _)), _)| other == aws_id).map(|(_, hints)| hints.len());
+        named.chain(again).sum()
     }
 
     /// What is due, and when the next is. A place that was taken is busy until it is said to be done.
@@ -125,7 +137,7 @@ impl Waiting {
     /// When the next place is due.
     pub(super) fn next(&self) -> Option<Instant> {
         let places = self.places.values().filter_map(Heap::next);
-        places.chain(self.again.keys().next().copied()).min()
+        places.chain(self.again.keys().next().map(|(at, _)| *at)).min()
     }
 
     /// A place was looked at, and these were not found, or could not be asked for.
@@ -139,14 +151,16 @@ impl Waiting {
                 continue;
             };
             hint.tries += 1;
-            self.again.entry(now + Duration::from_secs(*seconds)).or_default().push((place.clone(), id, hint));
+            self.again.entry((now + Duration::from_secs(*seconds), place.clone())).or_default().push((id, hint));
         }
     }
 
     fn retry(&mut self, now: Instant) {
-        while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
-            for (place, id, hint) in entry.remove() {
-                self.places.entry(place).or_default().add(id, hint, now);
+        while let Some(entry) = self.again.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, place), hints) = entry.remove_entry();
+            let heap = self.places.entry(place).or_default();
+            for (id, hint) in hints {
+                heap.add(id, hint, now);
             }
         }
     }
@@ -154,8 +168,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::{AGAIN, WINDOW, Waiting};
-    use crate::model::Told;
+    use super::{AGAIN, AT_ONCE, MOST, WINDOW, Waiting};
+    use crate::model::{AwsId, Told};
     use serde_json::{Value, json};
     use std::time::Duration;
     use tokio::time::Instant;
@@ -203,7 +217,7 @@ mod tests {
         }
         let (place, batch) = waiting.take(now).remove(0);
         waiting.done(&place, batch.hints.into_iter().collect(), now);
-        assert!(waiting.next().is_none() && !waiting.is_full());
+        assert!(waiting.next().is_none());
     }
 
     #[test]
@@ -222,16 +236,24 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_when_too_much_waits_and_a_large_heap_is_read_in_parts() {
+    fn an_aws_account_has_room_for_so_many_and_takes_none_of_anothers_and_a_large_heap_is_read_in_parts() {
         let (mut waiting, now) = (Waiting::default(), Instant::now());
-        for thousand in 0..super::MOST / 1_000 {
-            assert!(!waiting.is_full());
-            waiting.add(told("RunInstances", &(thousand * 1_000..(thousand + 1) * 1_000).collect::<Vec<_>>()), now);
+        let thousand = |from: usize| told("StopInstances", &(from..from + 1_000).collect::<Vec<_>>());
+        for number in 0..=MOST / 1_000 {
+            waiting.add(thousand(number * 1_000), now);
         }
-        assert!(waiting.is_full());
-        let (place, batch) = waiting.take(now + WINDOW).remove(0);
-        assert_eq!((batch.hints.len(), waiting.is_full()), (super::AT_ONCE, false));
-        waiting.done(&place, Vec::new(), now + WINDOW);
+        let other = Told { account: AwsId::parse("444455556666").unwrap(), ..told("RunInstances", &[1]) };
+        waiting.add(other.clone(), now);
+        assert_eq!((waiting.of(&thousand(0).account), waiting.of(&other.account)), (MOST, 1));
+        // What waits already takes no more room, and learns who launched it.
+        waiting.add(told("RunInstances", &[0, 5_001]), now);
+        let taken = waiting.take(now + WINDOW);
+        let [(place, batch), (_, others)] = &taken[..] else { panic!("two places") };
+        assert_eq!((batch.hints.len(), others.hints.len()), (AT_ONCE, 1));
+        assert!(batch.hints.values().next().unwrap().cause.is_launch());
+        let left: Vec<_> = batch.hints.iter().take(10).map(|(id, hint)| (id.clone(), hint.clone())).collect();
+        waiting.done(place, left, now + WINDOW);
+        assert_eq!(waiting.of(&place.0), MOST - AT_ONCE + 10, "what is looked for again counts");
         assert_eq!(waiting.next(), Some(now + WINDOW), "the rest is due at once");
     }
 }

@@ -34,7 +34,7 @@ impl Detector {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 Some((place, left)) = looking.next() => waiting.done(&place, left, Instant::now()),
-                event = told.recv(), if !waiting.is_full() => match event {
+                event = told.recv() => match event {
                     Some(event) if self.polls(&event.account, &event.region) => waiting.add(event, Instant::now()),
                     Some(event) => {
                         tracing::debug!(aws_id = %event.account, region = %event.region, "an event of where nothing is polled");

@@ -190,7 +190,8 @@ fn identity(identity: Option<&Value>) -> Option<Value> {
     identity.map(|_| Value::Object(texts.collect()))
 }
 
-fn short(text: &str) -> String {
+/// A text of AWS's own, cut where it is longer than any of them.
+pub(super) fn short(text: &str) -> String {
     let mut size = 0;
     let fits = |c: &char| {
         size += c.len_utf8() + usize::from(matches!(c, '"' | '\\'));

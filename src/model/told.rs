@@ -1,7 +1,7 @@
 //! What AWS tells by EventBridge, read into the one shape that polling speaks too ([`ResourceChange`]). An event is a hint: what
 //! it names is looked at, nothing is decided by it, and one that cannot be read is no loss.
 
-use super::event::bounded;
+use super::event::{bounded, short};
 use super::{AwsId, Detail, Region, ResourceChange, ResourceId, Time};
 use serde_json::{Value, json};
 
@@ -139,8 +139,9 @@ fn instances(event: &Value, place: &Place, name: &str, ids: &[String]) -> What {
         return What::Nothing;
     }
     let (detail, region) = (&event["detail"], &place.region);
-    let or = |name: &str, other: &str| event.get(name).and_then(Value::as_str).unwrap_or(other).to_owned();
-    let said = |name: &str, other: &str| detail.get(name).and_then(Value::as_str).unwrap_or(other).to_owned();
+    // None of AWS's is as long as what is kept.
+    let or = |name: &str, other: &str| short(event.get(name).and_then(Value::as_str).unwrap_or(other));
+    let said = |name: &str, other: &str| short(detail.get(name).and_then(Value::as_str).unwrap_or(other));
     let items: Vec<Value> = ids.iter().map(|id| json!({ "instanceId": id })).collect();
     What::Instances(Box::new(ResourceChange {
         version: or("version", "0"),
@@ -276,6 +277,18 @@ mod tests {
             assert!(with(name, value).starts_with(&format!("not an EventBridge event: {name}")), "{name}");
         }
         assert_eq!(with("time", json!("2026-11-24T12:00:02.123Z")), "RunInstances 0001 0002");
+    }
+
+    #[test]
+    fn what_is_kept_of_an_event_is_small_whatever_was_sent() {
+        let mut event = sample("state-change");
+        for name in ["version", "id", "source"] {
+            event[name] = "x".repeat(300_000).into();
+        }
+        event["detail"]["eventSource"] = "x".repeat(300_000).into();
+        event["detail"]["userIdentity"] = json!({ "type": "x".repeat(300_000) });
+        let kept = serde_json::to_string(&change(&event)).unwrap();
+        assert!(kept.len() < 4_096, "{}", kept.len());
     }
 
     #[test]

@@ -85,8 +85,10 @@ pub(in crate::web) async fn post(
         return Err(WebError::Forbidden(format!("this key does not speak for AWS account {}", told.account)));
     }
     state.inbox.note(name, state.clock.now());
-    if told.what == What::Nothing {
-        return Ok(StatusCode::ACCEPTED);
+    match &told.what {
+        What::Nothing => return Ok(StatusCode::ACCEPTED),
+        What::Region => state.limits.told(&told.account, 1)?,
+        What::Instances(change) => state.limits.told(&told.account, change.keys().len())?,
     }
     match state.inbox.put(told) {
         Taken::Queued => Ok(StatusCode::ACCEPTED),

@@ -2,7 +2,7 @@
 //! often than its share.
 
 use super::{Destination, event, region, start, without_polls};
-use crate::app::{DEV, EAST, TestApp, owned_by};
+use crate::app::{DEV, EAST, TEST, TestApp, WEST, owned_by};
 use rand::seq::SliceRandom as _;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -88,5 +88,33 @@ async fn a_flood_of_events_makes_the_leases_that_polling_makes_within_the_token_
     region(&app, DEV, EAST, |row| row["polled"]["state"] == "read" && row["polled"]["seen"] == INSTANCES).await;
     assert_eq!(documents(&app).await, by_events);
     assert_eq!(by_events.len(), 2 * INSTANCES);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_aws_account_that_tells_too_much_is_slowed_down_and_others_are_heard_at_once() {
+    let app = start(without_polls()).await;
+    let to = Destination::of(&app, DEV, &[DEV, TEST]).await;
+    // A thousand that are not there, in each event.
+    let mut number = 0;
+    let mut flood = || {
+        let ids: Vec<String> = (0..1_000).map(|id| format!("i-{:017x}", number * 1_000 + id)).collect();
+        number += 1;
+        event("stop-instances", DEV, EAST, &ids.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let mut taken = 0;
+    while to.post(&flood()).await == StatusCode::ACCEPTED {
+        taken += 1;
+        assert!(taken < 100, "one AWS account names as many as it likes");
+    }
+    assert!(taken >= 5, "a launch of some thousands is no flood: {taken}");
+    let id = app.aws.at(TEST, WEST).launch(&owned_by("lin"));
+    assert_eq!(to.post(&event("run-instances", TEST, WEST, &[&id])).await, StatusCode::ACCEPTED);
+    app.lease_where(&id, "leased", |_| true).await;
+    // And it is heard itself again.
+    let own = app.aws.at(DEV, WEST).launch(&owned_by("lin"));
+    let launch = event("run-instances", DEV, WEST, &[&own]);
+    app.until("heard again", || async { (to.post(&launch).await == StatusCode::ACCEPTED).then_some(()) }).await;
+    app.lease_where(&own, "leased", |_| true).await;
     app.stop().await;
 }
