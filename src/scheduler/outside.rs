@@ -10,6 +10,7 @@ mod template;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::OutsideSettings;
+use crate::follower::Index;
 use crate::model::{Callback, Doc, LeaseKey, OutsideState, Time};
 use crate::store::{Store, StoreError};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -42,6 +43,7 @@ struct Shared {
     callback_url: String,
     per_second: u32,
     store: Store,
+    index: Index,
     clock: Clock,
     table: Mutex<Table>,
     state: Mutex<OutsideState>,
@@ -58,13 +60,19 @@ struct Done {
 
 impl Outside {
     /// No call is made yet.
-    pub fn new(settings: &OutsideSettings, aws: &Aws, store: Store, clock: Clock) -> anyhow::Result<Outside> {
+    pub fn new(
+        settings: &OutsideSettings,
+        aws: &Aws,
+        (store, index): (Store, Index),
+        clock: Clock,
+    ) -> anyhow::Result<Outside> {
         let state = OutsideState { service: settings.service.name().to_owned(), ..OutsideState::default() };
         Ok(Outside(Arc::new(Shared {
             service: Service::new(settings, aws)?,
             callback_url: settings.callback_url.clone(),
             per_second: settings.per_second,
             store,
+            index,
             clock,
             table: Mutex::default(),
             state: Mutex::new(state),
@@ -120,8 +128,10 @@ impl Outside {
         Ok(())
     }
 
-    /// The tokens of an earlier process, which nobody knows any more but the service.
+    /// The tokens of an earlier process, which nobody knows any more but the service. A lease that ended meanwhile is looked at
+    /// by nobody, so its job is taken away here.
     async fn remember(&self) -> Result<(), StoreError> {
+        self.0.index.caught_up().await;
         for doc in self.0.store.prefix(Callback::PREFIX).await? {
             let Ok(body) = serde_json::from_value::<Callback>(doc.body) else { continue };
             if let Some(rev) = doc.rev.filter(|_| body.used.is_none()) {
@@ -129,6 +139,7 @@ impl Outside {
                 self.table().remember(body.lease, token);
             }
         }
+        self.table().only(&self.0.index.keys());
         Ok(())
     }
 

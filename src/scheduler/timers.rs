@@ -5,6 +5,7 @@ use super::{Deadlines, Outside};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::OutsideSettings;
+use crate::follower::Index;
 use crate::model::{LeaseKey, OutsideState, Time};
 use crate::store::Store;
 use tokio::sync::mpsc;
@@ -19,8 +20,14 @@ pub struct Timers {
 
 impl Timers {
     /// In this process, unless the configuration names a service.
-    pub fn new(settings: Option<&OutsideSettings>, aws: &Aws, store: &Store, clock: &Clock) -> anyhow::Result<Timers> {
-        let outside = settings.map(|settings| Outside::new(settings, aws, store.clone(), clock.clone())).transpose()?;
+    pub fn new(
+        settings: Option<&OutsideSettings>,
+        aws: &Aws,
+        (store, index): (&Store, &Index),
+        clock: &Clock,
+    ) -> anyhow::Result<Timers> {
+        let of = |settings| Outside::new(settings, aws, (store.clone(), index.clone()), clock.clone());
+        let outside = settings.map(of).transpose()?;
         Ok(Timers { deadlines: Deadlines::default(), outside })
     }
 

@@ -57,7 +57,8 @@ impl Stages {
         let tokens = Tokens::load(&self.store).await?;
         let (looks, looking) = mpsc::channel(WAITING);
         let (again, keys) = mpsc::channel(WAITING);
-        let timers = Timers::new(self.config.scheduler.as_ref(), &self.aws, &self.store, &self.clock)?;
+        let documents = (&self.store, &self.index);
+        let timers = Timers::new(self.config.scheduler.as_ref(), &self.aws, documents, &self.clock)?;
         self.feeds(tasks, &looks, &again, &timers);
         self.judges(tasks, looking, &again, &timers);
         tasks.spawn(due(keys, looks, self.index.clone(), self.clock.clone()));

@@ -6,6 +6,7 @@ mod presets;
 
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
 use dkron::Dkron;
+use ec2_double::State as Ec2State;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -53,6 +54,13 @@ async fn leased(app: &TestApp) -> (String, Lease) {
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
     let lease = app.lease_where(&id, "leased", |_| true).await;
     (id, lease)
+}
+
+/// A lease whose owner is known, so that it has a deadline only while it runs.
+async fn owned(app: &TestApp, owner: &str) -> String {
+    let id = app.aws.at(DEV, EAST).launch(&owned_by(owner));
+    app.settled(&id, owner).await;
+    id
 }
 
 #[tokio::test]
@@ -211,6 +219,39 @@ async fn a_restart_tells_everything_anew_but_not_all_at_once() {
         let docs = app.store.prefix("").await.unwrap();
         assert!(docs.iter().all(|doc| !doc.id.contains(&token) && !doc.body.to_string().contains(&token)));
     }
+    app.stop().await;
+    dkron.stop();
+}
+
+#[tokio::test]
+async fn the_job_of_a_lease_that_is_over_is_taken_away_at_once_or_by_the_next_process() {
+    let dkron = Dkron::start().await;
+    let app = TestApp::start(setup(&dkron)).await;
+    let soon = owned(&app, "lin").await;
+    app.until("it is told", || async { (dkron.jobs().len() == 1).then_some(()) }).await;
+    app.aws.set_state(&soon, Ec2State::Terminated);
+    app.lease_where(&soon, "over", |lease| lease.state.is_over()).await;
+    app.until("its job goes", || async { dkron.jobs().is_empty().then_some(()) }).await;
+    app.until("and its token", || async { tokens(&app).await.is_empty().then_some(()) }).await;
+    // Of another, nothing can be taken away while its lease ends, and nobody looks at it after a restart.
+    let (late, stays) = (owned(&app, "lin").await, owned(&app, "max").await);
+    app.until("both are told", || async { (dkron.jobs().len() == 2).then_some(()) }).await;
+    dkron.fail(StatusCode::SERVICE_UNAVAILABLE);
+    app.aws.set_state(&late, Ec2State::Terminated);
+    app.lease_where(&late, "over", |lease| lease.state.is_over()).await;
+    let paused = app.pause().await;
+    dkron.mend();
+    let before = dkron.jobs();
+    assert_eq!(before.len(), 2);
+    let app = paused.go_on().await;
+    app.until("its job goes", || async { (dkron.jobs().len() == 1).then_some(()) }).await;
+    app.until("the other is told anew", || async {
+        let jobs = dkron.jobs();
+        jobs.iter().next().is_some_and(|(name, job)| Dkron::token(&before[name]) != Dkron::token(job)).then_some(())
+    })
+    .await;
+    let left = app.until("and its token", || async { Some(tokens(&app).await).filter(|left| left.len() == 1) }).await;
+    assert!(left[0]["lease"].as_str().unwrap().ends_with(&stays), "{left:?}");
     app.stop().await;
     dkron.stop();
 }

@@ -39,6 +39,8 @@ enum Place {
 #[derive(Debug, Clone, Default)]
 struct Slot {
     wanted: Option<Time>,
+    /// Its deadline has passed, and a call for it may be under way: nothing is taken away yet.
+    due: bool,
     told: Option<Time>,
     /// How often the service was told of `wanted`.
     times: u32,
@@ -79,10 +81,19 @@ impl Table {
         self.slots.entry(key).or_default().tokens.push(token);
     }
 
+    /// Of what is remembered, that of other leases than these is taken away: nobody will set a deadline for them.
+    pub(super) fn only(&mut self, leases: &BTreeSet<LeaseKey>) {
+        let over: Vec<LeaseKey> = self.slots.keys().filter(|key| !leases.contains(key)).cloned().collect();
+        for key in over {
+            self.queue(&key);
+        }
+    }
+
     /// Sets what the service should know. What is due already is for the sweep.
     pub(super) fn set(&mut self, key: &LeaseKey, at: Option<Time>, now: Time) {
-        let at = at.filter(|at| *at > now);
         let slot = self.slots.entry(key.clone()).or_default();
+        slot.due = at.is_some_and(|at| at <= now);
+        let at = at.filter(|at| *at > now);
         if slot.told.is_some_and(|told| told <= now) {
             self.missed = self.missed.saturating_add(1);
             slot.told = None;
@@ -113,8 +124,8 @@ impl Table {
         }
         slot.place = Place::Rest;
         let often = slot.wanted.is_some() && slot.times >= TIMES;
-        // A job that has run stands there still, under the service's own name.
-        let left = slot.wanted.is_none() && slot.tokens.iter().any(|token| token.job.is_some());
+        // A job that has run may stand there still, and what is known of it stands here.
+        let left = slot.wanted.is_none() && !slot.due && !slot.tokens.is_empty();
         if (slot.wanted != slot.told && !often) || left {
             let at = slot.wanted.unwrap_or(Time::MAX);
             slot.place = Place::Todo(at);
@@ -304,6 +315,34 @@ mod tests {
         table.remember(key("i-1"), token());
         table.set(&key("i-1"), Some(at(200)), at(2));
         assert_eq!(table.take(at(2)).unwrap().tokens.len(), 1, "the job of an earlier process");
+    }
+
+    #[test]
+    fn after_its_last_call_nothing_is_left_of_a_lease() {
+        let mut table = Table::default();
+        table.set(&key("i-1"), Some(at(100)), at(0));
+        assert!(tell(&mut table, 0).is_some());
+        // Due, and the call is under way.
+        table.set(&key("i-1"), Some(at(100)), at(100));
+        assert_eq!(tell(&mut table, 100), None);
+        table.called(&key("i-1"));
+        table.set(&key("i-1"), None, at(101));
+        assert_eq!(tell(&mut table, 101), Some((key("i-1"), None)));
+        assert!(table.slots.is_empty() && table.counts() == (0, 0));
+    }
+
+    #[test]
+    fn jobs_of_an_earlier_process_go_with_their_leases_and_others_wait_for_theirs() {
+        let mut table = Table::default();
+        for lease in ["i-1", "i-2", "i-3"] {
+            table.remember(key(lease), token());
+        }
+        table.set(&key("i-3"), Some(at(100)), at(0));
+        table.only(&[key("i-1")].into());
+        assert_eq!(tell(&mut table, 0), Some((key("i-3"), Some(at(100)))), "a lease that is new since");
+        assert_eq!(tell(&mut table, 0), Some((key("i-2"), None)));
+        assert_eq!(tell(&mut table, 0), None);
+        assert_eq!(table.slots[&key("i-1")].tokens.len(), 1);
     }
 
     #[test]

@@ -68,11 +68,10 @@ async fn make(State(world): State<World>, headers: HeaderMap, body: String) -> (
 
 async fn remove(State(world): State<World>, Path(name): Path<String>) -> StatusCode {
     let mut known = world.lock().unwrap();
-    match (known.fails, known.jobs.remove(&name)) {
-        (Some(status), _) => status,
-        (None, Some(_)) => StatusCode::OK,
-        (None, None) => StatusCode::NOT_FOUND,
+    if let Some(status) = known.fails {
+        return status;
     }
+    if known.jobs.remove(&name).is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }
 }
 
 impl Dkron {
