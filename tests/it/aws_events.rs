@@ -1,5 +1,6 @@
 //! Events of AWS as EventBridge posts them: from the hook to a lease, whatever is sent and however often; and who is let in.
 
+mod copies;
 mod flood;
 mod keys;
 mod shape;
