@@ -37,7 +37,7 @@ lint: fresh
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # How fast, in an optimised build: single steps of the gateway without HTTP, the gateway under load from a process of its own,
-# and from a person's act to zerocloud's answer. Nothing here is a test.
+# from a person's act to zerocloud's answer, and a thousand events a second through the hook. Nothing here is a test.
 bench: fresh
 	cargo bench --locked -p zerocloud-gateway --bench inside
 	cargo build --release --locked -p zerocloud-gateway -p gateway-load
