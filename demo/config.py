@@ -25,6 +25,8 @@ class Urls:
     """zerocloud's own, for people."""
     github: str
     """The stand-in for GitHub."""
+    dkron: str
+    """The stand-in for Dkron."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ schedule:
   poll: "*/2 * * * * *"
   sweep: "*/2 * * * * *"
   outbox: "*/2 * * * * *"
+scheduler:
+  http:                            # a stand-in for Dkron; without this, zerocloud keeps the deadlines itself
+    preset: dkron
+    url: {urls.dkron}
+    per_second: 100
 web:
   listen: {urls.pages.removeprefix("http://")}
   public_url: {urls.pages}

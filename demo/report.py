@@ -68,6 +68,7 @@ def hints(people: People, log: Path) -> None:
   service's port  {urls.admin}/zerocloud/
   EC2 (moto)      {urls.ec2}/moto-api/
   mailbox (moto)  {urls.mail}/moto-api/data.json
+  Dkron (ours)    {urls.dkron}/v1/jobs
   zerocloud's log {log}
 
 Try:

@@ -44,14 +44,14 @@ class Run:
         self.folder = folder
         self.processes = processes
         self.broken = broken
-        *ports, self.nobody = free_ports(7)
+        *ports, self.nobody = free_ports(8)
         self.urls = Urls(*(f"http://127.0.0.1:{port}" for port in ports))
         self.config = folder / "config.yml"
         self.story = Story(self.urls)
         self.people = People(zerocloud, self.config, self.urls, self.story.say)
 
     def start(self) -> None:
-        """moto, the seed, zerocloud."""
+        """moto, the seed, the scheduler, zerocloud."""
         self.story.say("starting", "moto, an AWS on this machine: EC2 and STS, and SES apart")
         for name, url in (("moto", self.urls.ec2), ("moto-mail", self.urls.mail)):
             port = url.rpartition(":")[2]
@@ -66,6 +66,9 @@ class Run:
         cloud.launch_all(seed)
         self.watch = Watch(cloud, Mailbox(self.urls.mail), seed)
         self.story.say("seeded", f"{len(seed)} instances in {len(AWS_ACCOUNTS)} AWS accounts and {len(REGIONS)} regions")
+        self.story.say("starting", f"a stand-in for Dkron, which calls for each deadline: {self.urls.dkron}/v1/jobs")
+        self.processes.start("dkron", sys.executable, "-m", "demo.dkron", self.urls.dkron.rpartition(":")[2])
+        self.processes.until_ready("dkron", f"{self.urls.dkron}/v1/jobs", 30)
         self.start_zerocloud(self.start_github())
 
     def start_github(self) -> App:
@@ -132,14 +135,19 @@ class Run:
         return self.watch.wrong() + self.watch.missing() + self._complaints()
 
     def _complaints(self) -> list[str]:
-        """Errors in zerocloud's log; not where something was broken on purpose."""
+        """Errors in zerocloud's log, and a scheduler in vain; not where something was broken on purpose."""
         if self.broken:
             return []
         vanished = self.watch.histories[VANISHES].id
         lines = self.processes.tail("zerocloud", 100_000)
         bad = [line for line in lines if " ERROR " in line or "panicked" in line]
         bad += [line for line in lines if " WARN " in line and vanished in line]
-        return [f"zerocloud's log: {line}" for line in bad[:5]]
+        uncalled = [] if self.called() else ["the scheduler: none of its calls was taken"]
+        return [f"zerocloud's log: {line}" for line in bad[:5]] + uncalled
+
+    def called(self) -> int:
+        """How many calls of the scheduler zerocloud has taken."""
+        return sum(line.endswith(": 200") for line in self.processes.tail("dkron", 100_000))
 
     def verdict(self) -> int:
         """Prints it. 0 only when every expectation was met."""
@@ -147,6 +155,7 @@ class Run:
         count = len(self.watch.histories)
         if not problems:
             self.story.say("passed", f"all {count} instances fared as they should; nothing ended without a mail before")
+            self.story.say("called", f"zerocloud took {self.called()} calls of the scheduler, each for one deadline")
             if self.broken:
                 print(f"BREAK={self.broken} was NOT noticed.")
             return 0

@@ -18,6 +18,7 @@ from demo.mailbox import Mail
 
 COLOURS = {
     "mailed": 36,
+    "called": 35,
     "owner": 34,
     "renewed": 32,
     "expired": 33,
@@ -62,7 +63,7 @@ class Story:
         groups: dict[tuple[str, str], list[str]] = {}
         for doc in self._changes():
             for verb, detail in self._news(doc):
-                groups.setdefault((verb, detail), []).append(_name(doc))
+                groups.setdefault((verb, detail), []).append(_name(self._about(doc)))
         for (verb, detail), names in groups.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             self.say(verb, f"{', '.join(names[:NAMED])}{more}{detail}")
@@ -74,6 +75,13 @@ class Story:
         self.since = changes["last_seq"]
         return [row["doc"] for row in changes["results"] if isinstance(row.get("doc"), dict)]
 
+    def _about(self, doc: Document) -> Document:
+        """A call is about its lease."""
+        if doc.get("type") != "callback":
+            return doc
+        lease = "lease::" + str(doc["lease"]).removeprefix("lease::")
+        return self.known.get(lease, {"resource_id": lease.rpartition("::")[2]})
+
     def _news(self, doc: Document) -> Iterator[tuple[str, str]]:
         before = self.known.get(doc["_id"])
         self.known[doc["_id"]] = doc
@@ -82,6 +90,8 @@ class Story:
             doc["state"] = before["state"]
         if doc.get("type") == "resource" and before is None:
             yield "detected", f" in {doc['aws_id']} {doc['region']}"
+        if doc.get("type") == "callback" and doc.get("used") and not (before or {}).get("used"):
+            yield "called", ": the scheduler, for a deadline"
         if doc.get("type") == "lease":
             yield from _lease_news(before, doc)
 
