@@ -168,17 +168,30 @@ resource "aws_iam_role_policy" "tag" {
   role  = aws_iam_role.zerocloud.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid      = "Tag"
-      Effect   = "Allow"
-      Action   = "ec2:CreateTags"
-      Resource = local.instances
-      Condition = {
-        "ForAllValues:StringEqualsIgnoreCase" = {
-          "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
+    Statement = [
+      {
+        Sid      = "Tag"
+        Effect   = "Allow"
+        Action   = "ec2:CreateTags"
+        Resource = local.instances
+        Condition = {
+          "ForAllValues:StringEqualsIgnoreCase" = {
+            "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
+          }
         }
-      }
-    }]
+      },
+      {
+        Sid      = "TagGroups"
+        Effect   = "Allow"
+        Action   = "autoscaling:CreateOrUpdateTags"
+        Resource = local.groups
+        Condition = {
+          "ForAllValues:StringEqualsIgnoreCase" = {
+            "aws:TagKeys" = ["zerocloud:lease", "zerocloud:expires", "zerocloud:owner", var.owner_tag]
+          }
+        }
+      },
+    ]
   })
 }
 

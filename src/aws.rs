@@ -272,6 +272,17 @@ impl Aws {
         self.ec2(account, region, async |ec2| ec2.tag(id, tags).await).await
     }
 
+    /// Writes tags to a group, and to nothing that it launches.
+    pub async fn tag_group(
+        &self,
+        account: &AwsAccount,
+        region: &Region,
+        name: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), AwsError> {
+        self.ec2(account, region, async |ec2| ec2.tag_group(name, tags).await).await
+    }
+
     /// Cancels one spot request, so that it launches nothing again. Its instance keeps running.
     pub async fn cancel_spot_request(
         &self,

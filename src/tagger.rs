@@ -1,4 +1,4 @@
-//! Stage: writes what zerocloud knows of an instance to its tags, where an admin asked for it: `zerocloud:lease`,
+//! Stage: writes what zerocloud knows of an instance or a group to its tags, where an admin asked for it: `zerocloud:lease`,
 //! `zerocloud:expires`, and the owner's tag where the owner is known by something else. The one place that does; never at stage
 //! observe; a few a poll. Its failure stops nothing else, and nothing is decided by what it wrote.
 
@@ -38,8 +38,8 @@ pub struct Tagger {
     pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
     /// What was written last, and when.
     pub written: HashMap<LeaseKey, (Tags, Time)>,
-    /// AWS accounts that refused, and until when.
-    pub refused: HashMap<AwsId, Time>,
+    /// AWS accounts that refused, for groups or for instances, and until when: each is a permission of its own.
+    pub refused: HashMap<(AwsId, bool), Time>,
 }
 
 impl fmt::Debug for Tagger {
@@ -89,21 +89,30 @@ impl Tagger {
     ) {
         let mut left = MOST;
         for row in rows.filter(|row| row.is_live() || row.state == State::Stopped) {
-            if left == 0 || self.refused.contains_key(&account.aws_id) || !(self.leads)() {
+            if left == 0 || !(self.leads)() {
                 return;
             }
-            let Some(lacking) = self.lacking(row, directory).await else { continue };
+            let refused = (account.aws_id.clone(), row.key.is_group());
+            if self.refused.contains_key(&refused) {
+                continue;
+            }
+            let Some((name, lacking)) = self.lacking(row, directory).await else { continue };
             if self.written.get(&row.key).is_some_and(|(written, _)| *written == lacking) {
                 continue;
             }
             left -= 1;
             let (region, id) = (&row.key.region, &row.key.resource_id);
-            match self.aws.tag(account, region, id, &lacking).await {
+            let told = if row.key.is_group() {
+                self.aws.tag_group(account, region, &name, &lacking).await
+            } else {
+                self.aws.tag(account, region, id, &lacking).await
+            };
+            match told {
                 Ok(()) => tracing::debug!(lease = %row.key, "tagged"),
                 Err(error @ (AwsError::Denied { .. } | AwsError::DeniedByOrganization { .. })) => {
                     tracing::warn!(aws_id = %account.aws_id, %error, "tags are not written there for an hour");
-                    self.refused.insert(account.aws_id.clone(), now.plus(REFUSED));
-                    return;
+                    self.refused.insert(refused, now.plus(REFUSED));
+                    continue;
                 }
                 Err(error) => tracing::info!(lease = %row.key, %error, "its tags were not written; tried again later"),
             }
@@ -111,11 +120,11 @@ impl Tagger {
         }
     }
 
-    /// The tags that an instance should have and has not.
-    async fn lacking(&self, row: &LeaseRow, directory: &Directory) -> Option<Tags> {
+    /// The tags that it should have and has not, and its name.
+    async fn lacking(&self, row: &LeaseRow, directory: &Directory) -> Option<(String, Tags)> {
         let resource = self.index.resource(&row.key)?;
         let facts = &resource.facts;
-        if resource.is_gone() || resource.kind != "instance" || facts.managed_by.is_some() {
+        if resource.is_gone() || row.key.resource_id.is_cluster() || facts.managed_by.is_some() {
             return None;
         }
         let mut tags = Tags::from([
@@ -126,13 +135,15 @@ impl Tagger {
         if let Some(email) = email.filter(|email| !email.is_empty()) {
             let policy = directory.policy(&row.account, &row.key.aws_id, None);
             let (key, value) = owner_tag(facts, &policy.owner_tag);
-            if value != Some(email.as_str()) && self.is_known(row).await {
+            // What a group's own tag says, its machines get when they are launched: written over, they would not any more.
+            let theirs = row.key.is_group() && value.is_some_and(|value| !facts.wrote_owner(value));
+            if value != Some(email.as_str()) && !theirs && self.is_known(row).await {
                 tags.insert(key.to_owned(), email.clone());
                 tags.insert(OWNER_WRITTEN.to_owned(), email);
             }
         }
         tags.retain(|key, value| facts.tags.get(key) != Some(value));
-        (!tags.is_empty()).then_some(tags)
+        (!tags.is_empty()).then(|| (facts.name.clone(), tags))
     }
 
     /// Whether the owner is known by more than the tag itself, and is no admin who has it for want of anybody else.

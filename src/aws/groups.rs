@@ -5,7 +5,7 @@ use super::call::Call;
 use super::clients::Ec2;
 use super::{AwsError, facts};
 use crate::model::{Facts, Group, ManagedBy, Member, ResourceId, ResourceState, Sizes};
-use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LifecycleState};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LifecycleState, Tag};
 use std::collections::{BTreeMap, HashSet};
 
 /// The most groups that Auto Scaling puts on a page.
@@ -41,6 +41,18 @@ impl Ec2 {
             }
             next = Some(token);
         }
+    }
+
+    /// Writes these tags to the group alone: what it launches does not get them.
+    pub(super) async fn tag_group(&self, name: &str, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        let call: Call<'_> = self.call("autoscaling:CreateOrUpdateTags");
+        let tag = |(key, value): (&String, &String)| {
+            let tag = Tag::builder().resource_type("auto-scaling-group").resource_id(name).propagate_at_launch(false);
+            tag.key(key).value(value).build()
+        };
+        let tags = tags.iter().map(tag).collect();
+        let reply = self.scaling().await.create_or_update_tags().set_tags(Some(tags)).send().await;
+        reply.map(drop).map_err(|why| call.failed(&why))
     }
 
     /// Sets all three in one call, so that nothing in between can start a member.

@@ -1,6 +1,8 @@
-//! Auto Scaling: `DescribeAutoScalingGroups` and `UpdateAutoScalingGroup`. Members are balanced in `world/lifecycle.rs`.
+//! Auto Scaling: `DescribeAutoScalingGroups`, `UpdateAutoScalingGroup` and `CreateOrUpdateTags`. Members are balanced in
+//! `world/lifecycle.rs`.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::ec2::Filters;
 use crate::protocol::{Form, Refusal, Xml};
@@ -10,6 +12,7 @@ pub(crate) fn run(site: &mut Site<'_>, action: &str, form: &Form) -> Result<Stri
     match action {
         "DescribeAutoScalingGroups" => describe(site, form),
         "UpdateAutoScalingGroup" => update(site, form),
+        "CreateOrUpdateTags" => tag(site, form),
         _ => Err(Refusal::bad("InvalidAction", format!("Could not find operation {action} for version 2011-01-01"))),
     }
 }
@@ -104,7 +107,7 @@ fn write(xml: &mut Xml, site: &Site<'_>, group: &Group) {
                 xml.text("ResourceType", "auto-scaling-group");
                 xml.text("Key", key);
                 xml.text("Value", value);
-                xml.flag("PropagateAtLaunch", true);
+                xml.flag("PropagateAtLaunch", group.spec.tags.contains_key(key));
             });
         }
     });
@@ -153,6 +156,38 @@ fn update(site: &mut Site<'_>, form: &Form) -> Result<String, Refusal> {
     }
     (group.min, group.max, group.desired) = (min, max, wished);
     site.balance(&name);
+    Ok(String::new())
+}
+
+/// Tags name their group each; one that is to be given on to what the group launches is (`CreateOrUpdateTags`, API reference).
+fn tag(site: &mut Site<'_>, form: &Form) -> Result<String, Refusal> {
+    let mut tags = Vec::new();
+    for number in 1.. {
+        let part = |name: &str| form.get(&format!("Tags.member.{number}.{name}"));
+        let Some(key) = part("Key") else { break };
+        if part("ResourceType") != Some("auto-scaling-group") || key.is_empty() || key.starts_with("aws:") {
+            return Err(validation(format!("The tag {key:?} is not valid")));
+        }
+        let name = part("ResourceId").unwrap_or_default();
+        if !site.region.groups.contains_key(name) {
+            return Err(validation("AutoScalingGroup name not found - null"));
+        }
+        let propagates = part("PropagateAtLaunch").is_none_or(|flag| flag != "false");
+        tags.push((name.to_owned(), key.to_owned(), part("Value").unwrap_or_default().to_owned(), propagates));
+    }
+    if tags.is_empty() {
+        return Err(validation("1 validation error detected: Value at 'tags' failed to satisfy constraint"));
+    }
+    for (name, key, value, propagates) in tags {
+        let Some(group) = site.region.groups.get_mut(&name) else { continue };
+        let launched = &mut Arc::make_mut(&mut group.spec).tags;
+        if propagates {
+            launched.insert(key.clone(), value.clone());
+        } else {
+            launched.remove(&key);
+        }
+        group.tags.insert(key, value);
+    }
     Ok(String::new())
 }
 
