@@ -2,6 +2,7 @@
 //! 3 `doctor` found something to mend.
 
 mod aws;
+mod brake;
 mod desk;
 mod doctor;
 mod event_key;
@@ -300,24 +301,17 @@ async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Op
             Some(remote) => desk::leases(&remote, clock, *json, *all).await?,
             None => return Ok(None),
         },
-        Command::Pause { scope, reason } => match either()?.zip(scope.name()) {
-            Some((remote, scope)) => desk::pause(&remote, scope, Some(reason)).await?,
+        Command::Pause { scope, reason } if !scope.all => match either()? {
+            Some(remote) => brake::pause(&remote, scope, reason).await?,
             None => return Ok(None),
         },
-        Command::Resume { scope } => match either()?.zip(scope.name()) {
-            Some((remote, scope)) => desk::pause(&remote, scope, None).await?,
+        Command::Resume { scope } if !scope.all => match either()? {
+            Some(remote) => brake::resume(&remote, scope).await?,
             None => return Ok(None),
         },
         _ => return Ok(None),
     }
     Ok(Some(ExitCode::SUCCESS))
-}
-
-impl Scope {
-    /// As the API names it; an installation as a whole is paused by its operator only.
-    fn name(&self) -> Option<&str> {
-        if self.all { None } else { Some(self.aws.as_deref().unwrap_or("account")) }
-    }
 }
 
 async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {

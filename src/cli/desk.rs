@@ -157,20 +157,6 @@ pub(super) async fn status(remote: &Remote, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets no end start, or lifts that; `scope` is `account` or an AWS account's id.
-pub(super) async fn pause(remote: &Remote, scope: &str, reason: Option<&str>) -> anyhow::Result<()> {
-    let path = format!("pauses/{scope}");
-    let said = if let Some(reason) = reason {
-        remote.call(Method::PUT, &path, Some(json!({ "reason": reason })), &[]).await?;
-        "paused: no end starts until `zerocloud resume`; all else goes on"
-    } else {
-        remote.call(Method::DELETE, &path, None, &[]).await?;
-        "resumed; what is overdue ends only after its owner had the minimum notice again"
-    };
-    output::say(said);
-    Ok(())
-}
-
 /// A table of these fields, or JSON.
 pub(super) fn list(all: &[Value], json: bool, names: &[&str]) -> anyhow::Result<()> {
     if json {

@@ -8,7 +8,10 @@ use zerocloud::web::token::{Scope, Token, create};
 
 /// A folder in which ada is signed in.
 async fn desk(app: &TestApp) -> tempfile::TempDir {
-    let user = app.store.get::<zerocloud::model::User>("user::bigdb::ada").await.unwrap().unwrap().body;
+    let read = async || app.store.get::<zerocloud::model::User>("user::bigdb::ada").await.unwrap();
+    let user = app.until("the person", read).await.body;
+    let aws = format!("aws_account::bigdb::{DEV}");
+    app.until("the AWS account", async || app.store.get::<Value>(&aws).await.unwrap()).await;
     assert_eq!(user.role, Role::Admin);
     let scopes = vec![Scope::Read, Scope::Write, Scope::Admin];
     let token = Token::new((&user.account, &user.user), "a test".to_owned(), scopes, app.clock.now(), 86_400);
@@ -74,5 +77,33 @@ async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
         serde_json::from_str::<Value>(&json).unwrap();
         assert!(serde_json::from_str::<Value>(&said(&app, ada, &[name]).await).is_err(), "{name}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_over_the_api_is_of_ones_own_account_or_refused_and_resume_says_when_nothing_was_paused() {
+    let app = TestApp::start(Setup::default().with_another()).await;
+    let folder = desk(&app).await;
+    let ada = folder.path();
+    let paused = async || {
+        let docs = app.store.prefix("pause::").await.unwrap();
+        docs.iter().filter(|doc| doc.body["resumed_at"].is_null()).map(|doc| doc.id.clone()).collect::<Vec<_>>()
+    };
+    for (account, more) in [("other", None), (DEV, None), ("bigdb", Some("999988887777")), ("other", Some(DEV))] {
+        let scope: Vec<&str> =
+            ["--account", account].into_iter().chain(more.into_iter().flat_map(|id| ["--aws", id])).collect();
+        for act in [&["pause", "--reason", "x"][..], &["resume"]] {
+            let said = run(&app, ada, &[act, &scope].concat()).await;
+            let told = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert!(!said.status.success() && told.contains("nothing was done"), "{act:?} {scope:?}: {told}");
+            assert!(more.is_some() || told.contains("say --account bigdb"), "{told}");
+        }
+    }
+    assert_eq!(paused().await, Vec::<String>::new());
+    assert!(said(&app, ada, &["resume", "--account", "bigdb"]).await.contains("bigdb is not paused; nothing was done"));
+    assert!(said(&app, ada, &["pause", "--account", "bigdb", "--aws", DEV, "--reason", "x"]).await.contains("paused"));
+    assert_eq!(paused().await, [format!("pause::bigdb::{DEV}")]);
+    assert!(said(&app, ada, &["resume", "--account", "bigdb", "--aws", DEV]).await.contains("resumed"));
+    assert_eq!(paused().await, Vec::<String>::new());
     app.stop().await;
 }
