@@ -10,6 +10,7 @@ mod exemptions;
 mod health;
 mod leases;
 mod migrate;
+mod operator;
 mod output;
 mod pause;
 mod people;
@@ -236,12 +237,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(done) = Box::pin(over_the_api(&arguments, &clock)).await? {
         return Ok(done);
     }
-    let config = match Config::load(&arguments.config.unwrap_or_else(|| "config.yml".into())) {
+    let config = match operator::configuration(&arguments)? {
         Ok(config) => config,
-        Err(bad) => {
-            output::error(&anyhow::Error::new(bad));
-            return Ok(ExitCode::from(2));
-        }
+        Err(code) => return Ok(code),
     };
     match arguments.command {
         Command::Prices(what) => prices::run(&config, what).await?,

@@ -72,7 +72,13 @@ impl Target {
 
     /// The client, or what to do to have one.
     pub(super) fn need(&self) -> anyhow::Result<Remote> {
-        self.find()?.context("sign in first: zerocloud login --url https://…, or set ZEROCLOUD_URL and ZEROCLOUD_TOKEN")
+        self.find()?.with_context(|| self.missing())
+    }
+
+    /// What to do to have one.
+    pub(super) fn missing(&self) -> String {
+        let url = self.url().unwrap_or("https://…");
+        format!("sign in first: zerocloud login --url {url}, or set ZEROCLOUD_URL and ZEROCLOUD_TOKEN")
     }
 }
 

@@ -114,6 +114,53 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     github.stop().await;
 }
 
+/// Without a service: what is said before any call.
+#[tokio::test]
+async fn who_is_not_signed_in_hears_how_to_and_never_of_a_configuration_that_nobody_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = async |url: Option<&str>, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zerocloud"));
+        command.env("ZEROCLOUD_CREDENTIALS", folder.path().join("noted.json")).env_remove("ZEROCLOUD_TOKEN");
+        command.env_remove("ZEROCLOUD_URL").current_dir(folder.path()).stdin(Stdio::null());
+        let output = command.args(url.map(|url| ["--url", url]).into_iter().flatten()).args(arguments).output();
+        let output = output.await.unwrap();
+        // What is for the operator is wrong use; to sign in is what is missing.
+        let code =
+            if matches!(arguments[0], "doctor" | "serve" | "health") { 2 } else { output.status.code().unwrap() };
+        assert!(!output.status.success() && output.status.code() == Some(code), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let either =
+        [&["leases"][..], &["plan"], &["pause", "--account", "bigdb", "--reason", "x"], &["resume", "--account", "b"]];
+    for command in either {
+        let said = told(None, command).await;
+        assert!(
+            said.contains("sign in first: zerocloud login --url https://…") && said.contains("--config FILE"),
+            "{said}"
+        );
+        assert!(!said.contains("config.yml"), "{command:?}: {said}");
+    }
+    for command in [&["users"][..], &["status"], &["accept", "x"], &["policy", "get"], &["watch"]] {
+        let said = told(Some("https://zc.example"), command).await;
+        assert!(said.contains("sign in first: zerocloud login --url https://zc.example,"), "{command:?}: {said}");
+    }
+    for command in
+        [&["doctor"][..], &["serve"], &["health"], &["pause", "--all", "--reason", "x"], &["resume", "--all"]]
+    {
+        let said = told(None, command).await;
+        assert!(
+            said.contains("is for whoever runs zerocloud") && said.contains("--config FILE"),
+            "{command:?}: {said}"
+        );
+    }
+    assert!(told(None, &["renew", "zc1.x"]).await.contains("opens the link in the mail"));
+    // A file that is here with a mistake: how to sign in stands above it, and with --url it is not read.
+    std::fs::write(folder.path().join("config.yml"), "colour: blue\n").unwrap();
+    let said = told(None, &["leases"]).await;
+    assert!(said.contains("sign in first") && said.contains("colour"), "{said}");
+    assert!(!told(Some("https://zc.example"), &["leases"]).await.contains("colour"));
+}
+
 /// AWS's price list, as far as it is documented: an index of offers, one of regions, and a region's file.
 fn price_list() -> Router {
     let file = "\"FormatVersion\",\"v1.0\"\n\"Publication Date\",\"2026-11-20T17:00:00Z\"\n\"Version\",\"20261120170000\"\n\
