@@ -72,7 +72,10 @@ class People:
         self.say("renewing", f"{history.machine.name}: zerocloud renew TOKEN --for {RENEWED_FOR}s")
         answer = _run(command)
         self.say("answer", answer)
-        history.granted = _time(next(word for word in answer.split() if word.startswith("20")))
+        renewed = _renewed(answer)
+        if renewed is None:
+            raise Failure(f"{command[0]} renew does not say until when it is renewed: {answer[:300]}")
+        history.granted = renewed[1]
 
     def link(self, history: History) -> str:
         """Where the first mail about it can be answered with a renewal."""
@@ -130,12 +133,11 @@ class People:
         page = browser.open(address)
         self.say("renewing", f"{history.machine.name}: the button of {address.rpartition('/')[0]}/TOKEN")
         page = browser.press(page, "Renew", **{"for": str(RENEWED_FOR)})
-        said = re.search(r"Renewed until \w+ (\d+ \w+ \d+, [\d:]+) UTC", page.text)
-        if said is None:
+        renewed = _renewed(page.text)
+        if renewed is None:
             raise Failure(f"{page.url} does not say until when it is renewed: {page.text[:300]}")
-        self.say("answer", said[0])
-        until = datetime.strptime(said[1], "%d %b %Y, %H:%M:%S")
-        history.granted = until.replace(tzinfo=timezone.utc).timestamp()
+        said, history.granted = renewed
+        self.say("answer", said)
 
     def look(self, user: User, history: History) -> None:
         """Signs in with the stand-in for GitHub and finds an instance among `my leases`."""
@@ -195,6 +197,15 @@ def _run(command: list[str]) -> str:
 
 def _text(at: float) -> str:
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _renewed(text: str) -> tuple[str, float] | None:
+    """The sentence that a person reads, on the page and on the command line alike, and the end that it names."""
+    said = re.search(r"Renewed until \w+ (\d+ \w+ \d+, [\d:]+) UTC", text)
+    if said is None:
+        return None
+    until = datetime.strptime(said[1], "%d %b %Y, %H:%M:%S").replace(tzinfo=timezone.utc)
+    return said[0], until.timestamp()
 
 
 def _time(text: str) -> float:

@@ -52,6 +52,15 @@ pub fn with_instants(text: &str) -> String {
     told
 }
 
+/// With a capital and a full stop, as reasons of the access rules have neither.
+pub fn sentence(text: &str) -> String {
+    let text = with_instants(text);
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 /// For a subject line.
 pub fn short_utc(at: Time) -> String {
     at.timestamp().strftime("%-d %b %H:%M UTC").to_string()

@@ -1,6 +1,7 @@
 //! The REST API from the command line: where it is, with which token, and one call at a time. The token stands in a file that
 //! only its person reads, or in `ZEROCLOUD_TOKEN`.
 
+use crate::words::sentence;
 use anyhow::{Context as _, bail};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -235,7 +236,7 @@ impl Remote {
         let mut exact = found.into_iter().filter(|lease| lease["resource_id"] == what || lease["name"] == what);
         match (exact.next(), exact.next()) {
             (Some(one), None) => Ok(one),
-            (None, _) => bail!("no running lease is called {what:?}; zerocloud leases lists them"),
+            (None, _) => bail!("no lease that is not over is called {what:?}; zerocloud leases lists them"),
             (Some(_), Some(_)) => {
                 bail!("several leases are called {what:?}; use the id that zerocloud leases --json shows")
             }
@@ -255,10 +256,7 @@ impl Remote {
         let (answer, _) = self.call(Method::POST, &path, Some(wish), &[("idempotency-key", &key)]).await?;
         let said = &answer["answer"];
         match said["outcome"].as_str() {
-            Some("done") => {
-                let until = said["until"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
-                Ok(format!("Done{until}. {}", said["reason"].as_str().unwrap_or_default()))
-            }
+            Some("done") => Ok(answer_in_words(answer["action"].as_str(), said)),
             Some(_) => bail!("refused: {}", said["reason"].as_str().unwrap_or_default()),
             None => bail!("the request is stored but not answered yet; it will be, when the service runs"),
         }
@@ -273,5 +271,42 @@ impl Remote {
         };
         let header = if etag.is_empty() { ("if-none-match", "*") } else { ("if-match", etag.as_str()) };
         Ok(self.call(method, path, Some(body.clone()), &[header]).await?.0)
+    }
+}
+
+/// What came of a wish: the answer's own words, and a lease's end only where the wish was about that.
+fn answer_in_words(action: Option<&str>, answer: &Value) -> String {
+    let said = answer["reason"].as_str().unwrap_or_default();
+    match answer["until"].as_str() {
+        Some(until) if action == Some("renew") && !said.contains(until) => sentence(&format!("{said}: until {until}")),
+        _ => sentence(said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answer_in_words;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_is_told_in_its_own_words_and_an_end_only_where_there_is_one() {
+        let until = "2026-11-28T20:25:47Z";
+        for (action, reason, told) in [
+            ("end", "it will be stopped now", "It will be stopped now."),
+            (
+                "hand_over",
+                "offered to max; it is theirs once they accept",
+                "Offered to max; it is theirs once they accept.",
+            ),
+            ("not_mine", "it is not yours any more", "It is not yours any more."),
+            ("renew", "renewed until 2026-11-28T20:25:47Z", "Renewed until Sat 28 Nov 2026, 20:25:47 UTC."),
+            (
+                "renew",
+                "it reaches that far already",
+                "It reaches that far already: until Sat 28 Nov 2026, 20:25:47 UTC.",
+            ),
+        ] {
+            assert_eq!(answer_in_words(Some(action), &json!({ "reason": reason, "until": until })), told);
+        }
     }
 }

@@ -86,7 +86,7 @@ async fn answer(store: &crate::store::Store, id: &str) -> anyhow::Result<()> {
         let request = store.get::<Request>(id).await?.context("the request is gone")?.body;
         match request.answer {
             Some(answer) if answer.outcome == Outcome::Done => {
-                output::say(format!("Done: {}.", answer.reason.trim_end_matches('.')));
+                output::say(crate::words::sentence(&answer.reason));
                 return Ok(());
             }
             Some(answer) => bail!("refused: {}", answer.reason),

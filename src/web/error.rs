@@ -12,6 +12,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 use serde_json::json;
 
+pub(super) use crate::words::sentence;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
@@ -191,13 +193,4 @@ fn wait(response: &mut Response, failure: &Failure) {
     if let Some(after) = failure.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after));
     }
-}
-
-/// With a capital and a full stop, as reasons of the access rules have neither.
-pub(super) fn sentence(text: &str) -> String {
-    let text = crate::words::with_instants(text);
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
 }

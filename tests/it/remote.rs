@@ -73,10 +73,10 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     assert!(table.contains(&id) && table.contains("AN HOUR"), "{table}");
     let json: Value = serde_json::from_str(&said(&app, lin, &["leases", "--json"]).await).unwrap();
     assert_eq!((json[0]["resource_id"].as_str(), json[0]["owner"].as_str()), (Some(id.as_str()), Some("lin")));
-    assert!(said(&app, lin, &["renew", &id, "--for", "5h"]).await.starts_with("Done until "));
+    assert!(said(&app, lin, &["renew", &id, "--for", "5h"]).await.starts_with("Renewed until "));
     app.lease_where(&id, "renewed", |it| it.expires_at > lease.expires_at).await;
-    assert!(said(&app, lin, &["hand-over", &id, "ada"]).await.starts_with("Done"));
-    assert!(said(&app, ada, &["accept", &lease.key().to_string()]).await.starts_with("Done"));
+    assert!(said(&app, lin, &["hand-over", &id, "ada"]).await.starts_with("Offered to ada; "));
+    assert!(said(&app, ada, &["accept", &lease.key().to_string()]).await.starts_with("It is yours."));
     app.owned(&id, "ada").await;
 
     let refused = run(&app, lin, &["users"]).await;
@@ -102,7 +102,7 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
         .unwrap();
     let mut notes = BufReader::new(watching.stderr.take().unwrap()).lines();
     while !notes.next_line().await.unwrap().expect("it watches").contains("watching") {}
-    assert!(said(&app, ada, &["end", &id]).await.starts_with("Done"));
+    assert!(said(&app, ada, &["end", &id]).await.starts_with("It will be "));
     let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
     let heard = tokio::time::timeout(Duration::from_secs(40), lines.next_line()).await.unwrap().unwrap().unwrap();
     assert!(heard.contains(&id) && serde_json::from_str::<Value>(&heard).unwrap()["type"] == "lease", "{heard}");
