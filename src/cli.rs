@@ -90,7 +90,7 @@ enum Command {
     HandOver {
         /// The lease.
         lease: String,
-        /// The other user's id.
+        /// The other's mail address or user id.
         to: String,
     },
     /// Take over a lease that was offered to you.

@@ -205,7 +205,7 @@ async fn one_lease_has_an_etag_and_an_edit_needs_it_and_is_judged() {
 
 #[tokio::test]
 async fn a_request_is_answered_and_the_same_key_makes_no_second_one() {
-    let app = TestApp::start(hour()).await;
+    let app = TestApp::start(hour().with_another()).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
     let lease = app.settled(&id, "lin").await;
     let (lin, max) = (Program::all(&app, "lin").await, Program::all(&app, "max").await);
@@ -224,8 +224,20 @@ async fn a_request_is_answered_and_the_same_key_makes_no_second_one() {
     assert_eq!(lin.get("requests").await["total"], 1);
     assert_eq!(lin.get(&format!("requests/{}", done.body["id"].as_str().unwrap())).await["action"], "renew");
     assert_eq!(max.send(Method::POST, &path, &[], Some(renew)).await.status, 404);
-    let offered = lin.send(Method::POST, &path, &[], Some(json!({ "action": "hand_over", "to": "max" }))).await;
-    assert_eq!(offered.body["answer"]["outcome"], "done", "{}", offered.body);
+    // By address, too; who is in another Account is nobody here.
+    for (stranger, status) in [("nobody@bigdb.example", 422), ("eve@other.example", 422), ("@", 422)] {
+        let refused = lin.send(Method::POST, &path, &[], Some(json!({ "action": "hand_over", "to": stranger }))).await;
+        let said = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(refused.status == status && said.contains("nobody with the address"), "{stranger}: {}", refused.body);
+    }
+    let wish = json!({ "action": "hand_over", "to": "Max@bigdb.example" });
+    let offered = lin.send(Method::POST, &path, &[], Some(wish)).await;
+    assert_eq!(
+        (&offered.body["answer"]["outcome"], &offered.body["to"]),
+        (&json!("done"), &json!("max")),
+        "{}",
+        offered.body
+    );
     let taken = max.send(Method::POST, &path, &[], Some(json!({ "action": "accept" }))).await;
     assert_eq!(taken.body["answer"]["outcome"], "done", "{}", taken.body);
     app.owned(&id, "max").await;

@@ -2,10 +2,11 @@
 
 use super::leases::find;
 use super::wire::{Body, Page, Part, Query, page};
-use crate::model::{Doc, Lease, Time};
+use crate::model::{Doc, Lease, Time, User};
 use crate::store::StoreError;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError, edit};
+use crate::web::{Person, State, WebError, edit};
+use crate::words::clean;
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::{HeaderMap, StatusCode};
@@ -45,7 +46,7 @@ pub(super) struct NewRequest {
     action: Action,
     /// For `renew`: until then.
     until: Option<String>,
-    /// For `hand_over`: the other user's id.
+    /// For `hand_over`: the other user's id or mail address.
     to: Option<String>,
 }
 
@@ -132,6 +133,7 @@ pub(super) async fn create(
     }
     let key = key_of(&headers)?;
     let person = &caller.person;
+    let to = wish.to.as_deref().map(|to| whom(&state, person, to)).transpose()?;
     // Who is offered a lease may not read it yet.
     let lease = match find(&state, &caller, &id).await {
         Ok(doc) => serde_json::from_value::<Lease>(doc.body).ok(),
@@ -150,7 +152,7 @@ pub(super) async fn create(
                 .or_else(|| longest(&wish, lease.as_ref(), now))
                 .map(|until| ("until".to_owned(), until.into())),
         );
-        fields.extend(wish.to.clone().map(|to| ("to".to_owned(), to.into())));
+        fields.extend(to.clone().map(|to| ("to".to_owned(), to.into())));
     });
     let name = key.map_or_else(|| hex::encode(rand::random::<[u8; 16]>()), |key| named(&key, &id));
     let doc_id = format!("request::{}::{}::{name}", person.account, person.user);
@@ -165,6 +167,26 @@ pub(super) async fn create(
     let doc = answered(&state, &doc_id, waiting.wait.unwrap_or(0)).await?;
     let view = RequestView::of(&doc);
     Ok((if view.answer.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED }, Json(view)))
+}
+
+/// The id of whom a person means in their own Account, by it or by a mail address. Names and ids of all stand on the page of a
+/// lease; an address is told to nobody who does not know it.
+fn whom(state: &State, person: &Person, to: &str) -> Result<String, WebError> {
+    if !to.contains('@') {
+        return Ok(to.to_owned());
+    }
+    let directory = state.index.directory();
+    let same = |text: &String| text.eq_ignore_ascii_case(to.trim());
+    let fits = |user: &&User| same(&user.email) || user.aliases.iter().any(same);
+    let mut found = directory.of(&person.account).filter(fits);
+    match (found.next(), found.next()) {
+        (Some(user), None) => Ok(user.user.to_string()),
+        (None, _) => Err(WebError::Invalid(format!(
+            "there is nobody with the address {} in your Account; the page of a lease lists who is there",
+            clean(to)
+        ))),
+        (Some(_), Some(_)) => Err(WebError::Invalid(format!("{} means several people; say the id of one", clean(to)))),
+    }
 }
 
 /// As long as it may be: the service cuts it to what it allows when it answers.
