@@ -24,6 +24,7 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod once;
 mod patience;
 mod pauses;
 mod people;
@@ -181,7 +182,10 @@ impl State {
 
 /// Every route.
 pub fn router(state: State) -> Router {
-    pages(&state).merge(programs::router()).layer(from_fn_with_state(state.clone(), headers::secure)).with_state(state)
+    pages(&state)
+        .merge(programs::router(&state))
+        .layer(from_fn_with_state(state.clone(), headers::secure))
+        .with_state(state)
 }
 
 /// What answers with pages.

@@ -1,10 +1,10 @@
 //! What answers programs: the REST API, hooks of other services, and the gateway's public port.
 
-use super::{LONGEST, MOST_BYTES, State, api, error, headers, hooks, sync};
+use super::{LONGEST, MOST_BYTES, State, api, error, headers, hooks, once, sync};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 use std::time::Duration;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -14,8 +14,9 @@ use tower_http::timeout::TimeoutLayer;
 const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
 
 /// Their routes.
-pub(super) fn router() -> Router<State> {
+pub(super) fn router(state: &State) -> Router<State> {
     let calls = api::router()
+        .layer(from_fn_with_state(state.clone(), once::layer))
         .route("/hooks/ses", post(hooks::post))
         .route("/hooks/scheduler/{token}", get(hooks::scheduler::show).post(hooks::scheduler::call))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))

@@ -3,6 +3,7 @@
 
 mod admins;
 mod live;
+mod once;
 mod people;
 mod streams;
 

@@ -1,11 +1,14 @@
 //! The description of the API as OpenAPI 3.1, for programs; `manual.rs` draws a page for people from it.
 
 use super::Described;
+use crate::web::once;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::LazyLock;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, SecurityRequirement};
+use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder, SecurityRequirement};
 use utoipa::{Modify, OpenApi};
 
 static TEXT: LazyLock<String> = LazyLock::new(|| Described::openapi().to_json().unwrap_or_default());
@@ -21,7 +24,7 @@ pub(super) const FAILURES: [(&str, &str); 14] = [
     ("404", "There is no such thing, or the caller may not see it"),
     ("405", "Not a method of this address"),
     ("408", "It took too long to arrive"),
-    ("409", "Changed by somebody else at the same moment"),
+    ("409", "Changed by somebody else at the same moment, or made already with this Idempotency-Key"),
     ("412", "Changed since it was read"),
     ("413", "Too large"),
     ("415", "Not JSON"),
@@ -44,6 +47,11 @@ impl Modify for Common {
             SecurityRequirement::new("token", Vec::<String>::new()),
             SecurityRequirement::new("browser", Vec::<String>::new()),
         ]);
+        for (path, secret) in once::CALLS {
+            if let Some(call) = api.paths.paths.get_mut(path).and_then(|path| path.post.as_mut()) {
+                call.parameters.get_or_insert_default().push(key(secret).into());
+            }
+        }
         for path in api.paths.paths.values_mut() {
             let all = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
             for operation in all.into_iter().flatten() {
@@ -56,6 +64,18 @@ impl Modify for Common {
             }
         }
     }
+}
+
+/// The header with which a call is made once.
+fn key(secret: bool) -> Parameter {
+    let again = if secret {
+        "the same key again within a day makes no second one: 409, as what it consists of is shown one time only"
+    } else {
+        "the same key and call again within a day make no second one and get the first one's answer"
+    };
+    let header = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(200)).build();
+    header.required(Required::False).description(Some(again)).schema(Some(text)).build()
 }
 
 /// `GET /api/openapi.json`

@@ -4,6 +4,7 @@ use super::leases::find;
 use super::wire::{Body, Page, Part, Query, page};
 use crate::model::{Doc, Lease, Time, User};
 use crate::store::StoreError;
+use crate::web::once::key_of;
 use crate::web::token::{Caller, Scope};
 use crate::web::{Person, State, WebError, edit};
 use crate::words::clean;
@@ -193,14 +194,6 @@ fn whom(state: &State, person: &Person, to: &str) -> Result<String, WebError> {
 fn longest(wish: &NewRequest, lease: Option<&Lease>, now: Time) -> Option<String> {
     let end = now.plus(365 * 86_400).max(lease?.expires_at);
     (wish.action == Action::Renew).then(|| end.to_string())
-}
-
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, WebError> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let fine = key.to_str().ok().filter(|key| (1..=200).contains(&key.len()));
-    let fine =
-        fine.ok_or_else(|| WebError::Invalid("Idempotency-Key must be 1 to 200 printable characters".to_owned()))?;
-    Ok(Some(fine.to_owned()))
 }
 
 /// The same for the same key and lease, so that the second one is found to be there.

@@ -1,0 +1,69 @@
+//! Calls that make something, sent twice with one `Idempotency-Key`.
+
+use super::{Program, hour};
+use crate::app::{DEV, TestApp};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+fn calls() -> Vec<(String, Value, bool)> {
+    let rule = json!({ "by": "name", "value": "x", "reason": "the demo", "until": "2099-01-01T00:00:00Z" });
+    vec![
+        ("users".to_owned(), json!({ "email": "kim@bigdb.example" }), false),
+        ("exemptions".to_owned(), rule, false),
+        ("aws-accounts".to_owned(), json!({ "id": "777788889999" }), false),
+        ("hooks".to_owned(), json!({ "name": "x", "url": "https://hooks.example" }), true),
+        (format!("aws-accounts/{DEV}/event-keys"), json!({ "name": "x" }), true),
+    ]
+}
+
+#[tokio::test]
+async fn a_call_that_is_sent_twice_with_one_key_makes_one_thing() {
+    let app = TestApp::start(hour().with_another()).await;
+    let (ada, lin) = (Program::all(&app, "ada").await, Program::all(&app, "lin").await);
+    for (path, body, secret) in calls() {
+        let key = [("idempotency-key", "one try")];
+        let refused = lin.send(Method::POST, &path, &key, Some(body.clone())).await;
+        assert_eq!(refused.status, 403, "{path}: another's key is another key, and a refusal is not remembered");
+        assert_eq!(lin.send(Method::POST, &path, &key, Some(body.clone())).await.status, 403, "{path}");
+        let made = ada.send(Method::POST, &path, &key, Some(body.clone())).await;
+        assert_eq!(made.status, 201, "{path}: {}", made.body);
+        let again = ada.send(Method::POST, &path, &key, Some(body.clone())).await;
+        if secret {
+            assert_eq!(
+                (again.status, again.kind.as_str()),
+                (409, "application/problem+json"),
+                "{path}: {}",
+                again.body
+            );
+            assert!(again.body["detail"].as_str().unwrap().contains("one time only"), "{path}: {}", again.body);
+        } else {
+            assert_eq!((again.status, &again.body), (201, &made.body), "{path}");
+        }
+        let other = ada.send(Method::POST, &path, &key, Some(json!({ "name": "another" }))).await;
+        assert_eq!(other.status, 422, "{path}: {}", other.body);
+        let bad = ada.send(Method::POST, &path, &[("idempotency-key", "")], Some(body)).await;
+        assert_eq!(bad.status, 422, "{path}: {}", bad.body);
+    }
+    for (path, count) in [("exemptions", 1), ("hooks", 1), (&format!("aws-accounts/{DEV}/event-keys"), 1)] {
+        assert_eq!(ada.get(path).await.as_array().unwrap().len(), count, "{path}");
+    }
+    // Neither the key nor a secret that was shown stands anywhere, and nobody is shown these documents.
+    let kept = app.store.prefix("call::").await.unwrap();
+    assert_eq!(kept.len(), calls().len());
+    assert!(!format!("{kept:?}").contains("one try") && !format!("{kept:?}").contains("zce_"));
+    let session = app.session("ada").await;
+    assert!(app.store.prefix_as(&session, "call::").await.unwrap().is_empty());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_refused_may_be_sent_again_with_its_key() {
+    let app = TestApp::start(hour()).await;
+    let ada = Program::all(&app, "ada").await;
+    let key = [("idempotency-key", "one try")];
+    let new = json!({ "email": "lin@bigdb.example" });
+    assert_eq!(ada.send(Method::POST, "users", &key, Some(new.clone())).await.status, 422, "lin is here already");
+    assert_eq!(ada.send(Method::DELETE, "users/lin", &[], None).await.status, 204);
+    assert_eq!(ada.send(Method::POST, "users", &key, Some(new)).await.status, 201);
+    app.stop().await;
+}
