@@ -23,6 +23,11 @@ pub enum WebError {
         /// A path on this site.
         next: String,
     },
+    /// A token came that is of no use.
+    #[error(
+        "this token is not valid: it is not whole, was revoked, or has ended; the page of settings, or zerocloud login, makes a new one"
+    )]
+    BadToken,
     /// They may not.
     #[error("{0}")]
     Forbidden(String),
@@ -72,13 +77,15 @@ pub struct Failure {
     pub next: Option<String>,
     /// Seconds to wait.
     pub retry_after: Option<u64>,
+    /// What a program has to bring (RFC 6750).
+    pub challenge: Option<&'static str>,
 }
 
 impl WebError {
     /// The status that belongs to it.
     pub fn status(&self) -> StatusCode {
         match self {
-            WebError::SignIn { .. } => StatusCode::UNAUTHORIZED,
+            WebError::SignIn { .. } | WebError::BadToken => StatusCode::UNAUTHORIZED,
             WebError::Forbidden(_) => StatusCode::FORBIDDEN,
             WebError::NotFound(_) => StatusCode::NOT_FOUND,
             WebError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -93,6 +100,7 @@ impl WebError {
     fn title(&self) -> String {
         match self {
             WebError::SignIn { .. } => "Sign in first",
+            WebError::BadToken => "The token is not valid",
             WebError::Forbidden(_) => "Not for you",
             WebError::NotFound(_) => "Not found",
             WebError::Invalid(_) => "That does not work",
@@ -142,6 +150,11 @@ impl IntoResponse for WebError {
                 WebError::TooMany { after } => Some(after),
                 _ => None,
             },
+            challenge: match self {
+                WebError::SignIn { .. } => Some("Bearer realm=\"zerocloud\""),
+                WebError::BadToken => Some("Bearer realm=\"zerocloud\", error=\"invalid_token\""),
+                _ => None,
+            },
         };
         let mut response = failure.status.into_response();
         response.extensions_mut().insert(failure);
@@ -179,14 +192,33 @@ pub async fn as_page(
 /// The last layer of `/api`: a failure becomes problem+json.
 pub async fn as_problem(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    let Some(failure) = response.extensions().get::<Failure>().cloned() else { return response };
+    let failure = response.extensions().get::<Failure>().cloned().or_else(|| of_a_layer(&response));
+    let Some(failure) = failure else { return response };
     let body = json!({
         "type": "about:blank", "title": failure.title, "status": failure.status.as_u16(), "detail": failure.detail,
     });
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
     let mut problem = (failure.status, kind, body.to_string()).into_response();
     wait(&mut problem, &failure);
+    if let Some(challenge) = failure.challenge {
+        problem.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
     problem
+}
+
+/// What a layer refused, in plain text or without a word: what is too large, and what took too long.
+fn of_a_layer(response: &Response) -> Option<Failure> {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain")) {
+        return None;
+    }
+    let (title, detail) = match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too large", "this is more than this address takes at once; send less"),
+        StatusCode::SERVICE_UNAVAILABLE => ("It took too long", "there is no answer in time; try again in a moment"),
+        _ => return None,
+    };
+    let (title, detail) = (title.to_owned(), detail.to_owned());
+    Some(Failure { status: response.status(), title, detail, next: None, retry_after: None, challenge: None })
 }
 
 fn wait(response: &mut Response, failure: &Failure) {

@@ -1,4 +1,5 @@
-//! How often one client may try what a stranger can try: signing in, links, hooks; and how much one AWS account may tell.
+//! How often one client may try what a stranger can try: signing in, links, hooks, tokens that are of no use; and how much one
+//! AWS account may tell.
 
 use super::WebError;
 use crate::model::AwsId;
@@ -14,6 +15,7 @@ type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 const SIGN_INS: u32 = 30;
 const LINKS: u32 = 240;
 const HOOKS: u32 = 600;
+const TOKENS: u32 = 60;
 /// Instances that the events of one AWS account may name a second, and at once: several launches of a thousand.
 const TOLD: u32 = 1_000;
 const TOLD_AT_ONCE: u32 = 5_000;
@@ -26,6 +28,7 @@ pub(super) struct Limits {
     sign_in: Keyed<IpAddr>,
     link: Keyed<IpAddr>,
     hook: Keyed<IpAddr>,
+    token: Keyed<IpAddr>,
     /// There are as many keys as AWS accounts that are connected.
     told: Keyed<AwsId>,
 }
@@ -39,13 +42,15 @@ pub(super) enum Try {
     Link,
     /// A call of another service.
     Hook,
+    /// An API token that is not valid.
+    Token,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         let limit = |tries: u32| RateLimiter::hashmap(Quota::per_minute(count(tries)));
         let told = RateLimiter::hashmap(Quota::per_second(count(TOLD)).allow_burst(count(TOLD_AT_ONCE)));
-        Limits { sign_in: limit(SIGN_INS), link: limit(LINKS), hook: limit(HOOKS), told }
+        Limits { sign_in: limit(SIGN_INS), link: limit(LINKS), hook: limit(HOOKS), token: limit(TOKENS), told }
     }
 }
 
@@ -56,6 +61,7 @@ impl Limits {
             Try::SignIn => &self.sign_in,
             Try::Link => &self.link,
             Try::Hook => &self.hook,
+            Try::Token => &self.token,
         };
         if limit.len() > REMEMBERED {
             limit.retain_recent();

@@ -1,6 +1,7 @@
 //! Personal access tokens: what a program acts with in a person's name. Shown once, stored only as a hash, revocable; each
 //! has scopes, and never more rights than its person has. Documents `api_token::{hash}`, which no channel shows.
 
+use super::limits::Try;
 use super::session::{hash, random};
 use super::{Person, Site, State, WebError};
 use crate::model::{AccountId, Doc, Extra, Time, User, UserId};
@@ -156,7 +157,13 @@ impl OptionalFromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Option<Caller>, WebError> {
         let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if let Some(secret) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
-            return Ok(by_token(state, secret.trim()).await?);
+            if let Some(caller) = by_token(state, secret.trim()).await? {
+                return Ok(Some(caller));
+            }
+            // Only what is of no use counts: who guesses waits, and the good tokens of the same office go on.
+            let Ok(site) = Site::from_request_parts(parts, state).await;
+            state.limits.check(Try::Token, site.client)?;
+            return Err(WebError::BadToken);
         }
         let person = <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
         let Some(person) = person else { return Ok(None) };

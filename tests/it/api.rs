@@ -5,6 +5,7 @@ mod admins;
 mod live;
 mod once;
 mod people;
+mod refusals;
 mod streams;
 
 use crate::app::{DEV, EAST, Setup, TEST, TestApp, WEST, owned_by};
@@ -24,6 +25,8 @@ pub struct Answer {
     pub status: u16,
     pub etag: String,
     pub kind: String,
+    /// `WWW-Authenticate`
+    pub challenge: String,
     pub body: Value,
 }
 
@@ -72,8 +75,9 @@ impl Program {
         let header =
             |name: &str| answer.headers().get(name).map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
         let (status, etag, kind) = (answer.status().as_u16(), header("etag"), header("content-type"));
+        let challenge = header("www-authenticate");
         let body = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
-        Answer { status, etag, kind, body }
+        Answer { status, etag, kind, challenge, body }
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -460,6 +464,7 @@ async fn nobody_gets_anywhere_without_signing_in_and_failures_are_problems() {
             let body = (method != Method::GET && method != Method::DELETE).then(|| json!({}));
             let answer = nobody.send(method.clone(), &path, &[], body).await;
             assert_eq!((answer.status, answer.kind.as_str()), (401, "application/problem+json"), "{method} {path}");
+            assert_eq!(answer.challenge, "Bearer realm=\"zerocloud\"", "{method} {path}");
             tried += 1;
         }
     }

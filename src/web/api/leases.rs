@@ -136,13 +136,16 @@ fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).unwrap_or_default().as_str().unwrap_or_default().to_owned()
 }
 
+/// What a lease can be in.
+const STATES: [&str; 6] = ["active", "expired", "reaping", "stopped", "terminated", "gone"];
+
 /// Which leases, and in which order.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
     /// Of this owner; `me` is the caller.
     owner: Option<String>,
-    /// Only those in this state; without it all that are not over.
+    /// Only those in this state (`active`, `expired`, `reaping`, `stopped`, `terminated`, `gone`); without it all that are not over.
     state: Option<String>,
     /// Of this AWS account.
     aws_id: Option<String>,
@@ -170,6 +173,9 @@ pub(super) async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<LeaseView>>, WebError> {
     caller.may(Scope::Read)?;
+    if let Some(state) = filter.state.as_ref().filter(|state| !STATES.contains(&state.as_str())) {
+        return Err(WebError::Invalid(format!("{state:?} is no state; one is {}", STATES.join(", "))));
+    }
     let session = caller.person.session(&state).await?;
     let docs = state.store.prefix_as(&session, "lease::").await?;
     let prices = state.prices().await?;

@@ -45,7 +45,20 @@ impl<T: DeserializeOwned> FromRequestParts<State> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Query<T>, WebError> {
         let read = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        read.map(|query| Query(query.0)).map_err(|why| WebError::Invalid(why.body_text()))
+        read.map(|query| Query(query.0)).map_err(|why| WebError::Invalid(query_in_words(&why.body_text())))
+    }
+}
+
+/// What is wrong with a query, without the words of the library.
+fn query_in_words(why: &str) -> String {
+    let why = why.strip_prefix("Failed to deserialize query string: ").unwrap_or(why);
+    match why.split_once(": ") {
+        Some((name, why)) if why.contains("invalid digit") || why.contains("empty string") => {
+            format!("{name} must be a whole number")
+        }
+        Some((name, why)) if why.contains("`true` or `false`") => format!("{name} must be true or false"),
+        Some((name, why)) => format!("{name} in the query does not fit: {why}"),
+        None => format!("the query does not fit: {why}"),
     }
 }
 
