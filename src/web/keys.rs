@@ -3,7 +3,7 @@
 use super::form::Act;
 use super::html::Desk;
 use super::token::{self, Scope, Token};
-use super::{State, WebError};
+use super::{State, WebError, once};
 use crate::config::parse_duration;
 use axum::extract::Path;
 use axum::response::Response;
@@ -46,7 +46,9 @@ pub(super) async fn create(desk: Desk, act: Act) -> Result<Response, WebError> {
     };
     let now = desk.state.clock.now();
     let made = Token::new((&act.person.account, &act.person.user), name.clone(), scopes, now, ttl);
-    let (_, secret) = token::create(&desk.state.store, &made).await?;
+    let form = ("/settings/tokens", act.fields.get("once"));
+    let made = once::form(&desk.state, &act.person, form, token::create(&desk.state.store, &made)).await;
+    let (_, secret) = made?;
     desk.show("settings", "Your new token", "token.html", context! { name, secret })
 }
 

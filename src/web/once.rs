@@ -108,21 +108,21 @@ impl First {
     }
 }
 
-/// A form with `once` in it, which its page made up: sent again, it does nothing, and the person hears what to do.
+/// A form with `once` in it, which its page made up: sent again to the same `place`, it does nothing, and the person hears what to do.
 ///
 /// # Errors
 /// `Refused` for a second time.
 pub(super) async fn form<T>(
     state: &State,
     person: &Person,
-    once: &str,
+    (place, once): (&str, &str),
     made: impl Future<Output = Result<T, WebError>>,
 ) -> Result<T, WebError> {
     // A page of before this was there.
     if once.is_empty() || once.len() > 100 {
         return made.await;
     }
-    let Found::First(first) = begin(state, person, "a form", once, b"").await? else {
+    let Found::First(first) = begin(state, person, place, once, b"").await? else {
         return Err(WebError::Refused {
             status: StatusCode::CONFLICT,
             heading: "Made already".to_owned(),

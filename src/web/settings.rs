@@ -34,6 +34,7 @@ pub(super) async fn page(desk: Desk) -> Result<Response, WebError> {
         name => clean(&user.name), email => clean(&user.email), login => user.github_login.as_deref().map(clean),
         zone => user.time_zone.as_deref().unwrap_or_default(), text => user.mail_format.as_deref() == Some("text"),
         tokens => super::keys::all(&desk).await?, scopes => scopes(person.is_admin()),
+        once => super::session::random(),
         delegate, others, zones, here => desk.zone().local(now), digest => user.digest_hour(), last_day,
         stands_in => directory.stand_in(&person.account, &person.user, now).map(|user| clean(&user.name)),
     };

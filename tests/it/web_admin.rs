@@ -212,3 +212,35 @@ async fn a_token_is_shown_once_works_and_is_revoked() {
     assert_eq!(call().await.status, StatusCode::UNAUTHORIZED);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn loading_the_page_of_a_new_secret_again_makes_no_second_one() {
+    let app = TestApp::start(Setup::default()).await;
+    let ada = app.sign_in("ada").await;
+    let aws = format!("/aws-accounts/{DEV}");
+    app.until("its page", async || ada.get(&aws).await.text.contains("Make a key").then_some(())).await;
+    let count = async |prefix: &str| app.store.prefix(prefix).await.unwrap().len();
+    let again = async |form: &str, fields: &[(&str, &str)], from: &str, kind: &str| {
+        let once = ada.get(from).await.field("once");
+        let all = [fields, &[("once", once.as_str())]].concat();
+        let made = ada.act(form, &all).await;
+        assert!(made.status == StatusCode::OK && made.text.contains("not shown again"), "{form}: {}", made.words());
+        let before = count(kind).await;
+        let page = ada.act(form, &all).await;
+        assert_eq!((page.status, count(kind).await), (StatusCode::CONFLICT, before), "{form}: {}", page.words());
+        assert!(page.words().contains("revoke it and make another"), "{form}: {}", page.words());
+        before
+    };
+    let token = [("name", "script"), ("lasts", "1d"), ("read", "1")];
+    assert_eq!(again("/settings/tokens", &token, "/settings", "api_token::").await, 1);
+    assert_eq!(again(&format!("{aws}/event-keys"), &[("name", "trial")], &aws, "event_key::").await, 1);
+    let id = app.store.prefix("event_key::").await.unwrap()[0].id.rsplit("::").next().unwrap().to_owned();
+    assert_eq!(again(&format!("{aws}/event-keys/{id}/rotate"), &[], &aws, "event_key::").await, 2);
+    // A form that was refused may be mended and sent again.
+    let once = ada.get("/settings").await.field("once");
+    let bad = ada.act("/settings/tokens", &[("name", "x"), ("lasts", "moon"), ("read", "1"), ("once", &once)]).await;
+    assert!(bad.words().contains("A token needs a name"), "{}", bad.words());
+    let good = ada.act("/settings/tokens", &[("name", "x"), ("lasts", "1d"), ("read", "1"), ("once", &once)]).await;
+    assert!(good.text.contains("zcp_"), "{}", good.words());
+    app.stop().await;
+}

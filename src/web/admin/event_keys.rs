@@ -1,6 +1,6 @@
 //! Events of an AWS account, on its page: where EventBridge posts them, and the keys that let them in, made here and shown once.
 
-use super::super::{State, WebError, event_keys};
+use super::super::{State, WebError, event_keys, once, session};
 use super::desk::{AdminAct, AdminDesk};
 use crate::model::AwsAccount;
 use crate::words::clean;
@@ -32,7 +32,7 @@ pub(super) fn section(desk: &AdminDesk, aws: &AwsAccount) -> Value {
         }
     });
     let keys: Vec<Value> = shown.collect();
-    context! { keys, endpoint => endpoint(&desk.state, &desk.site().origin), https => desk.site().https }
+    context! { keys, once => session::random(), endpoint => endpoint(&desk.state, &desk.site().origin), https => desk.site().https }
 }
 
 /// Where EventBridge posts to.
@@ -45,14 +45,18 @@ pub(super) async fn make(Path(aws_id): Path<String>, act: AdminAct) -> Result<Re
     let desk = &act.desk;
     let named = act.fields.get("accounts").split([' ', ',', '\n', '\r', '\t']).filter(|id| !id.is_empty());
     let named: Vec<String> = named.map(str::to_owned).collect();
-    let made = event_keys::make(&desk.state, &desk.person, &aws_id, act.fields.get("name"), &named).await;
+    let made = event_keys::make(&desk.state, &desk.person, &aws_id, act.fields.get("name"), &named);
+    let form = (format!("{aws_id}/make"), act.fields.get("once"));
+    let made = once::form(&desk.state, &desk.person, (&form.0, form.1), made).await;
     shown(desk, &aws_id, made, false)
 }
 
 /// `POST /aws-accounts/{aws_id}/event-keys/{id}/rotate`: the old key stays good for a day.
 pub(super) async fn rotate(Path((aws_id, id)): Path<(String, String)>, act: AdminAct) -> Result<Response, WebError> {
     let desk = &act.desk;
-    let made = event_keys::rotate(&desk.state, &desk.person, &aws_id, &id, event_keys::OVERLAP).await;
+    let made = event_keys::rotate(&desk.state, &desk.person, &aws_id, &id, event_keys::OVERLAP);
+    let form = (format!("{aws_id}/rotate/{id}"), act.fields.get("once"));
+    let made = once::form(&desk.state, &desk.person, (&form.0, form.1), made).await;
     shown(desk, &aws_id, made, true)
 }
 
