@@ -5,8 +5,9 @@ use std::io::{IsTerminal as _, Write as _};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `RUST_LOG` says otherwise: libraries only where something is wrong. What the SDK says of missing keys is
-/// said better by whoever asked for them.
-const USUAL: &str = "info,tokio_cron_scheduler=warn,aws_config=error,aws_smithy_runtime=error,hyper=warn";
+/// said better by whoever asked for them, and so is what `watch` lost.
+const USUAL: &str = "info,tokio_cron_scheduler=warn,aws_config=error,aws_smithy_runtime=error,hyper=warn,\
+    eventsource_client=off";
 
 /// Log lines go to standard error; `RUST_LOG` chooses more or less.
 pub(super) fn logging() {

@@ -1,13 +1,12 @@
-//! `watch`: what changes, line by line, as it changes; goes on by itself after a lost connection.
+//! `watch`: what changes, line by line, as it changes; goes on by itself after a lost connection, until it is interrupted or refused.
 
 use super::output;
 use super::remote::Remote;
-use anyhow::Context as _;
 use bytes::Bytes;
-use eventsource_client::{Client as _, ClientBuilder, ReconnectOptions, SSE};
+use eventsource_client::{Client as _, ClientBuilder, Error, ReconnectOptions, SSE};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use launchdarkly_sdk_transport::{HttpTransport, Request, Response, ResponseFuture, TransportError};
-use secrecy::ExposeSecret as _;
+use launchdarkly_sdk_transport::{ByteStream, HttpTransport, Request, Response, ResponseFuture, TransportError};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -63,7 +62,8 @@ impl<T: futures_util::Stream> futures_util::Stream for Shared<T> {
     }
 }
 
-/// Prints events until the process is told to stop, or `count` of them.
+/// Prints events until the process is told to stop, or `count` of them. What is lost is tried again, ever more rarely; only a refusal
+/// ends it.
 pub(super) async fn run(
     remote: &Remote,
     types: Option<&str>,
@@ -74,36 +74,117 @@ pub(super) async fn run(
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(types.map(|types| ("types", types))).extend_pairs(lease.map(|lease| ("lease", lease)));
     let url = format!("{}/api/v1/events?{}", remote.base, query.finish());
-    let token = format!("Bearer {}", remote.token.expose_secret());
-    let reconnect =
-        ReconnectOptions::reconnect(true).delay(Duration::from_millis(500)).delay_max(Duration::from_secs(10));
+    let token = SecretString::from(format!("Bearer {}", remote.token.expose_secret()));
     let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE).build()?;
-    let client = ClientBuilder::for_url(&url).map_err(|why| anyhow::anyhow!("{url}: {why:?}"))?;
-    let client = client.header("Authorization", &token).map_err(|why| anyhow::anyhow!("the token: {why:?}"))?;
-    let client = client.reconnect(reconnect.build()).build_with_transport(Transport(http));
-    let mut events = client.stream();
-    let mut connected = false;
-    let mut left = count.unwrap_or(u64::MAX);
-    while left > 0 {
-        match events.next().await.context("the events ended")? {
-            Ok(SSE::Event(event)) => {
-                show(&event.event_type, &event.data, json);
-                left -= 1;
+    let place = Place { url, token, http };
+    let mut seen = Seen { json, left: count.unwrap_or(u64::MAX), last: None, connected: false };
+    let mut pause = SHORTEST;
+    loop {
+        let was = std::mem::take(&mut seen.connected);
+        match seen.follow(&place, was).await? {
+            Over::Enough => return Ok(()),
+            Over::Ended => pause = SHORTEST,
+            Over::Lost(why) => {
+                pause = if seen.connected { SHORTEST } else { pause };
+                let base = &remote.base;
+                output::note(format!("{base}: {why}; trying again in {} s, until Ctrl-C", pause.as_secs()));
             }
-            Ok(SSE::Connected(_)) => {
-                if !std::mem::replace(&mut connected, true) {
-                    output::note("watching; Ctrl-C ends it");
-                }
-            }
-            // The service ends each connection after a while, and the client comes again by itself.
-            Ok(SSE::Comment(_)) | Err(eventsource_client::Error::Eof) => {}
-            Err(eventsource_client::Error::UnexpectedResponse(answer, _)) if answer.status() < 500 => {
-                anyhow::bail!("{} does not let this token watch (status {})", remote.base, answer.status());
-            }
-            Err(why) => output::note(format!("the connection is lost ({why}); trying again")),
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
     }
-    Ok(())
+}
+
+/// Between two tries.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Where events come from.
+struct Place {
+    url: String,
+    token: SecretString,
+    http: reqwest::Client,
+}
+
+/// How far it is.
+struct Seen {
+    json: bool,
+    left: u64,
+    /// The id of the last event, where the next connection goes on.
+    last: Option<String>,
+    /// This connection was one.
+    connected: bool,
+}
+
+/// Why a connection is over.
+enum Over {
+    /// As many as were asked for.
+    Enough,
+    /// The service ends each after a while.
+    Ended,
+    Lost(String),
+}
+
+impl Seen {
+    /// One connection. `again`: there was one before.
+    ///
+    /// # Errors
+    /// What the service refuses for good, in its own words.
+    async fn follow(&mut self, place: &Place, again: bool) -> anyhow::Result<Over> {
+        let client = ClientBuilder::for_url(&place.url).map_err(|why| anyhow::anyhow!("{}: {why:?}", place.url))?;
+        let client = client.header("Authorization", place.token.expose_secret());
+        let mut client = client.map_err(|why| anyhow::anyhow!("the token: {why:?}"))?;
+        if let Some(last) = &self.last {
+            client = client.last_event_id(last.clone());
+        }
+        let client = client.reconnect(ReconnectOptions::reconnect(false).retry_initial(false).build());
+        let mut events = client.build_with_transport(Transport(place.http.clone())).stream();
+        while self.left > 0 {
+            match events.next().await {
+                Some(Ok(SSE::Event(event))) => {
+                    show(&event.event_type, &event.data, self.json);
+                    self.last = event.id.filter(|id| !id.is_empty()).or(self.last.take());
+                    self.left -= 1;
+                }
+                Some(Ok(SSE::Connected(_))) => {
+                    self.connected = true;
+                    if !again {
+                        output::note("watching; Ctrl-C ends it");
+                    }
+                }
+                Some(Ok(SSE::Comment(_))) => {}
+                Some(Err(Error::Eof)) | None => return Ok(Over::Ended),
+                Some(Err(Error::UnexpectedResponse(answer, body))) => {
+                    let (status, said) = (answer.status(), problem(body.into_stream()).await);
+                    let said = said.unwrap_or_else(|| format!("it answers with status {status}"));
+                    // Too slow, too early and too many pass; any other refusal stays one.
+                    let passes = status >= 500 || matches!(status, 408 | 425 | 429);
+                    anyhow::ensure!(passes, said);
+                    return Ok(Over::Lost(said));
+                }
+                Some(Err(Error::Transport(_))) if !self.connected => return Ok(Over::Lost("no answer".to_owned())),
+                Some(Err(why)) => return Ok(Over::Lost(format!("the connection is lost ({why})"))),
+            }
+        }
+        Ok(Over::Enough)
+    }
+}
+
+/// The words of a refusal, if there are any.
+async fn problem(mut body: ByteStream) -> Option<String> {
+    let whole = async {
+        let mut bytes = Vec::new();
+        while let Some(Ok(part)) = body.next().await {
+            bytes.extend_from_slice(&part);
+            if bytes.len() > 65_536 {
+                break;
+            }
+        }
+        bytes
+    };
+    let bytes = tokio::time::timeout(Duration::from_secs(10), whole).await.ok()?;
+    let problem: Value = serde_json::from_slice(&bytes).ok()?;
+    problem["detail"].as_str().map(str::to_owned)
 }
 
 fn show(kind: &str, data: &str, json: bool) {

@@ -1,6 +1,7 @@
 //! The command line over the REST API, as a process of its own: signing in, what people do, and prices from AWS's list.
 
 mod admins;
+mod watch;
 
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
 use axum::Router;
