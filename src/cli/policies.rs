@@ -26,7 +26,7 @@ pub(super) enum Command {
     Set {
         /// account, aws:ID or user:ID
         layer: String,
-        /// `name=value`, such as `default_lease=2d`; `name=` takes it out.
+        /// `name=value`, such as `default_lease=2d`; `name=none` lifts a limit, `name=` takes the setting out of this layer.
         #[arg(required = true)]
         settings: Vec<String>,
         /// Show what it would change, and change nothing.
@@ -135,12 +135,15 @@ pub(super) fn forecast(preview: &Value) {
     }
 }
 
-/// JSON as it is, a duration as seconds, anything else as a text; by what the setting takes.
+/// JSON as it is, `none` as no limit, a duration as seconds, anything else as a text; by what the setting takes.
 fn read_setting(key: &str, value: &str) -> Value {
     let seconds = |text: &str| parse_duration(text.trim()).ok();
     let several: Option<Vec<i64>> = value.split(',').map(seconds).collect();
+    let none = value.trim() == "none";
     let tried = [
         serde_json::from_str(value).ok(),
+        none.then_some(Value::Null),
+        none.then(|| json!([])),
         seconds(value).map(Value::from),
         several.map(Value::from),
         Some(Value::from(value)),
@@ -168,6 +171,8 @@ mod tests {
             ("email_pattern", "*@bigdb.com", json!("*@bigdb.com")),
             ("max_instances", "7", json!(7)),
             ("max_total", "null", json!(null)),
+            ("max_instances", "none", json!(null)),
+            ("max_total", "none", json!(null)),
             ("owner_tag", "owner", json!("owner")),
         ] {
             assert_eq!(read_setting(key, text), value, "{key}={text}");

@@ -272,6 +272,11 @@ async fn policies_people_aws_accounts_and_pauses_are_changed_by_admins_as_docume
             .await;
         assert_eq!(answer.status, 422, "{bad}");
     }
+    for stranger in ["user:nobody", "aws:999988887777"] {
+        let path = format!("policies/{stranger}");
+        let refused = ada.send(Method::PUT, &path, &[("if-none-match", "*")], Some(json!({ "policy": {} }))).await;
+        assert_eq!(refused.status, 404, "{stranger}: {}", refused.body);
+    }
     assert_eq!(ada.send(Method::DELETE, "policies/user:lin", &[("if-match", &made.etag)], None).await.status, 204);
     assert_eq!(lin.get("policies/effective").await["default_lease"], 7_200);
     // People.

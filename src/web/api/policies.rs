@@ -161,6 +161,7 @@ pub(super) async fn put(
     check(&edit.policy)?;
     let new = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
     let rev = if new { None } else { Some(based_on(&headers)?) };
+    is_there(&state, &caller, &layer).await?;
     let session = caller.person.session(&state).await?;
     let known = state.store.get_as(&session, &layer.id).await?;
     let fresh = || {
@@ -175,6 +176,17 @@ pub(super) async fn put(
     body["updated_by"] = caller.person.gateway_name().into();
     let rev = state.store.put_as(&session, &layer.id, &body, rev.as_deref()).await.map_err(stale)?;
     Ok(reply(&HeaderMap::new(), &rev, view(&name, Some(&rev), &body)))
+}
+
+/// A layer is of somebody who is here, or of an AWS account of the Account: for anybody else it would be without effect.
+async fn is_there(state: &State, caller: &Caller, layer: &Layer) -> Result<(), WebError> {
+    let account = &caller.person.account;
+    let (id, none) = match &layer.field {
+        Some(("user", user)) => (format!("user::{account}::{user}"), "there is nobody by that name here"),
+        Some((_, aws_id)) => (format!("aws_account::{account}::{aws_id}"), "there is no such AWS account here"),
+        None => return Ok(()),
+    };
+    edit::read(state, &caller.person, &id).await?.map(drop).ok_or_else(|| WebError::NotFound(none.to_owned()))
 }
 
 /// Every setting is known and can be read: a misspelt one must not be silently without effect.

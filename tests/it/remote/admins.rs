@@ -64,6 +64,10 @@ async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
     assert!(shown.contains("Of 1 leases 1 would go on otherwise") && shown.contains("THEN"), "{shown}");
     assert!(!run(&app, ada, &["policy", "get", "user:lin"]).await.status.success(), "nothing was saved");
     assert!(said(&app, ada, &set[..4]).await.contains("5 days"));
+    assert!(said(&app, ada, &["policy", "set", "user:lin", "max_instances=3"]).await.contains('3'));
+    assert!(said(&app, ada, &["policy", "set", "user:lin", "max_instances=none"]).await.contains("none"));
+    let stranger = run(&app, ada, &["policy", "set", "user:nobody", "max_instances=3"]).await;
+    assert!(String::from_utf8_lossy(&stranger.stderr).contains("nobody by that name"));
     let table = said(&app, ada, &["policy", "get"]).await;
     assert!(table.contains("default_lease") && table.contains("2 h"), "{table}");
     // A plan says that nothing ends at all.
