@@ -8,6 +8,7 @@ mod doctor;
 mod event_key;
 mod exemptions;
 mod health;
+mod hooks;
 mod leases;
 mod migrate;
 mod operator;
@@ -132,6 +133,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Other systems that are told what happens.
+    #[command(subcommand)]
+    Hooks(hooks::Command),
     /// Connect AWS accounts, and take leave of them.
     #[command(subcommand)]
     Aws(aws::Command),
@@ -283,6 +287,7 @@ async fn over_the_api(arguments: &Arguments, clock: &Clock) -> anyhow::Result<Op
         Command::NotMine { token } if !mail(token) => desk::wish(&target.need()?, token, action("not_mine")).await?,
         Command::Policy(what) => policies::run(&target.need()?, what).await?,
         Command::Exemptions(what) => exemptions::run(&target.need()?, clock, what).await?,
+        Command::Hooks(what) => hooks::run(&target.need()?, what).await?,
         Command::Users { what: Some(what), .. } => people::run(&target.need()?, what).await?,
         Command::Users { what: None, json } => people::table(&target.need()?, *json).await?,
         Command::Accounts { json } => desk::accounts(&target.need()?, *json).await?,

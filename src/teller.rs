@@ -4,7 +4,7 @@
 
 mod guard;
 
-pub use guard::{Allowed, refused_address};
+pub use guard::{Allowed, refusal, refused_address};
 
 use crate::clock::Clock;
 use crate::model::{Doc, Hook, HookShape, Time};

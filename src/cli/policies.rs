@@ -173,6 +173,8 @@ mod tests {
             ("max_total", "null", json!(null)),
             ("max_instances", "none", json!(null)),
             ("max_total", "none", json!(null)),
+            ("grace", "none", json!("none")),
+            ("expiry_action", "none", json!("none")),
             ("owner_tag", "owner", json!("owner")),
         ] {
             assert_eq!(read_setting(key, text), value, "{key}={text}");

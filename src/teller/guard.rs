@@ -4,6 +4,10 @@
 use ipnet::IpNet;
 use reqwest::Url;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// How long the name of a new hook may take to be looked up.
+const LOOKED_UP: Duration = Duration::from_secs(3);
 
 /// Where a call goes.
 #[derive(Debug)]
@@ -24,9 +28,23 @@ pub(super) async fn resolve(url: &Url, allowed: &[IpNet]) -> Result<Allowed, Str
     let found = tokio::net::lookup_host((host.as_str(), port)).await.map_err(|why| format!("{host}: {why}"))?;
     let addresses: Vec<SocketAddr> = found.collect();
     if let Some(refused) = addresses.iter().find(|address| refused_address(address.ip(), allowed)) {
-        return Err(format!("{host} is {}, inside a private network; web.hooks_may_call can allow it", refused.ip()));
+        return Err(private(&host, refused.ip()));
     }
     if addresses.is_empty() { Err(format!("{host} is no address")) } else { Ok(Allowed { host, addresses }) }
+}
+
+/// Why nobody is told at this address, as far as its name stands for something at this moment. What cannot be looked up now may be
+/// later; each call looks again.
+pub async fn refusal(url: &Url, allowed: &[IpNet]) -> Option<String> {
+    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let found = tokio::time::timeout(LOOKED_UP, tokio::net::lookup_host((host.as_str(), port))).await.ok()?.ok()?;
+    let inside = found.map(|address| address.ip()).find(|ip| refused_address(*ip, allowed))?;
+    Some(private(&host, inside))
+}
+
+fn private(host: &str, ip: IpAddr) -> String {
+    format!("{host} is {ip}, inside a private network; web.hooks_may_call can allow it")
 }
 
 /// Whether an address is inside a private or special network (IANA's registries of special-purpose addresses).

@@ -1,6 +1,7 @@
 //! Outgoing hooks: what happens is told in order, signed, again after a failure, and never to a private network that is not
 //! allowed.
 
+use crate::api::Program;
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
 use axum::Router;
 use axum::extract::State;
@@ -10,7 +11,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use zerocloud::model::Time;
+use zerocloud::model::{Doc, Hook, Time};
 use zerocloud::teller::sign;
 
 #[derive(Clone, Default)]
@@ -112,11 +113,31 @@ async fn what_happens_is_told_in_order_signed_and_again_after_a_failure() {
     tasks.abort_all();
 }
 
+/// A hook that came to be before its address was one of a private network.
+async fn sneak_in(app: &TestApp, url: String) {
+    let account = zerocloud::model::AccountId::parse("bigdb").unwrap();
+    let body = json!({
+        "account": account, "name": "inside", "url": url, "shape": "signed", "secret": "hush",
+        "after": Hook::start(&account, app.clock.now()),
+    });
+    let hook: Hook = serde_json::from_value(body).unwrap();
+    let doc = Doc { id: format!("{}bigdb::00", Hook::PREFIX), rev: None, body: hook };
+    app.store.put("hook", &doc).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_private_address_is_never_called_unless_it_is_allowed() {
     let (url, heard, mut tasks) = listener().await;
     let app = TestApp::start(Setup::default()).await;
-    make(&app, json!({ "name": "inside", "url": format!("{url}/signed") })).await;
+    let ada = Program::all(&app, "ada").await;
+    let inside = [url.as_str(), "http://10.0.0.1/x", "https://169.254.169.254", "http://[::1]:9", "http://localhost/x"];
+    for url in inside {
+        let refused = ada.send(Method::POST, "hooks", &[], Some(json!({ "name": "inside", "url": url }))).await;
+        let said = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(refused.status == 422 && said.contains("web.hooks_may_call can allow it"), "{url}: {}", refused.body);
+    }
+    assert_eq!(ada.get("hooks").await, json!([]));
+    sneak_in(&app, format!("{url}/signed")).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
     app.settled(&id, "lin").await;
     app.advance(10);
@@ -126,6 +147,8 @@ async fn a_private_address_is_never_called_unless_it_is_allowed() {
         })
         .await;
     assert!(hook.body["error"].as_str().unwrap().contains("inside a private network"), "{}", hook.body);
+    let listed = ada.get("hooks").await;
+    assert!(listed[0]["error"].as_str().unwrap().contains("private") && listed[0]["retry_at"].is_string(), "{listed}");
     assert_eq!(heard.calls.lock().unwrap().len(), 0);
     app.stop().await;
     tasks.abort_all();

@@ -23,9 +23,17 @@ pub(super) struct HookView {
     target: String,
     /// `signed` or `slack`
     shape: String,
-    /// The last failure; absent when all is well.
+    /// Up to when it took what happened, or came to be.
+    told_until: String,
+    /// What the last delivery said, when it failed; absent when all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// Since when it fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<String>,
+    /// When it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<String>,
     /// What signatures are made with; shown only when the hook is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -39,10 +47,18 @@ impl HookView {
             name: hook.name,
             target: target.unwrap_or_default(),
             shape: if hook.shape == HookShape::Slack { "slack" } else { "signed" }.to_owned(),
+            told_until: told_until(&hook.after),
             error: hook.error,
+            failing_since: hook.failing_since.map(|at| at.to_string()),
+            retry_at: hook.retry_at.map(|at| at.to_string()),
             secret: secret.then_some(hook.secret),
         }
     }
+}
+
+/// The time in the id of an event, `event::{account}::{time}…`.
+fn told_until(event: &str) -> String {
+    event.splitn(3, "::").nth(2).unwrap_or_default().chars().take("2026-11-28T20:25:47Z".len()).collect()
 }
 
 /// Who is to be told.
@@ -51,7 +67,7 @@ impl HookView {
 pub(super) struct NewHook {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// http or https; not inside a private network, unless the configuration allows it.
+    /// http or https; not inside a private network, unless `web.hooks_may_call` in the configuration allows it.
     url: String,
     /// `signed` (usual): JSON with `X-Zerocloud-Signature: t={unix time},v1={hex of HMAC-SHA256 over "{time}.{body}"}`;
     /// `slack`: `{"text"}` as Slack's incoming webhooks take it.
@@ -86,11 +102,14 @@ pub(super) async fn create(
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
     let fine = (1..=100).contains(&name.chars().count()) && new.url.len() <= 1_000;
-    let (Some(_), true) = (url, fine) else {
+    let (Some(url), true) = (url, fine) else {
         return Err(WebError::Invalid(
             "a hook needs a name of at most 100 characters and an http or https address".to_owned(),
         ));
     };
+    if let Some(why) = crate::teller::refusal(&url, &state.settings.hooks_may_call).await {
+        return Err(WebError::Invalid(why));
+    }
     if state.store.ids(&prefix(&caller)).await?.len() >= MOST {
         return Err(WebError::Invalid(format!("{MOST} hooks are enough; remove one that is not used")));
     }

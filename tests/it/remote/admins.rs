@@ -111,3 +111,33 @@ async fn a_pause_over_the_api_is_of_ones_own_account_or_refused_and_resume_says_
     assert_eq!(paused().await, Vec::<String>::new());
     app.stop().await;
 }
+
+#[tokio::test]
+async fn hooks_are_made_listed_with_what_the_last_delivery_said_and_removed_on_the_command_line() {
+    let app = TestApp::start(Setup::default()).await;
+    let folder = desk(&app).await;
+    let ada = folder.path();
+    let inside = run(&app, ada, &["hooks", "add", "http://10.0.0.1/x", "--name", "inside"]).await;
+    assert!(!inside.status.success() && String::from_utf8_lossy(&inside.stderr).contains("web.hooks_may_call"));
+    let made = said(&app, ada, &["hooks", "add", "https://hooks.invalid/x?key=hush", "--name", "ours"]).await;
+    assert!(made.contains("https://hooks.invalid is told") && made.contains("Signed with"), "{made}");
+    let table = said(&app, ada, &["hooks", "list"]).await;
+    assert!(table.contains("ours") && table.contains("all is well") && !table.contains("hush"), "{table}");
+    let fail = |body: &mut Value| {
+        for (name, value) in [
+            ("error", "it answered 500"),
+            ("failing_since", "2026-11-26T00:00:00Z"),
+            ("retry_at", "2099-01-01T00:00:00Z"),
+        ] {
+            body[name] = value.into();
+        }
+    };
+    let listed: Value = serde_json::from_str(&said(&app, ada, &["hooks", "list", "--json"]).await).unwrap();
+    let id = listed[0]["id"].as_str().unwrap();
+    app.edit(&format!("hook::bigdb::{id}"), fail).await;
+    let table = said(&app, ada, &["hooks", "list"]).await;
+    assert!(table.contains("it answered") && table.contains("2099-01-01"), "{table}");
+    assert!(said(&app, ada, &["hooks", "remove", id]).await.contains("told nothing any more"));
+    assert_eq!(said(&app, ada, &["hooks", "list", "--json"]).await.trim(), "[]");
+    app.stop().await;
+}
