@@ -4,6 +4,7 @@ use super::output;
 use super::remote::{self, Remote, Target};
 use crate::clock::Clock;
 use crate::model::Time;
+use crate::words::cut;
 use anyhow::{Context as _, bail};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -77,8 +78,10 @@ pub(super) async fn leases(remote: &Remote, clock: &Clock, json: bool, all: bool
         let left =
             Time::parse(&expires).map_or_else(|_| String::new(), |at| super::leases::left(at.seconds_since(now)));
         let cost = lease["cost"]["running_hour"].as_u64().map_or("unknown".to_owned(), crate::web::cost::dollars);
-        let names = ["resource_id", "name", "instance_type", "region", "owner", "state"];
-        let mut row: Vec<String> = names.iter().map(|name| text(lease, name)).collect();
+        let [id, name, kind] = ["resource_id", "name", "instance_type"].map(|name| text(lease, name));
+        let (name, kind) = (cut(&name, super::leases::NAME), super::leases::kind(&id, &kind));
+        let mut row = vec![id, name, kind];
+        row.extend(["region", "owner", "state"].map(|name| text(lease, name)));
         row.extend([expires, left, cost, text(&lease["hold"], "kind")]);
         row
     };
@@ -124,7 +127,7 @@ pub(super) async fn plan(remote: &Remote, json: bool) -> anyhow::Result<()> {
         let mut place: Vec<String> = lease.splitn(3, "::").map(str::to_owned).collect();
         place.reverse();
         let when = line["at"].as_str().unwrap_or("at once").to_owned();
-        place.extend([text(line, "name"), text(line, "what"), when, text(line, "why")]);
+        place.extend([cut(&text(line, "name"), super::leases::NAME), text(line, "what"), when, text(line, "why")]);
         place
     };
     output::table(&["INSTANCE", "REGION", "AWS ACCOUNT", "NAME", "WOULD", "WHEN", "WHY"], lines.iter().map(row));

@@ -8,7 +8,7 @@ use crate::reaper::PlanLine;
 use crate::words::{cut, short_utc};
 
 /// Characters of a name in a table.
-const NAME: usize = 28;
+pub(super) const NAME: usize = 28;
 
 /// Every lease that the store holds, soonest end first.
 pub(super) async fn list(config: &Config, clock: &Clock, json: bool, all: bool) -> anyhow::Result<()> {
@@ -40,7 +40,7 @@ fn row(lease: &Lease, now: Time) -> Vec<String> {
     vec![
         lease.key.resource_id.to_string(),
         cut(&lease.summary.name, NAME),
-        lease.summary.instance_type.clone(),
+        kind(lease.key.resource_id.as_str(), &lease.summary.instance_type),
         lease.key.aws_id.to_string(),
         lease.key.region.to_string(),
         lease.owner.to_string(),
@@ -49,6 +49,16 @@ fn row(lease: &Lease, now: Time) -> Vec<String> {
         at.map_or(String::new(), |at| left(at.seconds_since(now))),
         lease.hold.as_ref().map_or(String::new(), |hold| hold.kind.as_str().to_owned()),
     ]
+}
+
+/// The type of an instance or, for what runs none just now, what it is.
+pub(super) fn kind(id: &str, instance_type: &str) -> String {
+    let what = match id.split('-').next() {
+        Some("asg") => "group",
+        Some("cluster") => "cluster",
+        _ => "",
+    };
+    if instance_type.is_empty() { what } else { instance_type }.to_owned()
 }
 
 /// What happens to a lease next by itself, and when. A stopped instance that somebody else stopped stays as it is.
@@ -101,6 +111,12 @@ pub(super) async fn plan(config: &Config, clock: &Clock, json: bool) -> anyhow::
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_runs_nothing_just_now_has_a_type_all_the_same() {
+        let told = [("asg-1", ""), ("cluster-ecs-1", ""), ("asg-1", "t3.nano"), ("i-1", "m5.large"), ("i-1", "")];
+        assert_eq!(told.map(|(id, of)| super::kind(id, of)), ["group", "cluster", "t3.nano", "m5.large", ""]);
+    }
+
     #[test]
     fn time_left_is_short_and_never_negative() {
         let told: Vec<_> = [-5, 0, 59, 61, 3_661, 90_000].map(super::left).into();

@@ -75,6 +75,11 @@ async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
     let plan = said(&app, ada, &["plan"]).await;
     assert!(plan.contains("No end starts in the whole Account: paused by bigdb.ada"), "{plan}");
     said(&app, ada, &["resume", "--account", "bigdb"]).await;
+    // A long name is cut, so that the table fits a terminal.
+    let long = app.aws.at(DEV, EAST).launch(&owned_by("max@bigdb.example").tag("Name", "long-name-".repeat(12)));
+    app.lease_where(&long, "leased", |_| true).await;
+    let table = said(&app, ada, &["leases"]).await;
+    assert!(table.contains("long-name-") && table.lines().all(|line| line.chars().count() < 200), "{table}");
     // Nothing else is without a table or JSON.
     for name in ["status", "accounts", "plan", "leases"] {
         let json = said(&app, ada, &[name, "--json"]).await;
