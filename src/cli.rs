@@ -110,7 +110,7 @@ enum Command {
         #[arg(long)]
         account: Option<String>,
     },
-    /// Forget it.
+    /// Revoke the token that login noted, and forget it.
     Logout,
     /// Show or change policies.
     #[command(subcommand)]
@@ -235,7 +235,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Login { account } => {
             return desk::login(&arguments.target, account.as_deref()).await.map(|()| ExitCode::SUCCESS);
         }
-        Command::Logout => return desk::logout().map(|()| ExitCode::SUCCESS),
+        Command::Logout => return desk::logout().await.map(|()| ExitCode::SUCCESS),
         _ => {}
     }
     if let Some(done) = Box::pin(over_the_api(&arguments, &clock)).await? {

@@ -45,14 +45,23 @@ async fn by_device(url: &str, account: Option<&str>) -> anyhow::Result<SecretStr
     bail!("nobody typed the code in; begin again")
 }
 
-/// Forgets the token here. It stays good elsewhere until it is revoked.
-pub(super) fn logout() -> anyhow::Result<()> {
-    let said = if remote::forget()? {
-        "Forgotten here; revoke the token in the browser to end it."
-    } else {
-        "Nobody was signed in."
+/// Ends the token that was noted, and forgets it here.
+pub(super) async fn logout() -> anyhow::Result<()> {
+    let noted = remote::noted()?;
+    let ended = match &noted {
+        Some(remote) => remote.call(Method::DELETE, "tokens/current", None, &[]).await.map(drop),
+        None => Ok(()),
     };
-    output::say(said);
+    remote::forget()?;
+    output::say(match (noted, ended) {
+        (None, _) => "Nobody was signed in.".to_owned(),
+        (Some(_), Ok(())) => "Signed out: the token is revoked, and forgotten here.".to_owned(),
+        (Some(_), Err(why)) => {
+            format!(
+                "Forgotten here. The token was not revoked ({why}): do that in the browser, on the page of settings."
+            )
+        }
+    });
     Ok(())
 }
 

@@ -116,12 +116,18 @@ pub(super) fn note(remote: &Remote) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// As `login` noted it, whatever options and the environment say.
+pub(super) fn noted() -> anyhow::Result<Option<Remote>> {
+    let noted = read(file().as_deref())?;
+    noted.map(|noted| Remote::new(&noted.url, SecretString::from(noted.token))).transpose()
+}
+
 /// Forgets it.
-pub(super) fn forget() -> anyhow::Result<bool> {
-    let Some(path) = file() else { return Ok(false) };
+pub(super) fn forget() -> anyhow::Result<()> {
+    let Some(path) = file() else { return Ok(()) };
     match std::fs::remove_file(&path) {
-        Ok(()) => Ok(true),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Ok(()) => Ok(()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(why) => Err(why).with_context(|| format!("removing {}", path.display())),
     }
 }

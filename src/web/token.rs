@@ -132,6 +132,11 @@ impl Caller {
         if self.person.is_admin() { Ok(()) } else { Err(WebError::Forbidden("this is for admins".to_owned())) }
     }
 
+    /// The token that this call brought, by its id.
+    pub fn token(&self) -> Option<String> {
+        self.scopes.as_ref().map(|_| short(&self.person.session_hash))
+    }
+
     /// A token may not make others: it would outlive its own revocation.
     pub fn browser(&self) -> Result<(), WebError> {
         if self.scopes.is_none() {

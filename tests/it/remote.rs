@@ -95,7 +95,15 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     assert!(said(&app, ada, &["pause", "--account", "bigdb", "--reason", "a demo"]).await.contains("paused"));
     assert!(said(&app, ada, &["resume", "--account", "bigdb"]).await.contains("resumed"));
 
-    let mut watching = command(&app, ada)
+    hears(&app, ada, &id).await;
+    signs_out(&app, lin).await;
+    app.stop().await;
+    github.stop().await;
+}
+
+/// Ends an instance while it is watched, and hears of it.
+async fn hears(app: &TestApp, ada: &std::path::Path, id: &str) {
+    let mut watching = command(app, ada)
         .args(["watch", "--types", "lease", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -103,16 +111,32 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
         .unwrap();
     let mut notes = BufReader::new(watching.stderr.take().unwrap()).lines();
     while !notes.next_line().await.unwrap().expect("it watches").contains("watching") {}
-    assert!(said(&app, ada, &["end", &id]).await.starts_with("It will be "));
+    assert!(said(app, ada, &["end", id]).await.starts_with("It will be "));
     let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
     let heard = tokio::time::timeout(Duration::from_secs(40), lines.next_line()).await.unwrap().unwrap().unwrap();
-    assert!(heard.contains(&id) && serde_json::from_str::<Value>(&heard).unwrap()["type"] == "lease", "{heard}");
+    assert!(heard.contains(id) && serde_json::from_str::<Value>(&heard).unwrap()["type"] == "lease", "{heard}");
     watching.kill().await.unwrap();
+}
 
-    assert!(said(&app, lin, &["logout"]).await.contains("Forgotten here"));
-    assert!(!run(&app, lin, &["users"]).await.status.success());
-    app.stop().await;
-    github.stop().await;
+/// A dev's token holds what a dev can use; it ends with the sign-out, also for who kept a copy.
+async fn signs_out(app: &TestApp, lin: &std::path::Path) {
+    let scopes = async |user: &str| {
+        let docs = app.store.prefix("api_token::").await.unwrap();
+        docs.iter().find(|doc| doc.body["user"] == user).map(|doc| doc.body["scopes"].clone())
+    };
+    assert_eq!(scopes("lin").await, Some(json!(["read", "write", "sync"])));
+    assert_eq!(scopes("ada").await, Some(json!(["read", "write", "sync", "admin"])));
+    std::fs::copy(lin.join("noted.json"), lin.join("copy.json")).unwrap();
+    assert!(said(app, lin, &["logout"]).await.contains("the token is revoked"));
+    assert_eq!(scopes("lin").await, None);
+    assert!(said(app, lin, &["logout"]).await.contains("Nobody was signed in"));
+    assert!(!run(app, lin, &["users"]).await.status.success());
+    std::fs::rename(lin.join("copy.json"), lin.join("noted.json")).unwrap();
+    assert!(String::from_utf8_lossy(&run(app, lin, &["users"]).await.stderr).contains("not good any more"));
+    assert!(said(app, lin, &["logout"]).await.contains("The token was not revoked"));
+    let away = json!({ "url": "http://127.0.0.1:9", "token": "zcp_x" });
+    std::fs::write(lin.join("noted.json"), away.to_string()).unwrap();
+    assert!(said(app, lin, &["logout"]).await.contains("does not answer"));
 }
 
 /// Without a service: what is said before any call.

@@ -58,6 +58,9 @@ pub(super) struct NewToken {
     ttl: Option<i64>,
 }
 
+/// What a token calls itself.
+const CURRENT: &str = "current";
+
 /// The caller's tokens.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "people", responses((status = 200, body = [TokenView])))]
 pub(super) async fn list(At(state): At<State>, caller: Caller) -> Result<Json<Vec<TokenView>>, WebError> {
@@ -90,14 +93,18 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(NewTokenView { token: secret, about: TokenView::of(id, token) })))
 }
 
-/// Revokes a token at once.
+/// Revokes a token at once. A token revokes no other than itself, which is called `current`.
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "people", params(("id" = String, Path)), responses((status = 204, description = "Revoked")))]
 pub(super) async fn revoke(
     At(state): At<State>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, WebError> {
-    caller.browser()?;
+    let own = caller.token();
+    let id = if id == CURRENT { own.clone().unwrap_or(id) } else { id };
+    if own.as_ref() != Some(&id) {
+        caller.browser()?;
+    }
     token::revoke(&state.store, &caller.person.account, &caller.person.user, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@ use super::admission::{self, Verdict};
 use super::github::{self, GitHubError};
 use super::{doors, enrol, failed, settings};
 use crate::config::GitHubSettings;
-use crate::model::{AccountId, User};
+use crate::model::{AccountId, Role, User};
 use crate::web::limits::Try;
 use crate::web::token::{self, Scope, Token};
 use crate::web::{Site, State, WebError};
@@ -95,7 +95,10 @@ pub async fn go_on(
     };
     let user = enrol::enter(&state.store, *entry, &identity).await?;
     let now = state.clock.now();
-    let scopes = vec![Scope::Read, Scope::Write, Scope::Admin, Scope::Sync];
+    let mut scopes = vec![Scope::Read, Scope::Write, Scope::Sync];
+    if user.role == Role::Admin {
+        scopes.push(Scope::Admin);
+    }
     let name = name.chars().take(100).collect();
     let wanted = Token::new((&user.account, &user.user), name, scopes, now, TOKEN_LASTS);
     let (_, secret) = token::create(&state.store, &wanted).await?;

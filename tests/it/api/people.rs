@@ -55,3 +55,18 @@ async fn a_token_goes_on_working_when_its_person_signs_out_here_or_at_another_co
     lin.get("requests").await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_token_ends_itself_and_no_other() {
+    let app = TestApp::start(hour()).await;
+    let (one, other) = (Program::of(&app, "lin", &["read"]).await, Program::of(&app, "lin", &["read", "write"]).await);
+    let tokens = one.get("tokens").await;
+    let other_id = tokens.as_array().unwrap().iter().find(|token| token["scopes"] == json!(["read", "write"])).unwrap();
+    let path = format!("tokens/{}", other_id["id"].as_str().unwrap());
+    assert_eq!(one.send(Method::DELETE, &path, &[], None).await.status, 403);
+    assert_eq!(one.send(Method::DELETE, "tokens/current", &[], None).await.status, 204);
+    assert_eq!(one.send(Method::GET, "me", &[], None).await.status, 401);
+    assert_eq!(other.send(Method::DELETE, &path, &[], None).await.status, 204, "by its id, too");
+    assert_eq!(other.send(Method::GET, "me", &[], None).await.status, 401);
+    app.stop().await;
+}
