@@ -96,7 +96,7 @@ enum Command {
     },
     /// Take over a lease that was offered to you.
     Accept {
-        /// Its whole id, as the mail says it.
+        /// The lease.
         lease: String,
     },
     /// Start again what zerocloud stopped.

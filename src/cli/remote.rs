@@ -232,16 +232,18 @@ impl Remote {
         }
     }
 
-    /// The lease that a person means by its id, its instance or its name; an error when it is none or several.
-    pub(super) async fn lease(&self, what: &str) -> anyhow::Result<Value> {
+    /// The id of the lease that a person means by that, its instance or its name; an error when it is none or several. With
+    /// `offered` one that they were offered and cannot read yet.
+    async fn lease(&self, what: &str, offered: bool) -> anyhow::Result<String> {
         if what.contains("::") {
-            return self.get(&format!("leases/{what}")).await;
+            return Ok(what.to_owned());
         }
         let query: String = form_urlencoded::byte_serialize(what.as_bytes()).collect();
-        let found = self.all(&format!("leases?q={query}")).await?;
+        let found = self.all(&format!("leases?offered={offered}&q={query}")).await?;
         let mut exact = found.into_iter().filter(|lease| lease["resource_id"] == what || lease["name"] == what);
         match (exact.next(), exact.next()) {
-            (Some(one), None) => Ok(one),
+            (Some(one), None) => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
+            (None, _) if offered => bail!("nobody offers you a lease that is called {what:?}"),
             (None, _) => bail!("no lease that is not over is called {what:?}; zerocloud leases lists them"),
             (Some(_), Some(_)) => {
                 bail!("several leases are called {what:?}; use the id that zerocloud leases --json shows")
@@ -251,12 +253,7 @@ impl Remote {
 
     /// Puts a wish and waits for its answer.
     pub(super) async fn wish(&self, what: &str, wish: Value) -> anyhow::Result<String> {
-        // Who is offered a lease cannot read it yet, and names it whole.
-        let id = if what.contains("::") {
-            what.to_owned()
-        } else {
-            self.lease(what).await?["id"].as_str().unwrap_or_default().to_owned()
-        };
+        let id = self.lease(what, wish["action"] == "accept").await?;
         let key = hex::encode(rand::random::<[u8; 16]>());
         let path = format!("leases/{id}/requests?wait=20");
         let (answer, _) = self.call(Method::POST, &path, Some(wish), &[("idempotency-key", &key)]).await?;

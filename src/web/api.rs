@@ -19,6 +19,7 @@ mod reference;
 mod requests;
 mod resources;
 mod standing;
+mod story;
 mod tokens;
 mod wire;
 

@@ -77,7 +77,11 @@ async fn people_sign_in_on_the_command_line_and_do_there_what_pages_do() {
     assert!(said(&app, lin, &["renew", &id, "--for", "5h"]).await.starts_with("Renewed until "));
     app.lease_where(&id, "renewed", |it| it.expires_at > lease.expires_at).await;
     assert!(said(&app, lin, &["hand-over", &id, "ada"]).await.starts_with("Offered to ada; "));
-    assert!(said(&app, ada, &["accept", &lease.key().to_string()]).await.starts_with("It is yours."));
+    // By name, as all else; what was not offered is not found, though it is there.
+    let none = run(&app, ada, &["accept", "no-such"]).await;
+    assert!(String::from_utf8_lossy(&none.stderr).contains("nobody offers you a lease that is called \"no-such\""));
+    assert!(said(&app, ada, &["accept", "web-1"]).await.starts_with("It is yours."));
+    assert!(!run(&app, ada, &["accept", "web-1"]).await.status.success());
     app.owned(&id, "ada").await;
 
     let refused = run(&app, lin, &["users"]).await;

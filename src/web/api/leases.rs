@@ -1,7 +1,8 @@
 //! Leases and resources: lists with filters, one with its story, and edits of a lease.
 
+use super::story::{LeaseStory, notices};
 use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
-use crate::model::{Lease, LeaseKey};
+use crate::model::{Doc, Lease, LeaseKey};
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError, edit};
@@ -153,6 +154,9 @@ pub(super) struct Filter {
     region: Option<String>,
     /// Only those that are held, or only those that are not.
     held: Option<bool>,
+    /// `true`: instead of these, what others offered to the caller, who has not accepted it yet.
+    #[serde(default)]
+    offered: bool,
     /// Whose name, id or type contains this.
     q: Option<String>,
     /// `expires_at` (usual), `owner`, `name` or `first_seen`; with `-` before it the other way round.
@@ -176,8 +180,11 @@ pub(super) async fn list(
     if let Some(state) = filter.state.as_ref().filter(|state| !STATES.contains(&state.as_str())) {
         return Err(WebError::Invalid(format!("{state:?} is no state; one is {}", STATES.join(", "))));
     }
-    let session = caller.person.session(&state).await?;
-    let docs = state.store.prefix_as(&session, "lease::").await?;
+    let docs = if filter.offered {
+        offered(&state, &caller).await?
+    } else {
+        state.store.prefix_as(&caller.person.session(&state).await?, "lease::").await?
+    };
     let prices = state.prices().await?;
     let me = caller.person.user.to_string();
     let all = docs.into_iter().filter_map(|doc| {
@@ -195,6 +202,21 @@ pub(super) async fn list(
     };
     let part = Part { limit: filter.limit, cursor: filter.cursor.clone() };
     page(all.collect(), &part, descending, |lease| (by(lease).clone(), lease.id.clone())).map(Json)
+}
+
+/// What was offered to the caller. No channel shows it to them yet, so each is read by the service, after the index said that it is
+/// theirs to accept.
+async fn offered(state: &State, caller: &Caller) -> Result<Vec<Doc<Value>>, WebError> {
+    let (account, user) = (&caller.person.account, &caller.person.user);
+    let mut found = Vec::new();
+    for key in state.index.offered_to(account, user) {
+        let doc = state.store.get::<Value>(&key.lease_id()).await?;
+        let theirs = |doc: &Doc<Value>| {
+            doc.body.get("account") == Some(&json!(account)) && doc.body.get("offered_to") == Some(&json!(user))
+        };
+        found.extend(doc.filter(theirs));
+    }
+    Ok(found)
 }
 
 impl Filter {
@@ -220,21 +242,21 @@ impl Filter {
 }
 
 /// The lease that a path names, as the caller sees it. What they may not see does not exist for them.
-pub(super) async fn find(state: &State, caller: &Caller, id: &str) -> Result<crate::model::Doc<Value>, WebError> {
+pub(super) async fn find(state: &State, caller: &Caller, id: &str) -> Result<Doc<Value>, WebError> {
     let gone = || WebError::NotFound("there is no such lease, or it is not yours".to_owned());
     let key = LeaseKey::parse(id).map_err(|_| gone())?;
     edit::read(state, &caller.person, &key.lease_id()).await?.ok_or_else(gone)
 }
 
-fn read(doc: &crate::model::Doc<Value>) -> Result<Lease, WebError> {
+fn read(doc: &Doc<Value>) -> Result<Lease, WebError> {
     serde_json::from_value(doc.body.clone())
         .map_err(|why| WebError::Internal(anyhow::Error::new(why).context(doc.id.clone())))
 }
 
-/// One lease with its story.
+/// One lease with its story: what told of it first, and every notice.
 #[utoipa::path(get, path = "/api/v1/leases/{lease}", tag = "leases",
     params(("lease" = String, Path, description = "`{aws_id}::{region}::{resource_id}`", example = "111122223333::us-east-1::i-0a1b2c3d")),
-    responses((status = 200, body = LeaseView, headers(("ETag" = String))), (status = 304, description = "As it was")))]
+    responses((status = 200, body = LeaseStory, headers(("ETag" = String))), (status = 304, description = "As it was")))]
 pub(super) async fn one(
     At(state): At<State>,
     caller: Caller,
@@ -244,8 +266,10 @@ pub(super) async fn one(
     caller.may(Scope::Read)?;
     let doc = find(&state, &caller, &id).await?;
     let prices = state.prices().await?;
-    let rev = doc.rev.clone().unwrap_or_default();
-    Ok(reply(&headers, &rev, LeaseView::of(&state, &prices, Some(&rev), read(&doc)?)))
+    let (rev, lease) = (doc.rev.clone().unwrap_or_default(), read(&doc)?);
+    let (trigger, notices) = (lease.trigger.clone(), notices(&state, &lease.key()).await?);
+    let lease = LeaseView::of(&state, &prices, Some(&rev), lease);
+    Ok(reply(&headers, &rev, LeaseStory { lease, trigger, notices }))
 }
 
 /// What may be changed of a lease; what is left out stays.

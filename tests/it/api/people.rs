@@ -1,7 +1,7 @@
 //! What people set for themselves by programs.
 
 use super::{Program, hour};
-use crate::app::TestApp;
+use crate::app::{DEV, EAST, TestApp, owned_by};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -68,5 +68,34 @@ async fn a_token_ends_itself_and_no_other() {
     assert_eq!(one.send(Method::GET, "me", &[], None).await.status, 401);
     assert_eq!(other.send(Method::DELETE, &path, &[], None).await.status, 204, "by its id, too");
     assert_eq!(other.send(Method::GET, "me", &[], None).await.status, 401);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_others_offer_is_listed_for_whom_it_is_offered_to_alone() {
+    let app = TestApp::start(hour()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.settled(&id, "lin").await.key().to_string();
+    let (lin, max) = (Program::all(&app, "lin").await, Program::all(&app, "max").await);
+    assert_eq!(max.get("leases?offered=true").await["total"], 0);
+    let wish = json!({ "action": "hand_over", "to": "max" });
+    lin.post(&format!("leases/{lease}/requests?wait=20"), wish).await;
+    let offer = app
+        .until("the offer", || async {
+            let page = max.get("leases?offered=true").await;
+            (page["total"] == 1).then(|| page["items"][0].clone())
+        })
+        .await;
+    assert_eq!((&offer["id"], &offer["offered_to"]), (&json!(lease), &json!("max")));
+    for (program, path) in [(&max, "leases"), (&lin, "leases?offered=true")] {
+        assert_eq!(program.get(path).await["total"], 0, "{path}");
+    }
+    // One lease tells what it began with and what was mailed to whom, and no address.
+    let story = lin.get(&format!("leases/{lease}")).await;
+    let first = story["notices"].as_array().unwrap().iter().find(|notice| notice["kind"] == "first").unwrap();
+    assert_eq!((&first["to"], &first["status"]), (&json!("lin"), &json!("accepted")), "{story}");
+    assert!(first["accepted_at"].is_string() && story.get("trigger").is_some(), "{story}");
+    assert!(!story["notices"].to_string().contains('@'), "{story}");
+    assert_eq!(max.send(Method::GET, &format!("leases/{lease}"), &[], None).await.status, 404);
     app.stop().await;
 }
