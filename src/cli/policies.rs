@@ -90,7 +90,7 @@ fn show(policy: &Value, json: bool) -> anyhow::Result<()> {
 }
 
 /// As people read it: whole numbers are seconds but for those that count something.
-fn words(name: &str, value: &Value) -> String {
+pub(super) fn words(name: &str, value: &Value) -> String {
     let one = |value: &Value| match value.as_i64() {
         Some(number) if name.starts_with("max_instances") || name.starts_with("max_reaps") => number.to_string(),
         Some(seconds) => span(seconds),

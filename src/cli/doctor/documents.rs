@@ -1,5 +1,6 @@
 //! What is wrong with documents, and where they and config.yml say different things.
 
+use super::super::policies;
 use super::{Check, Found};
 use crate::config::{AccountSeed, Config};
 use crate::model::Doc;
@@ -90,21 +91,22 @@ fn compare(all: &[Doc<Value>], id: String, wanted: &Value) -> Vec<Check> {
         let mend = "is in config.yml and not in the store: `zerocloud serve` makes it, or its log says why it cannot";
         return vec![Check::new(id, Found::Mend(mend.to_owned()))];
     };
-    told(id, wanted, &doc.body)
+    told(id, wanted, &doc.body, |_, value| value.to_string())
 }
 
 fn compare_within(all: &[Doc<Value>], id: String, field: &str, wanted: &Value) -> Vec<Check> {
     let doc = all.iter().find(|doc| doc.id == id);
-    doc.map(|doc| told(id, wanted, doc.body.get(field).unwrap_or(&Value::Null))).unwrap_or_default()
+    doc.map(|doc| told(id, wanted, doc.body.get(field).unwrap_or(&Value::Null), policies::words)).unwrap_or_default()
 }
 
-/// A note for each field that says something else.
-fn told(id: String, wanted: &Value, there: &Value) -> Vec<Check> {
+/// A note for each field that says something else; `words` puts a value as people read it.
+fn told(id: String, wanted: &Value, there: &Value, words: fn(&str, &Value) -> String) -> Vec<Check> {
     let fields = wanted.as_object().into_iter().flatten();
     let other = fields.filter(|(name, value)| there.get(*name).unwrap_or(&Value::Null) != *value);
     let texts: Vec<String> = other
         .map(|(name, value)| {
-            format!("{name} is {} here and {value} in config.yml", there.get(name).unwrap_or(&Value::Null))
+            let here = there.get(name).map_or_else(|| "not said".to_owned(), |here| words(name, here));
+            format!("{name} is {here} here and {} in config.yml", words(name, value))
         })
         .collect();
     if texts.is_empty() {
@@ -115,8 +117,20 @@ fn told(id: String, wanted: &Value, there: &Value) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Doc, untold};
+    use super::{Check, Doc, Found, compare_within, untold};
     use serde_json::json;
+
+    #[test]
+    fn a_duration_that_differs_from_the_configurations_is_told_as_people_read_it() {
+        let policy = json!({ "policy": { "default_lease": 259_200, "max_instances": 3 } });
+        let doc = Doc { id: "policy::bigdb".to_owned(), rev: None, body: policy };
+        let wanted = json!({ "default_lease": 30, "max_instances": 4, "grace": 3_600 });
+        let told = compare_within(&[doc], "policy::bigdb".to_owned(), "policy", &wanted);
+        let Some(Check(_, Found::Note(told))) = told.into_iter().next() else { panic!("nothing is told") };
+        let all = "default_lease is 3 days here and 30 seconds in config.yml, max_instances is 3 here and 4 in config.yml, \
+                   grace is not said here and 1 hour in config.yml; the document counts";
+        assert_eq!(told, all);
+    }
 
     #[test]
     fn an_address_that_was_corrected_is_no_fault_any_more() {

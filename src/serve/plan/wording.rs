@@ -40,7 +40,7 @@ fn save(old: Option<&Lease>, new: &Lease) -> Option<Said> {
         ));
     };
     if let Some(hold) = new.hold.as_ref().filter(|hold| old.hold.as_ref().is_none_or(|it| it.reason != hold.reason)) {
-        return Some(("not end it for now".to_owned(), None, held(hold)));
+        return Some(("keep it for now".to_owned(), None, held(hold)));
     }
     if old.owner != new.owner {
         return Some((format!("make {} its owner", new.owner), None, why));
@@ -68,7 +68,7 @@ fn save(old: Option<&Lease>, new: &Lease) -> Option<Said> {
 /// An end that is due and does not happen: a pause, an exemption, a stage.
 fn kept(lease: &Lease, now: Time) -> Option<Said> {
     let hold = lease.hold.as_ref().filter(|_| lease.ends_at <= now && !lease.state.is_over())?;
-    Some((format!("not {} it for now, though that is due", verb(lease.end_action)), None, held(hold)))
+    Some((format!("keep it, though it is due to be {}", past(lease.end_action)), None, held(hold)))
 }
 
 fn held(hold: &crate::model::Hold) -> String {
@@ -92,6 +92,13 @@ fn verb(action: Action) -> &'static str {
     match action {
         Action::Stop => "stop",
         Action::Terminate => "terminate",
+    }
+}
+
+fn past(action: Action) -> &'static str {
+    match action {
+        Action::Stop => "stopped",
+        Action::Terminate => "terminated",
     }
 }
 
@@ -165,9 +172,9 @@ mod tests {
         stop it when its grace is over | 2026-11-27T01:00:00Z | expired; it ends at 01:00
         make max its owner | at once | owner: max (owner tag)
         renew it until 29 Nov 00:00 UTC | 2026-11-29T00:00:00Z | renewed by lin
-        not end it for now | at once | held (pause): a demo
+        keep it for now | at once | held (pause): a demo
         lease it until 27 Nov 00:00 UTC | at once | its end was moved
-        not stop it for now, though that is due | at once | held (pause): a demo
+        keep it, though it is due to be stopped | at once | held (pause): a demo
         (nothing)
         ");
     }

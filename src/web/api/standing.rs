@@ -133,7 +133,7 @@ pub(super) struct PlanView {
     lease: String,
     /// Its Name tag.
     name: String,
-    /// Such as `stop it` or `not stop it for now`.
+    /// Such as `stop it` or `keep it for now`.
     what: String,
     /// When, or since when it is due; absent for what would happen at once.
     #[serde(skip_serializing_if = "Option::is_none")]
