@@ -146,3 +146,13 @@ def _wrong_order(history: History) -> Iterator[str]:
         own = [notice for notice in history.told("stopped") if notice.seen_at <= history.terminated_at]
         if not own:
             yield "it was terminated before a mail of its own about that"
+
+
+def too_late(wrong: list[str], missing: list[str], seconds: float, load: float, processors: int) -> str | None:
+    """What to say when nothing went wrong and time alone ran out; `load` is how many processes want a processor."""
+    if wrong or not missing:
+        return None
+    said = f"time ran out: {len(missing)} expectations had not come true after {seconds:.0f} s, and nothing went wrong."
+    if load > processors:
+        said += f" This machine is busy ({load:.0f} processes for {processors} processors): run it when it is quiet."
+    return said

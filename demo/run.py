@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demo import config, report
+from demo import checker, config, report
 from demo.breaks import BREAKS
 from demo.cloud import Cloud
 from demo.config import App, Urls
@@ -159,7 +160,12 @@ class Run:
             if self.broken:
                 print(f"BREAK={self.broken} was NOT noticed.")
             return 0
-        self.story.say("wrong", f"{len(problems)} expectations were not met")
+        bad, passed = self.watch.wrong() + self._complaints(), time.monotonic() - self.story.began
+        late = checker.too_late(bad, self.watch.missing(), passed, os.getloadavg()[0], os.cpu_count() or 1)
+        if late and not self.broken:
+            self.story.say("late", late)
+        else:
+            self.story.say("wrong", f"{len(problems)} expectations were not met")
         by_machine: dict[str, list[str]] = {}
         for what in problems:
             machine, _, said = what.partition(": ")

@@ -163,6 +163,21 @@ class Reading(unittest.TestCase):
         self.assertEqual((second.instance, second.kind), ("i-2", "held (protection)"))
 
 
+class Verdict(unittest.TestCase):
+    def test_that_time_alone_ran_out_is_said_with_the_machines_load(self) -> None:
+        said = checker.too_late([], ["web-1: not stopped"], 211.4, 15.2, 2)
+        assert said is not None
+        self.assertIn("time ran out: 1 expectations had not come true after 211 s, and nothing went wrong.", said)
+        self.assertIn("busy (15 processes for 2 processors)", said)
+        quiet = checker.too_late([], ["web-1: not stopped"], 211.4, 1.0, 2)
+        assert quiet is not None
+        self.assertNotIn("busy", quiet)
+
+    def test_what_went_wrong_is_never_excused_by_time(self) -> None:
+        self.assertIsNone(checker.too_late(["web-1: it is stopped and should run"], ["web-2: no mail"], 211.4, 15.2, 2))
+        self.assertIsNone(checker.too_late([], [], 90.0, 15.2, 2))
+
+
 class Seed(unittest.TestCase):
     def test_names_are_unique(self) -> None:
         names = [one.name for one in [*seed.machines(), seed.LATE]]
