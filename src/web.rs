@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod card;
 pub mod chart;
+mod choices;
 pub mod connections;
 pub mod cost;
 mod edit;

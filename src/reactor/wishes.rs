@@ -59,11 +59,22 @@ impl Work<'_> {
             self.marks.wished_at = self.marks.wished_at.max(Some(self.wished_at(request)));
         }
         match outcome {
-            Renewal::Granted(end) if end < asked => Ok(format!("renewed until {end}, as far as the policy allows")),
+            Renewal::Granted(end) if end < asked => {
+                Ok(format!("renewed until {end}, as far as {} allows", self.limiting()))
+            }
             Renewal::Granted(end) => Ok(format!("renewed until {end}")),
             Renewal::AlreadyThere if asked > self.now => Ok("it reaches that far already".to_owned()),
             Renewal::AlreadyThere => Err("that time has passed".to_owned()),
-            Renewal::AtLimit => Err("the policy allows no later end".to_owned()),
+            Renewal::AtLimit => Err(format!("{} allows no later end", self.limiting())),
+        }
+    }
+
+    /// What keeps a renewal short, so that its owner knows what to do about it.
+    fn limiting(&self) -> String {
+        let kept_back = self.over_quota() && self.limit() < renewal_limit(&self.lease, self.policy(), self.now);
+        match self.policy().max_instances.filter(|_| kept_back) {
+            Some(most) => format!("the limit of instances (max_instances {most}, and {} has more)", self.lease.owner),
+            None => "the policy".to_owned(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! A lease as pages show it: how long it still is, what happens next, and what its reader can do about it. Pure.
 
+use super::choices::{Choice, choices, kept_back};
 use crate::model::{
     Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State,
     StoppedBy, Time, UserId,
 };
-use crate::reactor::{exempting, renewal_limit};
+use crate::reactor::exempting;
 use crate::words::{Zone, clean, cut, span, utc, with_instants};
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ pub(super) struct Around<'a> {
     pub(super) directory: &'a Directory,
     pub(super) facts: Option<&'a Facts>,
     pub(super) zone: &'a Zone,
+    /// Its place among its owner's live leases, from 1; 0 when that is not known.
+    pub(super) rank: u32,
     pub(super) now: Time,
 }
 
@@ -44,6 +47,8 @@ pub(super) struct Card {
     hold: Option<String>,
     exemption: Option<String>,
     renew: Vec<Choice>,
+    /// Why not more is offered, where the limit of instances keeps it back.
+    kept_back: Option<String>,
     pub(super) can: Can,
     verb: &'static str,
     group: bool,
@@ -51,14 +56,6 @@ pub(super) struct Card {
     label: &'static str,
     stack: Option<String>,
     offered_to: Option<String>,
-}
-
-/// A length that can be chosen.
-#[derive(Debug, Clone, Serialize)]
-struct Choice {
-    seconds: i64,
-    label: String,
-    usual: bool,
 }
 
 /// What may be asked for now.
@@ -70,22 +67,6 @@ pub(super) struct Can {
     pub(super) revive: bool,
     pub(super) pass_on: bool,
 }
-
-/// Lengths that people think in, seconds.
-const LENGTHS: [i64; 12] = [
-    3_600,
-    4 * 3_600,
-    12 * 3_600,
-    86_400,
-    2 * 86_400,
-    3 * 86_400,
-    5 * 86_400,
-    7 * 86_400,
-    14 * 86_400,
-    30 * 86_400,
-    60 * 86_400,
-    90 * 86_400,
-];
 
 /// What ends a lease of this instance: some instances cannot be stopped.
 pub(super) fn end_of(lease: &Lease, facts: Option<&Facts>) -> Action {
@@ -116,7 +97,7 @@ fn exemption(lease: &Lease, around: Around<'_>) -> Option<String> {
 
 impl Card {
     pub(super) fn of(lease: &Lease, around: Around<'_>) -> Card {
-        let Around { directory, facts, zone, now } = around;
+        let Around { directory, facts, zone, rank, now } = around;
         let policy = directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner));
         let id = lease.key.resource_id.to_string();
         let name = clean(&lease.summary.name);
@@ -128,6 +109,8 @@ impl Card {
         let whole = at.map_or(1, |at| at.seconds_since(since(lease)).max(1));
         let (word, tone) = look(lease, stage, left, &policy);
         let (next, then) = next(lease, action, stage, &policy, now);
+        let owner = user_name(directory, lease, &lease.owner);
+        let kept_back = kept_back(lease, &policy, rank, &owner, now).filter(|_| lease.state.is_renewable());
         Card {
             key: lease.key().to_string(),
             title: if name.is_empty() { id.clone() } else { cut(&name, 80) },
@@ -135,7 +118,7 @@ impl Card {
             kind: kind(lease, facts),
             region: lease.key.region.to_string(),
             aws: aws.filter(|name| !name.is_empty()).unwrap_or_else(|| lease.key.aws_id.to_string()),
-            owner: user_name(directory, lease, &lease.owner),
+            owner,
             evidence: evidence(lease, &policy),
             state: lease.state.as_str(),
             word,
@@ -157,7 +140,8 @@ impl Card {
                 )
             }),
             exemption: exemption(lease, around),
-            renew: choices(lease, &policy, now),
+            renew: choices(lease, &policy, rank, now),
+            kept_back,
             can: can(lease, action, stage, facts),
             verb: lease.past(action),
             group: lease.is_group(),
@@ -255,24 +239,6 @@ fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time)
     (text, then)
 }
 
-fn choices(lease: &Lease, policy: &Policy, now: Time) -> Vec<Choice> {
-    let limit = renewal_limit(lease, policy, now);
-    let most = limit.seconds_since(now);
-    if most <= 0 || limit <= lease.granted_until {
-        return Vec::new();
-    }
-    let later = |seconds: &i64| *seconds < most && now.plus(*seconds) > lease.granted_until;
-    let mut all: Vec<Choice> = LENGTHS
-        .iter()
-        .copied()
-        .filter(later)
-        .map(|seconds| Choice { seconds, label: span(seconds), usual: seconds == policy.default_lease })
-        .collect();
-    let usual = !all.iter().any(|choice| choice.usual);
-    all.push(Choice { seconds: most, label: format!("{} (the most)", span_about(most)), usual });
-    all
-}
-
 fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>) -> Can {
     let live = lease.state.is_renewable();
     let managed = facts.is_some_and(|facts| facts.managed_by.is_some());
@@ -354,11 +320,6 @@ pub(super) fn rough(seconds: i64) -> String {
         }
     }
     if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
-}
-
-/// A length in words; one that is no round number is told by its two largest units.
-fn span_about(seconds: i64) -> String {
-    if seconds % 3_600 == 0 { span(seconds) } else { rough(seconds) }
 }
 
 #[cfg(test)]

@@ -35,9 +35,11 @@ pub(super) fn cards<'a>(desk: &Desk, leases: impl Iterator<Item = &'a Lease>) ->
 }
 
 pub(super) fn card(desk: &Desk, lease: &Lease, now: Time) -> Card {
-    let resource = desk.state.index.resource(&lease.key());
+    let (index, key) = (&desk.state.index, lease.key());
+    let resource = index.resource(&key);
     let facts = resource.as_ref().map(|resource| &resource.facts);
-    Card::of(lease, Around { directory: &desk.state.index.directory(), facts, zone: &desk.zone(), now })
+    let rank = index.rank(&lease.account, &lease.owner, &key);
+    Card::of(lease, Around { directory: &index.directory(), facts, zone: &desk.zone(), rank, now })
 }
 
 /// What others offered to this person. The channels do not show it to them yet, so each is read by the service, after the

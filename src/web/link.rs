@@ -35,8 +35,10 @@ pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Re
     let person = |user| directory.user(&found.lease.account, user);
     let (owner, bearer) = (person(&found.lease.owner), person(found.purpose.bearer()));
     let zone = Zone::named(bearer.and_then(|user| user.time_zone.as_deref()));
-    let around = Around { directory: &directory, facts: found.facts.as_ref(), zone: &zone, now: state.clock.now() };
-    let card = Card::of(&found.lease, around);
+    let lease = &found.lease;
+    let rank = state.index.rank(&lease.account, &lease.owner, &lease.key());
+    let (facts, now) = (found.facts.as_ref(), state.clock.now());
+    let card = Card::of(lease, Around { directory: &directory, facts, zone: &zone, rank, now });
     let action = found.purpose.action;
     let able = match action {
         TokenAction::Renew => card.can.renew,

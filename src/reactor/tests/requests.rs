@@ -44,6 +44,11 @@ const RENEWING: &[Row] = &[
     ("over the limit of instances a short lease is all there is", |s| {
         s.view.policy.max_instances = Some(0);
         s.ask("lin", Wish::Renew, &json!({}));
+    }, "| refused: the limit of instances (max_instances 0, and lin has more) allows no later end until +2d"),
+    ("over the limit of instances and past all renewals it is the policy", |s| {
+        s.view.policy.max_instances = Some(0);
+        s.view.policy.max_total = Some(DAY);
+        s.ask("lin", Wish::Renew, &json!({}));
     }, "| refused: the policy allows no later end until +2d"),
     ("by an edit", |s| s.lease().expires_at = noon().plus(5 * DAY), "term 3, ends +5d1h |"),
     ("by an edit beyond the policy", |s| s.lease().expires_at = noon().plus(50 * DAY),
@@ -73,7 +78,7 @@ const RENEWING_OVERDUE: &[Row] = &[
         s.ask("lin", Wish::Renew, &json!({}));
     },
      "active, term 3, until +1h, ends +2h | \
-     done: renewed until 2026-11-24T13:00:00Z, as far as the policy allows until +1h, \
+     done: renewed until 2026-11-24T13:00:00Z, as far as the limit of instances (max_instances 0, and lin has more) allows until +1h, \
      lin warning-3600, ada admin-over_quota"),
 ];
 

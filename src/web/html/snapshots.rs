@@ -43,7 +43,7 @@ fn card(lease: &Lease) -> Card {
     let facts = json!({ "state": "running", "instance_type": "t3.large", "root_device": "ebs" });
     let facts: Facts = serde_json::from_value(facts).unwrap();
     let (zone, now) = (Zone::named(Some("Europe/Berlin")), Time::parse("2026-11-22T20:00:00Z").unwrap());
-    Card::of(lease, Around { directory: &directory(), facts: Some(&facts), zone: &zone, now })
+    Card::of(lease, Around { directory: &directory(), facts: Some(&facts), zone: &zone, rank: 1, now })
 }
 
 /// With nothing in it that another commit, day or person would change.
