@@ -84,8 +84,11 @@ pub(super) async fn leases(remote: &Remote, clock: &Clock, json: bool, all: bool
     let header = ["INSTANCE", "NAME", "TYPE", "REGION", "OWNER", "STATE", "EXPIRES", "LEFT", "AN HOUR", "HELD BY"];
     let row = |lease: &Value| {
         let expires = text(lease, "expires_at");
-        let left =
-            Time::parse(&expires).map_or_else(|_| String::new(), |at| super::leases::left(at.seconds_since(now)));
+        let left = match Time::parse(&expires) {
+            _ if !lease["hold"].is_null() => "held".to_owned(),
+            Ok(at) => super::leases::left(at.seconds_since(now)),
+            Err(_) => String::new(),
+        };
         let cost = lease["cost"]["running_hour"].as_u64().map_or("unknown".to_owned(), crate::web::cost::dollars);
         let [id, name, kind] = ["resource_id", "name", "instance_type"].map(|name| text(lease, name));
         let (name, kind) = (cut(&name, super::leases::NAME), super::leases::kind(&id, &kind));

@@ -36,7 +36,7 @@ pub(super) async fn list(config: &Config, clock: &Clock, json: bool, all: bool) 
 }
 
 fn row(lease: &Lease, now: Time) -> Vec<String> {
-    let (what, at) = next(lease);
+    let (next, left) = outlook(lease, now);
     vec![
         lease.key.resource_id.to_string(),
         cut(&lease.summary.name, NAME),
@@ -45,8 +45,8 @@ fn row(lease: &Lease, now: Time) -> Vec<String> {
         lease.key.region.to_string(),
         lease.owner.to_string(),
         lease.state.as_str().to_owned(),
-        at.map_or(String::new(), |at| format!("{what} {}", short_utc(at))),
-        at.map_or(String::new(), |at| left(at.seconds_since(now))),
+        next,
+        left,
         lease.hold.as_ref().map_or(String::new(), |hold| hold.kind.as_str().to_owned()),
     ]
 }
@@ -61,8 +61,20 @@ pub(super) fn kind(id: &str, instance_type: &str) -> String {
     if instance_type.is_empty() { what } else { instance_type }.to_owned()
 }
 
+/// The columns NEXT and IN. Nothing happens by itself while a hold stands; a deadline that passed meanwhile says so.
+fn outlook(lease: &Lease, now: Time) -> (String, String) {
+    match next(lease) {
+        (_, None) => (String::new(), String::new()),
+        (_, Some(_)) if lease.hold.is_some() && lease.ends_at <= now => {
+            (format!("was due {}", short_utc(lease.ends_at)), "held".to_owned())
+        }
+        (_, Some(_)) if lease.hold.is_some() => (String::new(), "held".to_owned()),
+        (what, Some(at)) => (format!("{what} {}", short_utc(at)), left(at.seconds_since(now))),
+    }
+}
+
 /// What happens to a lease next by itself, and when. A stopped instance that somebody else stopped stays as it is.
-pub(super) fn next(lease: &Lease) -> (&'static str, Option<Time>) {
+fn next(lease: &Lease) -> (&'static str, Option<Time>) {
     let end = match lease.end_action {
         Action::Stop if lease.is_group() => "sleeps",
         Action::Stop => "stops",
@@ -111,6 +123,9 @@ pub(super) async fn plan(config: &Config, clock: &Clock, json: bool) -> anyhow::
 
 #[cfg(test)]
 mod tests {
+    use crate::model::{Lease, Time};
+    use serde_json::json;
+
     #[test]
     fn what_runs_nothing_just_now_has_a_type_all_the_same() {
         let told = [("asg-1", ""), ("cluster-ecs-1", ""), ("asg-1", "t3.nano"), ("i-1", "m5.large"), ("i-1", "")];
@@ -121,5 +136,24 @@ mod tests {
     fn time_left_is_short_and_never_negative() {
         let told: Vec<_> = [-5, 0, 59, 61, 3_661, 90_000].map(super::left).into();
         assert_eq!(told, ["-", "-", "59s", "1m", "1h 1m", "1d 1h"]);
+    }
+
+    #[test]
+    fn no_row_says_that_it_ends_while_a_hold_stands() {
+        let noon = Time::parse("2026-11-24T12:00:00Z").unwrap();
+        let mut lease: Lease = serde_json::from_value(json!({
+            "account": "bigdb", "aws_id": "111122223333", "region": "us-east-1", "resource_id": "i-0abc", "kind": "instance",
+            "state": "stopped", "stopped_by": "zerocloud", "owner": "lin", "first_seen": noon, "settle_at": noon, "term": 2,
+            "owner_evidence": { "source": "tag", "value": "lin@bigdb.example", "at": noon }, "end_action": "terminate",
+            "expires_at": noon, "granted_until": noon, "max_expires_at": noon, "ends_at": noon,
+        }))
+        .unwrap();
+        let told = |lease: &Lease| super::outlook(lease, noon);
+        assert_eq!(told(&lease), ("terminates 24 Nov 12:00 UTC".to_owned(), "-".to_owned()));
+        let hold = json!({ "kind": "protection", "reason": "x", "since": noon, "review_at": noon.plus(60) });
+        lease.hold = serde_json::from_value(hold).unwrap();
+        assert_eq!(told(&lease), ("was due 24 Nov 12:00 UTC".to_owned(), "held".to_owned()));
+        lease.ends_at = noon.plus(60);
+        assert_eq!(told(&lease), (String::new(), "held".to_owned()));
     }
 }

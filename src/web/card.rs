@@ -1,12 +1,13 @@
 //! A lease as pages show it: how long it still is, what happens next, and what its reader can do about it. Pure.
 
 use super::choices::{Choice, choices, kept_back};
+use super::outlook::{Asked, Ground, asked};
 use crate::model::{
-    Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State,
-    StoppedBy, Time, UserId,
+    Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State, Time,
+    UserId,
 };
 use crate::reactor::exempting;
-use crate::words::{Zone, clean, cut, span, utc, with_instants};
+use crate::words::{Zone, clean, cut, utc, with_instants};
 use serde::Serialize;
 
 /// What it is made of.
@@ -45,6 +46,10 @@ pub(super) struct Card {
     next: String,
     then: Option<String>,
     hold: Option<String>,
+    /// The deadline that passed while it was held.
+    passed: Option<String>,
+    /// Somebody asked for its end, which is under way.
+    ending: bool,
     exemption: Option<String>,
     renew: Vec<Choice>,
     /// Why not more is offered, where the limit of instances keeps it back.
@@ -86,13 +91,12 @@ pub(super) fn user_name(directory: &Directory, lease: &Lease, user: &UserId) -> 
     known.filter(|name| !name.is_empty()).unwrap_or_else(|| user.to_string())
 }
 
-/// What keeps it from its end: an admin's word about it, or a rule that picks it out.
-fn exemption(lease: &Lease, around: Around<'_>) -> Option<String> {
+/// What keeps it from its end, and until when: an admin's word about it, or a rule that picks it out.
+fn exemption(lease: &Lease, around: Around<'_>) -> Option<(Time, String)> {
     let own = lease.exemption.as_ref().filter(|it| it.until > around.now).map(|it| (it.until, it.reason.clone()));
     let rules = around.directory.rules(&lease.account);
     let rule = || exempting(&rules, around.facts?, around.now).map(|rule| (rule.until, rule.reason.clone()));
-    let (until, reason) = own.or_else(rule).filter(|_| !lease.state.is_over())?;
-    Some(format!("Exempt until {}: {}", utc(until), clean(&reason)))
+    own.or_else(rule).filter(|_| !lease.state.is_over())
 }
 
 impl Card {
@@ -104,11 +108,16 @@ impl Card {
         let aws = directory.aws_accounts.get(&lease.key.aws_id).map(|aws| clean(&aws.name));
         let action = end_of(lease, facts);
         let stage = stage(directory, lease);
-        let (leads, at) = clock(lease, stage, now);
+        let exemption = exemption(lease, around);
+        let asked = asked(lease);
+        let asked_by = asked.as_ref().map(|asked| user_name(directory, lease, &asked.by));
+        let exempt = exemption.as_ref().map(|(until, _)| *until);
+        let ground = Ground { lease, action, stage, policy: &policy, exempt, asked_by: asked_by.as_deref(), now };
+        let (leads, at) = ground.clock();
         let left = at.map_or(0, |at| at.seconds_since(now));
         let whole = at.map_or(1, |at| at.seconds_since(since(lease)).max(1));
-        let (word, tone) = look(lease, stage, left, &policy);
-        let (next, then) = next(lease, action, stage, &policy, now);
+        let (word, tone) = ground.look();
+        let (next, then) = ground.next();
         let owner = user_name(directory, lease, &lease.owner);
         let kept_back = kept_back(lease, &policy, rank, &owner, now).filter(|_| lease.state.is_renewable());
         Card {
@@ -139,10 +148,12 @@ impl Card {
                     utc(hold.review_at)
                 )
             }),
-            exemption: exemption(lease, around),
+            exemption: exemption.map(|(until, why)| format!("Exempt until {}: {}", utc(until), clean(&why))),
             renew: choices(lease, &policy, rank, now),
             kept_back,
-            can: can(lease, action, stage, facts),
+            can: can(lease, action, stage, facts, asked.as_ref()),
+            passed: ground.passed().map(utc),
+            ending: asked.is_some(),
             verb: lease.past(action),
             group: lease.is_group(),
             label: label(lease),
@@ -161,93 +172,16 @@ fn since(lease: &Lease) -> Time {
     }
 }
 
-/// Which clock runs, and until when.
-fn clock(lease: &Lease, stage: Stage, now: Time) -> (&'static str, Option<Time>) {
-    match lease.state {
-        State::Active => ("Ends in", Some(lease.expires_at)),
-        State::Expired if lease.ends_at > now => ("Still renewable for", Some(lease.ends_at)),
-        State::Stopped if lease.is_group() => ("", None),
-        State::Stopped if stage >= Stage::Terminate && lease.stopped_by == Some(StoppedBy::Zerocloud) => {
-            ("Terminated in", Some(lease.ends_at))
-        }
-        _ => ("", None),
-    }
-}
-
-fn look(lease: &Lease, stage: Stage, left: i64, policy: &Policy) -> (&'static str, &'static str) {
-    let soon = policy.warnings.iter().copied().max().unwrap_or(86_400);
-    match lease.state {
-        State::Active if left <= soon && stage >= Stage::Notify => ("Ends soon", "warn"),
-        State::Active => ("Running", "good"),
-        State::Expired => ("Over", "bad"),
-        State::Reaping => ("Ending now", "bad"),
-        State::Stopped if lease.is_group() => ("Asleep", "calm"),
-        State::Stopped => ("Stopped", "calm"),
-        State::Terminated => ("Terminated", "calm"),
-        State::Gone => ("Gone", "calm"),
-    }
-}
-
-/// What happens when nobody does anything, and what after that.
-fn next(lease: &Lease, action: Action, stage: Stage, policy: &Policy, now: Time) -> (String, Option<String>) {
-    let needed = lease.needed_stage(action);
-    match lease.state {
-        State::Terminated => return ("It is terminated; nothing more happens.".to_owned(), None),
-        State::Gone => return ("AWS no longer has it; nothing more happens.".to_owned(), None),
-        State::Reaping => return (format!("It is being {} now.", lease.past(action)), None),
-        State::Stopped if lease.is_group() => {
-            let text = if lease.stopped_by == Some(StoppedBy::Zerocloud) {
-                "It sleeps: its sizes are 0 and its members gone. It stays so until it is revived, or somebody gives it sizes again."
-            } else {
-                "Somebody scaled it to nothing, so no end runs. Scaled up again, it gets a new lease."
-            };
-            return (text.to_owned(), None);
-        }
-        State::Stopped => {
-            let ours = lease.stopped_by == Some(StoppedBy::Zerocloud);
-            let text = if ours && stage >= Stage::Terminate {
-                format!("If nobody starts it, it is terminated at {}, not before.", utc(lease.ends_at))
-            } else if ours {
-                "It stays stopped until somebody starts it.".to_owned()
-            } else {
-                "It was stopped by somebody, so no end runs. Its volumes cost on.".to_owned()
-            };
-            return (text, None);
-        }
-        State::Active | State::Expired => {}
-    }
-    if lease.key.resource_id.is_cluster() {
-        return ("zerocloud ends nothing of it: end it where it is managed.".to_owned(), None);
-    }
-    if stage < needed {
-        let text = format!("Nothing is {} yet: zerocloud may not do that in this AWS account.", lease.past(action));
-        return (text, None);
-    }
-    let at = if lease.ends_at > now { format!("at {}, not before", utc(lease.ends_at)) } else { "soon".to_owned() };
-    let text = format!("If nobody renews it, it is {} {at}.", lease.past(action));
-    let then = match action {
-        _ if lease.is_group() => Some(
-            "Auto Scaling then terminates its members; the group and its sizes stay and can be revived.".to_owned(),
-        ),
-        Action::Terminate => Some("It does not come back.".to_owned()),
-        Action::Stop if stage >= Stage::Terminate => Some(format!(
-            "Its volumes stay; after {} stopped it is terminated, with a mail before.",
-            span(policy.terminate_after)
-        )),
-        Action::Stop => Some("Its volumes stay, and it can be started again.".to_owned()),
-    };
-    (text, then)
-}
-
-fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>) -> Can {
+fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>, asked: Option<&Asked>) -> Can {
     let live = lease.state.is_renewable();
     let managed = facts.is_some_and(|facts| facts.managed_by.is_some());
     let needed = lease.needed_stage(action);
     let there = live || lease.state == State::Stopped;
+    let under_way = |action: Action| asked.is_some_and(|asked| asked.action == action);
     Can {
         renew: live,
-        end: live && !managed && stage >= needed,
-        terminate: there && !managed && stage >= Stage::Terminate && !lease.is_group(),
+        end: live && !managed && stage >= needed && asked.is_none(),
+        terminate: there && !managed && stage >= Stage::Terminate && !lease.is_group() && !under_way(Action::Terminate),
         revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop && wakes(lease),
         pass_on: there,
     }
