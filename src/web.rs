@@ -26,6 +26,7 @@ mod leases;
 mod limits;
 mod link;
 mod once;
+mod orders;
 mod outlook;
 mod patience;
 mod pauses;

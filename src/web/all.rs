@@ -2,21 +2,18 @@
 //! the admin's own request or edit, lease by lease, so one that is refused stops no other.
 
 use super::card::{Card, stack_of};
-use super::edit::edit;
 use super::form::{Act, Fields};
 use super::html::Desk;
 use super::leases::{cards, visible};
-use super::wishes::{Asked, put};
-use super::{State, WebError, lease, session};
-use crate::config::parse_duration;
+use super::orders::Order;
+use super::{State, WebError};
 use crate::follower::Index;
-use crate::model::{EvidenceSource, Lease, LeaseKey, Time, UserId, Wish};
+use crate::model::{EvidenceSource, Lease, LeaseKey};
 use crate::words::clean;
 use axum::extract::RawQuery;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use minijinja::context;
-use serde_json::json;
 use std::fmt::Write as _;
 
 type Is<T> = axum::extract::State<T>;
@@ -250,7 +247,7 @@ pub(super) async fn act(axum::extract::State(state): Is<State>, act: Act) -> Res
     if keys.is_empty() || keys.len() > MOST {
         return Ok(act.failed(&back, &format!("Tick the leases that you mean, at most {MOST}.")));
     }
-    let order = match Order::read(&state, &act) {
+    let order = match Order::read(&state, &act, act.fields.get("act")) {
         Ok(order) => order,
         Err(why) => return Ok(act.failed(&back, &why)),
     };
@@ -269,71 +266,6 @@ pub(super) async fn act(axum::extract::State(state): Is<State>, act: Act) -> Res
         if failed.is_empty() { String::new() } else { format!(" Not: {}", failed.join("; ")) }
     );
     Ok(if failed.is_empty() { act.done(&back, &text) } else { act.failed(&back, &text) })
-}
-
-/// What is to be done to each.
-#[derive(Debug)]
-enum Order {
-    Renew(Time),
-    Exempt(String, Time),
-    LiftExemption,
-    Reassign(UserId),
-}
-
-impl Order {
-    fn read(state: &State, act: &Act) -> Result<Order, String> {
-        let now = state.clock.now();
-        let length = |name: &str| parse_duration(act.fields.get(name)).map(|seconds| now.plus(seconds));
-        match act.fields.get("act") {
-            "renew" => length("for").map(Order::Renew),
-            "exempt" => {
-                let reason: String = act.fields.get("reason").chars().take(400).collect();
-                if reason.is_empty() {
-                    return Err("An exemption needs a reason: everybody who sees the lease reads it.".to_owned());
-                }
-                length("until").map(|until| Order::Exempt(reason, until))
-            }
-            "unexempt" => Ok(Order::LiftExemption),
-            "reassign" => {
-                let to = UserId::parse(act.fields.get("to")).map_err(|_| "Choose who gets them.".to_owned())?;
-                let known = state.index.directory().user(&act.person.account, &to).is_some();
-                if known { Ok(Order::Reassign(to)) } else { Err("There is nobody here by that name.".to_owned()) }
-            }
-            _ => Err("Choose what to do with them.".to_owned()),
-        }
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Order::Renew(_) => "Asked to renew",
-            Order::Exempt(..) => "Exempted",
-            Order::LiftExemption => "Lifted the exemption of",
-            Order::Reassign(_) => "Reassigned",
-        }
-    }
-
-    async fn carry_out(&self, state: &State, act: &Act, key: &LeaseKey) -> Result<(), WebError> {
-        let (person, id) = (&act.person, key.lease_id());
-        match self {
-            Order::Renew(until) => {
-                lease::read(state, person, key).await?;
-                let (account, user, at) = (person.account.clone(), person.user.clone(), state.clock.now());
-                let (action, until) = (Wish::Renew, Some(*until));
-                let asked = Asked { account, user, lease: key.clone(), action, until, to: None, at };
-                let session = person.session(state).await?;
-                put(&state.store, &session, &asked, &session::random()).await.map(|_| ())
-            }
-            Order::Exempt(reason, until) => {
-                let exemption = json!({ "reason": reason, "until": until });
-                edit(state, person, &id, None, |body| drop(body.insert("exemption".to_owned(), exemption.clone())))
-                    .await
-            }
-            Order::LiftExemption => edit(state, person, &id, None, |body| drop(body.shift_remove("exemption"))).await,
-            Order::Reassign(to) => {
-                edit(state, person, &id, None, |body| drop(body.insert("owner".to_owned(), json!(to)))).await
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::card::end_of;
 use super::form::Act;
 use super::html::Desk;
 use super::leases::card;
+use super::orders::Order;
 use super::wishes::{Asked, ask};
 use super::{Person, State, WebError};
 use crate::model::{Lease, LeaseKey, Notice, NoticeKind, NoticeStatus, Time, UserId, Wish};
@@ -18,7 +19,8 @@ use serde::Serialize;
 pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response, WebError> {
     let (state, person) = (&desk.state, &desk.person);
     let lease = read(state, person, &parse(&key)?).await?;
-    let card = card(&desk, &lease, state.clock.now());
+    let now = state.clock.now();
+    let card = card(&desk, &lease, now);
     let directory = state.index.directory();
     let others: Vec<_> = directory
         .of(&person.account)
@@ -52,6 +54,8 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
         offered => lease.offered_to.as_ref() == Some(&person.user),
         admin => person.is_admin(),
         first_seen => utc(lease.first_seen),
+        exempted => lease.exemption.as_ref().is_some_and(|it| it.until > now),
+        in_a_fortnight => now.plus(14 * 86_400).to_string().chars().take(10).collect::<String>(),
         terminates => end_of(&lease, facts) == crate::model::Action::Terminate,
     };
     desk.show("leases", &clean(&lease.summary.name), "lease.html", values)
@@ -64,6 +68,9 @@ pub(super) async fn act(
     act: Act,
 ) -> Result<Response, WebError> {
     let key = parse(&key)?;
+    if matches!(word.as_str(), "exempt" | "unexempt") {
+        return exempt(&state, &act, &key, &word).await;
+    }
     read(&state, &act.person, &key).await?;
     let now = state.clock.now();
     let action = match word.as_str() {
@@ -89,6 +96,22 @@ pub(super) async fn act(
     let gone = good && (action == Wish::NotMine && !act.person.is_admin());
     let back = if gone || act.fields.get("back") == "leases" { "/leases".to_owned() } else { format!("/leases/{key}") };
     Ok(if good { act.done(&back, &text) } else { act.failed(&back, &text) })
+}
+
+/// An admin's word that it does not end for now, or that it may end again.
+async fn exempt(state: &State, act: &Act, key: &LeaseKey, word: &str) -> Result<Response, WebError> {
+    act.person.admin()?;
+    let back = format!("/leases/{key}");
+    let order = match Order::read(state, act, word) {
+        Ok(order) => order,
+        Err(why) => return Ok(act.failed(&back, &why)),
+    };
+    order.carry_out(state, act, key).await?;
+    let text = match &order {
+        Order::Exempt(_, until) => format!("It is exempt until {}.", utc(*until)),
+        _ => "It is not exempt any more. It ends only after its owner had notice again.".to_owned(),
+    };
+    Ok(act.done(&back, &text))
 }
 
 fn until(act: &Act, action: Wish, now: Time) -> Result<Option<Time>, WebError> {

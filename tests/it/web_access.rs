@@ -52,6 +52,8 @@ fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         ("/policy/user/lin".to_owned(), vec![("do", "save"), ("grace", "2h")]),
         ("/policy/apply".to_owned(), vec![("aws", DEV), ("reason", "x")]),
         ("/exemptions/0123456789ab/end".to_owned(), vec![]),
+        (format!("/leases/{DEV}::{EAST}::i-0123456789abcdef0/exempt"), vec![("reason", "x"), ("until", "14d")]),
+        (format!("/leases/{DEV}::{EAST}::i-0123456789abcdef0/unexempt"), vec![]),
     ]
 }
 

@@ -68,6 +68,41 @@ async fn one_lease_tells_its_whole_story_to_its_owner_and_to_admins() {
 }
 
 #[tokio::test]
+async fn an_admin_exempts_one_lease_on_its_own_page_and_lifts_it_and_the_story_tells_who() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let path = format!("/leases/{}", lease.key());
+    let (lin, ada) = (app.sign_in("lin").await, app.sign_in("ada").await);
+    assert!(!lin.get(&path).await.text.contains("/exempt\""), "a dev is offered it");
+    let fields = [("reason", "the fair"), ("until", "2099-01-31")];
+    assert_eq!(lin.act(&format!("{path}/exempt"), &fields).await.status, StatusCode::FORBIDDEN);
+    let page = ada.act(&format!("{path}/exempt"), &[("reason", ""), ("until", "2099-01-31")]).await;
+    assert!(page.words().contains("An exemption needs a reason"), "{}", page.words());
+    assert!(app.lease(&id).await.unwrap().exemption.is_none());
+    let page = ada.act(&format!("{path}/exempt"), &fields).await.words();
+    assert!(page.contains("It is exempt until Sat 31 Jan 2099, 23:59:59 UTC."), "{page}");
+    app.lease_where(&id, "told", |now| story(now).contains("ada exempted it until 2099-01-31T23:59:59Z: the fair"))
+        .await;
+    let page = lin.get(&path).await.words();
+    for word in [
+        "Exempt until Sat 31 Jan 2099",
+        "it is not stopped while it is exempt",
+        "Ada exempted it until Sat 31 Jan 2099",
+    ] {
+        assert!(page.contains(word), "{word} in {page}");
+    }
+    let page = ada.act(&format!("{path}/unexempt"), &[]).await.words();
+    assert!(page.contains("It is not exempt any more."), "{page}");
+    let lifted = app.lease_where(&id, "lifted", |now| story(now).contains("ada lifted its exemption")).await;
+    assert!(lifted.exemption.is_none());
+    app.stop().await;
+}
+
+fn story(lease: &Lease) -> String {
+    lease.events.iter().map(|line| line.what.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
 async fn ending_now_stops_the_instance() {
     let app = TestApp::start(Setup::default()).await;
     let (id, lease) = told(&app, "lin").await;
