@@ -79,6 +79,7 @@ impl Work<'_> {
         let mut again = false;
         let mut due = None;
         if !self.lease.state.is_over() && self.lease.state != State::Reaping {
+            self.note_exemption();
             again = self.judge_owner();
         }
         if !again {

@@ -1,7 +1,7 @@
 //! What the reactor must remember on a lease beside what people see; kept as the field `marks`, so that a restart
 //! derives the same effects anew.
 
-use crate::model::{Action, Lease, StoppedBy, Time, UserId};
+use crate::model::{Action, Exemption, Lease, StoppedBy, Time, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The field of the lease document.
@@ -38,6 +38,9 @@ pub(super) struct Marks {
     /// When a person last asked for what the lease has now, by their own clock; an older wish for its end is out of date.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wished_at: Option<Time>,
+    /// The exemption that the story tells of; another one on the lease is an admin's edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exemption: Option<Exemption>,
 }
 
 /// A lease over `max_instances`.

@@ -325,6 +325,32 @@ fn handing_over() {
     check(Scene::active, HANDING_OVER);
 }
 
+/// Who, until when and why, once; and lifting it, too.
+#[test]
+fn the_story_tells_of_an_exemption_and_of_its_lifting_once() {
+    let mut scene = Scene::active();
+    let mut lines = |exemption: serde_json::Value, by: &str| {
+        let lease = scene.lease();
+        let known = lease.events.len();
+        lease.exemption = serde_json::from_value(exemption).unwrap();
+        lease.extra.insert("updated_by".into(), json!(by));
+        for _ in 0..2 {
+            let decision = scene.decide();
+            scene.apply(decision);
+        }
+        scene.lease().events.iter().skip(known).map(|line| line.what.clone()).collect::<Vec<_>>()
+    };
+    let until = noon().plus(3 * DAY);
+    let told = lines(json!({"reason": "the fair", "until": until}), "bigdb.ada");
+    assert_eq!(told, [format!("ada exempted it until {until}: the fair")]);
+    assert_eq!(lines(json!({"reason": "the fair", "until": until}), "bigdb.lin"), [""; 0]);
+    let later = until.plus(DAY);
+    let told = lines(json!({"reason": "the fair", "until": later}), "bigdb.max");
+    assert_eq!(told, [format!("max exempted it until {later}: the fair")]);
+    assert_eq!(lines(serde_json::Value::Null, "bigdb.ada"), ["ada lifted its exemption"]);
+    assert_eq!(lines(json!({"reason": "long over", "until": noon()}), "bigdb.ada"), [""; 0]);
+}
+
 /// What is answered is never taken back: the rank of what is stopped is not known yet.
 #[test]
 fn reviving_promises_no_more_than_the_rank_may_allow() {
