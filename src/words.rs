@@ -1,6 +1,6 @@
 //! Instants, spans and texts of others as a reader sees them. Pure.
 
-use crate::model::Time;
+use crate::model::{HoldKind, Lease, Time, UserId};
 use jiff::tz::TimeZone;
 
 /// Where the reader is; UTC when nobody knows or the name is not one.
@@ -83,6 +83,30 @@ pub fn clean(text: &str) -> String {
     let spaced: String =
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !turns(*c)).take(500).collect();
     spaced.trim().to_owned()
+}
+
+/// What keeps an end away, in a word or two.
+pub fn hold_word(kind: HoldKind) -> &'static str {
+    match kind {
+        HoldKind::Stage => "stage of the AWS account",
+        HoldKind::Pause => "paused",
+        HoldKind::Exemption => "exempt",
+        HoldKind::Pace => "too many ends at once",
+        HoldKind::Region => "not seen lately",
+        HoldKind::Protection => "protected",
+        HoldKind::NoNotice => "nobody was told",
+        HoldKind::ManagedElsewhere => "managed elsewhere",
+    }
+}
+
+/// Why a lease that nothing gives to anybody went to an admin; `name` is how people call a user.
+pub fn not_theirs(lease: &Lease, name: impl Fn(&UserId) -> String) -> String {
+    match lease.disowned_by() {
+        Some(user) => {
+            format!("{} said that it is not theirs, and nothing names anybody else, so it went to an admin", name(user))
+        }
+        None => "nothing names an owner, so it went to an admin".to_owned(),
+    }
 }
 
 /// At most `most` characters, with an ellipsis where it was cut.

@@ -304,6 +304,12 @@ impl Lease {
         }
     }
 
+    /// Who said last that it is not theirs, when it then went to an admin for want of anybody else.
+    pub fn disowned_by(&self) -> Option<&UserId> {
+        let by_default = self.owner_evidence.source == EvidenceSource::Admin;
+        self.refused.last().map(|refusal| &refusal.user).filter(|user| by_default && **user != self.owner)
+    }
+
     /// Adds a line to the story; the last 20 stay.
     pub fn log(&mut self, at: Time, what: impl Into<String>) {
         self.events.push(LogLine { at, what: what.into() });

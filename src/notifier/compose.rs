@@ -1,7 +1,7 @@
 //! One mail from the notices for one address: subject, text and HTML, from templates built into the program. Pure.
 
 use super::item::{Context, Item, Told, item, kind_now};
-use crate::model::{NoticeKind, Time};
+use crate::model::{Directory, NoticeKind, Time};
 use crate::words::{Zone, clean, short_utc};
 use minijinja::{Environment, context};
 use std::cmp::Reverse;
@@ -43,7 +43,7 @@ pub(super) fn compose(told: &[Told], context: &Context<'_>) -> anyhow::Result<Co
     let values = context! {
         subject,
         intro => format!("{hello} {}", intro(shown.len())),
-        footer => footer(told),
+        footer => footer(told, context.directory),
         has_actions => items.iter().any(Item::has_actions),
         has_links => items.iter().any(Item::has_links),
         items,
@@ -95,7 +95,9 @@ fn intro(count: usize) -> String {
     }
 }
 
-fn footer(told: &[Told]) -> String {
-    let account = told.first().map(|told| told.notice.account.to_string());
-    format!("Sent by zerocloud for {}: every instance has an owner and an end.", account.unwrap_or_default())
+fn footer(told: &[Told], directory: &Directory) -> String {
+    let account = told.first().map(|told| &told.notice.account);
+    let name = account.and_then(|id| directory.accounts.get(id)).map(|account| clean(&account.name));
+    let name = name.filter(|name| !name.is_empty()).or_else(|| account.map(ToString::to_string));
+    format!("Sent by zerocloud for {}: every instance has an owner and an end.", name.unwrap_or_default())
 }

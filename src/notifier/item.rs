@@ -5,10 +5,10 @@
 use super::judge::is_hold;
 use crate::model::{
     Action, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Notice, NoticeKind, Policy, Stage,
-    State, Time, User,
+    State, Time, User, UserId,
 };
 use crate::tokens::{Purpose, TokenAction, Tokens};
-use crate::words::{Zone, clean, cut, short_utc, span, utc, with_instants};
+use crate::words::{Zone, clean, cut, hold_word, not_theirs, short_utc, span, utc, with_instants};
 use serde::Serialize;
 
 /// How long after the end that a mail names its tokens stay good, so that a late reader is told what became of the
@@ -73,6 +73,7 @@ impl Item {
 /// What the sentences need, looked up once.
 struct Facets<'a> {
     told: &'a Told,
+    directory: &'a Directory,
     policy: Policy,
     stage: Stage,
     owner: Option<&'a User>,
@@ -111,6 +112,12 @@ pub(super) fn item(told: &Told, kind: &NoticeKind, context: &Context<'_>, zone: 
     }
 }
 
+/// What people call somebody; the id of whoever left, or has no name.
+fn named(user: Option<&User>, id: &UserId) -> String {
+    let known = user.map(|user| clean(&user.name));
+    known.filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string())
+}
+
 impl<'a> Facets<'a> {
     fn of(told: &'a Told, context: &Context<'a>) -> Facets<'a> {
         let lease = &told.lease;
@@ -124,6 +131,7 @@ impl<'a> Facets<'a> {
         let cannot_stop = told.facts.as_ref().is_some_and(|facts| !facts.can_stop());
         Facets {
             told,
+            directory: context.directory,
             policy: context.directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner)),
             stage: aws.map_or(Stage::Observe, crate::model::AwsAccount::effective_stage),
             owner,
@@ -147,8 +155,11 @@ impl<'a> Facets<'a> {
     }
 
     fn owner_name(&self) -> String {
-        let known = self.owner.map(|user| clean(&user.name));
-        known.filter(|name| !name.is_empty()).unwrap_or_else(|| self.lease().owner.to_string())
+        named(self.owner, &self.lease().owner)
+    }
+
+    fn name_of(&self, user: &UserId) -> String {
+        named(self.directory.user(&self.lease().account, user), user)
     }
 
     /// Subject, headline and first sentences, for whoever reads it.
@@ -246,7 +257,7 @@ impl<'a> Facets<'a> {
         let Some(hold) = &self.lease().hold else {
             return "Its end was held; it is not any more.".to_owned();
         };
-        let word = hold.kind.as_str().replace('_', " ");
+        let word = hold_word(hold.kind);
         format!(
             "Its end does not happen ({word}): {}. So since {}; looked at again at {}.",
             with_instants(&clean(&hold.reason)).trim_end_matches('.'),
@@ -316,7 +327,7 @@ impl<'a> Facets<'a> {
             EvidenceSource::Tag => format!("its tag {} says {value}", clean(&self.policy.owner_tag)),
             EvidenceSource::Launcher => format!("CloudTrail says that {value} launched it"),
             EvidenceSource::KeyName => format!("it was launched with the SSH key {value}"),
-            EvidenceSource::Admin => "nothing names an owner, so it went to an admin".to_owned(),
+            EvidenceSource::Admin => not_theirs(self.lease(), |user| self.name_of(user)),
             EvidenceSource::None => "the owner is not known yet".to_owned(),
         };
         if self.for_owner() {
