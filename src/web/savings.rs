@@ -1,19 +1,114 @@
-//! What machines cost and what their ends saved, as pictures, for admins. An estimate: price × run time.
+//! What machines cost and what their ends saved, for admins: by day as a picture, by owner as a list that fits a phone. An
+//! estimate: price × run time.
 
-use super::WebError;
+use super::cost::{Daily, Life, Step, Sum, dollars};
 use super::form::Fields;
 use super::html::Desk;
+use super::prices::Prices;
+use super::{Person, State, WebError};
+use crate::model::{Directory, Lease, State as LeaseState, StoppedBy, Time, UserId};
+use crate::words::clean;
 use axum::extract::RawQuery;
 use axum::response::Response;
-use minijinja::context;
+use minijinja::{Value, context};
+use std::collections::BTreeMap;
 
 /// The lengths that can be chosen, days.
 const LENGTHS: [u32; 3] = [7, 30, 90];
+const HOUR: i64 = 3_600;
 
 /// `GET /savings`.
 pub(super) async fn page(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
     desk.person.admin()?;
     let query = Fields::read(query.unwrap_or_default().as_bytes());
     let wanted = query.get("days").parse::<u32>().ok().filter(|days| LENGTHS.contains(days));
-    desk.show("savings", "Savings", "savings.html", context! { days => wanted.unwrap_or(30), lengths => LENGTHS })
+    let days = wanted.unwrap_or(30);
+    let prices = desk.state.prices().await?;
+    let (daily, _) = daily(&desk.state, &desk.person, &prices, days).await?;
+    let owners = daily.owners();
+    let most = owners.iter().map(|(_, sum)| sum.cost).max().unwrap_or(0);
+    let directory = desk.state.index.directory();
+    let rows: Vec<Value> =
+        owners.iter().map(|(owner, sum)| row(&called(&directory, &desk.person, owner), *sum, most)).collect();
+    let unknown = owners.iter().any(|(_, sum)| hours(*sum) > 0);
+    let today = daily.days().last().map(|(_, sum)| context! { cost => dollars(sum.cost), saved => dollars(sum.saved) });
+    desk.show(
+        "savings",
+        "Savings",
+        "savings.html",
+        context! { days, lengths => LENGTHS, owners => rows, unknown, today },
+    )
+}
+
+/// A line of the list; the bar is the share of the most expensive one, in percent.
+fn row(name: &str, sum: Sum, most: u64) -> Value {
+    let share = u128::from(sum.cost) * 100;
+    context! {
+        name,
+        cost => dollars(sum.cost),
+        saved => (sum.saved > 0).then(|| dollars(sum.saved)),
+        unknown => hours(sum),
+        share => u64::try_from(share.checked_div(u128::from(most)).unwrap_or(0)).unwrap_or(100),
+    }
+}
+
+/// Hours whose price is unknown, and which the sums lack.
+fn hours(sum: Sum) -> i64 {
+    (sum.unknown_seconds + HOUR / 2) / HOUR
+}
+
+fn called(directory: &Directory, person: &Person, owner: &str) -> String {
+    let Ok(id) = UserId::parse(owner) else { return clean(owner) };
+    if id.is_pending() {
+        return "nobody known yet".to_owned();
+    }
+    let name = directory.user(&person.account, &id).map(|user| clean(&user.name)).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| owner.to_owned())
+}
+
+/// The lives of the Account's machines, from the leases and the audit that this admin may read, added up; and their regions.
+pub(super) async fn daily(
+    state: &State,
+    person: &Person,
+    prices: &Prices,
+    days: u32,
+) -> Result<(Daily, Vec<String>), WebError> {
+    let session = person.session(state).await?;
+    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+    for doc in state.store.prefix_as(&session, &format!("event::{}::", person.account)).await? {
+        if let Some((lease, step)) = step(&doc.body) {
+            steps.entry(lease).or_default().push(step);
+        }
+    }
+    let (mut lives, mut regions) = (Vec::new(), Vec::new());
+    for doc in state.store.prefix_as(&session, "lease::").await? {
+        let Ok(lease) = serde_json::from_value::<Lease>(doc.body) else { continue };
+        let Some(resource) = state.index.resource(&lease.key()) else { continue };
+        let region = lease.key.region.to_string();
+        let now = Step { at: lease.first_seen, owner: lease.owner.to_string(), state: lease.state };
+        let mut steps = steps.remove(&doc.id).unwrap_or_else(|| vec![now]);
+        steps.sort_by_key(|step| step.at);
+        let ended_by_us = lease.stopped_by == Some(StoppedBy::Zerocloud)
+            || lease.state == LeaseState::Terminated && lease.reap.is_some();
+        lives.push(Life {
+            rate: super::group::rate(&state.index, prices, &resource),
+            first_seen: lease.first_seen,
+            steps,
+            ended_by_us,
+        });
+        if !regions.contains(&region) {
+            regions.push(region);
+        }
+    }
+    Ok((Daily::of(&lives, state.clock.now(), days), regions))
+}
+
+/// What a line of the audit says of a lease.
+fn step(body: &serde_json::Value) -> Option<(String, Step)> {
+    let lease = body.get("lease")?.as_str()?.to_owned();
+    let decision = body.get("decision")?;
+    let at = Time::parse(body.get("at")?.as_str()?).ok()?;
+    let state = serde_json::from_value(decision.get("state")?.clone()).ok()?;
+    let owner = decision.get("owner")?.as_str()?.to_owned();
+    Some((lease, Step { at, owner, state }))
 }

@@ -1,10 +1,9 @@
 //! What machines cost, as an estimate: a day, an owner, and as pictures.
 
 use super::wire::Query;
-use crate::model::{Lease, State as LeaseState, StoppedBy, Time};
 use crate::web::chart::{self, Theme};
-use crate::web::cost::{Daily, Life, Step, Sum};
-use crate::web::prices::Prices;
+use crate::web::cost::Sum;
+use crate::web::savings::daily;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
 use axum::Json;
@@ -12,7 +11,6 @@ use axum::extract::{Path, State as At};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
@@ -58,7 +56,7 @@ pub(super) async fn costs(
         return Err(WebError::Invalid("days must be from 1 to 90".to_owned()));
     }
     let prices = state.prices().await?;
-    let (daily, regions) = daily(&state, &caller, &prices, days).await?;
+    let (daily, regions) = daily(&state, &caller.person, &prices, days).await?;
     let row = |name: String, sum: Sum| CostPart {
         name,
         cost: sum.cost,
@@ -108,7 +106,7 @@ pub(super) async fn picture(
         Some(_) => return Err(WebError::Invalid("theme must be light or dark".to_owned())),
     };
     let prices = state.prices().await?;
-    let (daily, _) = daily(&state, &caller, &prices, days).await?;
+    let (daily, _) = daily(&state, &caller.person, &prices, days).await?;
     let drawn = match name.as_str() {
         "days.svg" => chart::per_day(&daily, theme),
         "owners.svg" => chart::per_owner(&daily.owners(), theme),
@@ -116,46 +114,4 @@ pub(super) async fn picture(
     };
     let svg = drawn.map_err(|why| WebError::Internal(anyhow::anyhow!("{why}")))?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"))], svg).into_response())
-}
-
-/// The lives of the Account's machines, from the leases and the audit that this admin may read, added up.
-async fn daily(state: &State, caller: &Caller, prices: &Prices, days: u32) -> Result<(Daily, Vec<String>), WebError> {
-    let session = caller.person.session(state).await?;
-    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
-    for doc in state.store.prefix_as(&session, &format!("event::{}::", caller.person.account)).await? {
-        if let Some((lease, step)) = step(&doc.body) {
-            steps.entry(lease).or_default().push(step);
-        }
-    }
-    let (mut lives, mut regions) = (Vec::new(), Vec::new());
-    for doc in state.store.prefix_as(&session, "lease::").await? {
-        let Ok(lease) = serde_json::from_value::<Lease>(doc.body) else { continue };
-        let Some(resource) = state.index.resource(&lease.key()) else { continue };
-        let region = lease.key.region.to_string();
-        let now = Step { at: lease.first_seen, owner: lease.owner.to_string(), state: lease.state };
-        let mut steps = steps.remove(&doc.id).unwrap_or_else(|| vec![now]);
-        steps.sort_by_key(|step| step.at);
-        let ended_by_us = lease.stopped_by == Some(StoppedBy::Zerocloud)
-            || lease.state == LeaseState::Terminated && lease.reap.is_some();
-        lives.push(Life {
-            rate: crate::web::group::rate(&state.index, prices, &resource),
-            first_seen: lease.first_seen,
-            steps,
-            ended_by_us,
-        });
-        if !regions.contains(&region) {
-            regions.push(region);
-        }
-    }
-    Ok((Daily::of(&lives, state.clock.now(), days), regions))
-}
-
-/// What a line of the audit says of a lease.
-fn step(body: &Value) -> Option<(String, Step)> {
-    let lease = body.get("lease")?.as_str()?.to_owned();
-    let decision = body.get("decision")?;
-    let at = Time::parse(body.get("at")?.as_str()?).ok()?;
-    let state = serde_json::from_value(decision.get("state")?.clone()).ok()?;
-    let owner = decision.get("owner")?.as_str()?.to_owned();
-    Some((lease, Step { at, owner, state }))
 }
