@@ -189,6 +189,7 @@ pub(super) fn sentence(kind: Kind, id: &str, before: Option<&Facts>, after: Opti
         (Kind::Pause, _, Some(_)) => format!("{what}: paused: {}", text("reason")),
         (Kind::Pause, _, None) => format!("{what}: its pause removed"),
         (Kind::Region, ..) => format!("{what}: reading goes on"),
+        (Kind::Policy, None, Some(facts)) if facts.is_empty() => format!("{what}: made, with nothing set"),
         (Kind::Policy, None, Some(_)) | (_, Some(_), Some(_)) => format!("{what}: {}", list(kind, before, after)),
         (Kind::User, None, Some(_)) => format!("{what} may come in as {}", text("role")),
         (Kind::AwsAccount, None, Some(_)) => format!("{what} is here, at stage {}", text("stage")),
@@ -322,6 +323,13 @@ mod tests {
                 "l@x (lin): role dev → admin",
             ]
         );
+    }
+
+    #[test]
+    fn a_policy_that_sets_nothing_says_so() {
+        let (kind, empty) = read("policy::bigdb", &json!({ "policy": {} }));
+        let told = sentence(kind, "policy::bigdb", None, Some(&empty));
+        assert_eq!(told, "Policy of the Account: made, with nothing set");
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Wanted<'_> {
         }
         let (value, reason) = (self.value.trim(), self.reason.trim());
         if value.is_empty() || [key, value].iter().any(|text| text.chars().count() > 255) {
-            say("Say what must stand there; * is any text.");
+            say("Say which value it must have; * is any text.");
         }
         if reason.is_empty() || reason.chars().count() > 400 {
             say("Say why, in 1 to 400 characters.");

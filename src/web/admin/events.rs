@@ -131,6 +131,7 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
     let key = LeaseKey::parse(at("/lease")).ok();
     let cause = [at("/cause/detail/eventName"), at("/cause/detail-type"), at("/cause/source")];
     let cause = cause.into_iter().find(|text| !text.is_empty() && at("/act").is_empty()).unwrap_or_default();
+    let ours = at("/cause/source").starts_with("zerocloud.");
     let by = at("/by").split_once('.').map(|(_, user)| owner(desk, user));
     let by = by.or_else(|| (!at("/act").is_empty()).then(|| "the service or an operator".to_owned()));
     context! {
@@ -144,10 +145,22 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
         state => clean(at("/decision/state")),
         owner => owner(desk, at("/decision/owner")),
         hold => clean(at("/decision/hold")).replace('_', " "),
-        cause => clean(cause),
+        cause => if ours { spaced(cause) } else { clean(cause) },
         act => clean(at("/act")).replace('_', " "),
         by,
     }
+}
+
+/// One of zerocloud's own words, such as `LeaseExpired`, as people write it.
+fn spaced(word: &str) -> String {
+    let mut told = String::with_capacity(word.len() + 4);
+    for c in clean(word).chars() {
+        if c.is_ascii_uppercase() && !told.is_empty() {
+            told.push(' ');
+        }
+        told.push(c.to_ascii_lowercase());
+    }
+    told
 }
 
 fn reason(text: &str) -> String {
@@ -165,4 +178,15 @@ fn owner(desk: &AdminDesk, id: &str) -> String {
     let user = UserId::parse(id).ok().and_then(|id| directory.user(&desk.person.account, &id).cloned());
     let name = user.map(|user| clean(&user.name)).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| clean(id))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn causes_of_our_own_are_words() {
+        assert_eq!(
+            ["LeaseExpired", "InstanceSeen", "", "zerocloud"].map(super::spaced),
+            ["lease expired", "instance seen", "", "zerocloud"]
+        );
+    }
 }

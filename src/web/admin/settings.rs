@@ -66,7 +66,14 @@ pub(super) const SETTINGS: [Setting; 18] = [
     setting("terminate_after", "Stopped for", "Before a stopped one is terminated.", Kind::Span, ENDING, true),
     setting("terminate_notice", "Notice of termination", "Its own, before it.", Kind::Span, ENDING, true),
     setting("stage_notice", "After a stage was raised", "No end happens sooner.", Kind::Span, ENDING, false),
-    setting("max_reaps_per_hour", "Ends in an hour", "At most, in one AWS account.", Kind::Count, ENDING, false),
+    setting(
+        "max_reaps_per_hour",
+        "Most ends in one hour",
+        "In each AWS account; further ones wait.",
+        Kind::Count,
+        ENDING,
+        false,
+    ),
     setting("owner_tag", "Owner tag", "The tag that names the owner.", Kind::Text, OWNING, false),
     setting("lease_tag", "Lease tag", "The tag that asks for a length, such as 2d.", Kind::Text, OWNING, false),
     setting(
