@@ -2,18 +2,22 @@
 //! the admin's own request or edit, lease by lease, so one that is refused stops no other.
 
 use super::card::{Card, stack_of};
+use super::estimate::Estimate;
 use super::form::{Act, Fields};
+use super::group::rate;
 use super::html::Desk;
 use super::leases::{cards, visible};
 use super::orders::Order;
+use super::prices::Prices;
 use super::{State, WebError};
 use crate::follower::Index;
-use crate::model::{EvidenceSource, Lease, LeaseKey};
+use crate::model::{AwsId, Directory, EvidenceSource, Lease, LeaseKey, Time};
 use crate::words::clean;
 use axum::extract::RawQuery;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use minijinja::context;
+use minijinja::{Value, context};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 type Is<T> = axum::extract::State<T>;
@@ -86,7 +90,7 @@ impl Wanted {
             && (self.stack.is_empty() || stack())
     }
 
-    fn order(&self, leases: &mut [Lease]) {
+    fn order(&self, leases: &mut [Lease], index: &Index, prices: &Prices, now: Time) {
         leases.sort_by_key(Lease::key);
         match self.sort.trim_start_matches('-') {
             "name" => leases.sort_by_key(|lease| lease.summary.name.to_lowercase()),
@@ -95,6 +99,13 @@ impl Wanted {
             "region" => leases.sort_by_key(|lease| (lease.key.aws_id.clone(), lease.key.region.clone())),
             "seen" => leases.sort_by_key(|lease| lease.first_seen),
             "state" => leases.sort_by_key(|lease| lease.state),
+            "cost" => leases.sort_by_cached_key(|lease| {
+                let resource = index.resource(&lease.key());
+                let rate = resource.map(|resource| rate(index, prices, &resource));
+                let hourly = Estimate::of(lease, rate, None, now).and_then(|estimate| estimate.hourly());
+                // Unknown is not cheap: it stands apart, before what is known.
+                (hourly.is_some(), hourly)
+            }),
             _ => leases.sort_by_key(|lease| lease.ends_at),
         }
         if self.sort.starts_with('-') {
@@ -132,56 +143,50 @@ impl Wanted {
 
 /// `GET /all`.
 pub(super) async fn page(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
-    list(&desk, &Wanted::read(query, false)).await
+    list(&desk, &Wanted::read(query, false), None).await
 }
 
 /// `GET /unowned`.
 pub(super) async fn unowned(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
-    list(&desk, &Wanted::read(query, true)).await
+    list(&desk, &Wanted::read(query, true), None).await
 }
 
-async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
+/// An act that was sent and is wrong: what was ticked and typed stands there again.
+#[derive(Debug)]
+struct Again<'a> {
+    fields: &'a Fields,
+    mistake: String,
+}
+
+async fn list(desk: &Desk, wanted: &Wanted, again: Option<Again<'_>>) -> Result<Response, WebError> {
     desk.person.admin()?;
     let all = visible(&desk.state, &desk.person).await?;
-    let mut choices = [Vec::new(), Vec::new()];
-    for lease in &all {
-        choices[0].push(lease.key.aws_id.to_string());
-        choices[1].push(lease.key.region.to_string());
-    }
-    for all in &mut choices {
-        all.sort();
-        all.dedup();
-    }
-    let [aws, regions] = choices;
+    let directory = desk.state.index.directory();
+    let (aws, regions) = places(&all, &directory);
+    let none = all.is_empty();
     let mut found: Vec<Lease> = all.into_iter().filter(|lease| wanted.fits(lease, &desk.state.index)).collect();
-    wanted.order(&mut found);
+    let prices = desk.state.prices().await?;
+    wanted.order(&mut found, &desk.state.index, &prices, desk.state.clock.now());
     let total = found.len();
     let pages = total.div_ceil(PAGE).max(1);
     let page = wanted.page.min(pages);
-    let shown: Vec<Card> = cards(desk, found.iter().skip((page - 1) * PAGE).take(PAGE));
-    let sorts: Vec<_> = [
-        ("name", "Instance"),
-        ("owner", "Owner"),
-        ("region", "Where"),
-        ("type", "Type"),
-        ("state", "State"),
-        ("ends", "Ends"),
-    ]
-    .map(|(name, label)| {
-        let up = wanted.sort == name || (name == "ends" && wanted.sort.is_empty());
-        let down = wanted.sort == format!("-{name}");
-        let to = wanted.with("sort", &if up { format!("-{name}") } else { name.to_owned() });
-        context! { label, to, now => if up { "ascending" } else if down { "descending" } else { "none" } }
-    })
-    .into();
-    let directory = desk.state.index.directory();
+    let shown: Vec<Card> = cards(desk, &prices, found.iter().skip((page - 1) * PAGE).take(PAGE));
+    let sorts = sorts(wanted);
     let people: Vec<_> = directory
         .of(&desk.person.account)
         .map(|user| context! { id => user.user.as_str(), name => clean(&user.name) })
         .collect();
+    let typed = |name: &str, usual: &str| again.as_ref().map_or(usual, |again| again.fields.get(name)).to_owned();
+    let ticked: Vec<&str> = again.iter().flat_map(|again| again.fields.all("key")).collect();
     let only = if wanted.unowned { "&unowned=1" } else { "" };
     let csv = format!("{}{only}", wanted.with("page", "").replacen(wanted.path(), "/all.csv", 1));
     let values = context! {
+        none, unconnected => !directory.aws_accounts.values().any(|aws| aws.account == desk.person.account), ticked,
+        mistake => again.as_ref().map(|again| &again.mistake),
+        typed => context! {
+            to => typed("to", ""), length => typed("for", "3d"), until => typed("until", "14d"),
+            reason => typed("reason", ""),
+        },
         leases => shown, total, page, pages, sorts, people, aws, regions, csv,
         q => wanted.text, state => wanted.state, owner => wanted.owner, aws_id => wanted.aws, region => wanted.region,
         stack => wanted.stack, sort => wanted.sort, path => wanted.path(), unowned => wanted.unowned, here => wanted.with("", ""),
@@ -192,6 +197,34 @@ async fn list(desk: &Desk, wanted: &Wanted) -> Result<Response, WebError> {
     desk.show(here, title, "all.html", values)
 }
 
+/// The heads of the table, and where each leads.
+fn sorts(wanted: &Wanted) -> Vec<Value> {
+    [
+        ("name", "Instance"),
+        ("owner", "Owner"),
+        ("region", "Where"),
+        ("type", "Type"),
+        ("cost", "Estimated cost"),
+        ("state", "State"),
+        ("ends", "Ends"),
+    ]
+    .map(|(name, label)| {
+        let up = wanted.sort == name || (name == "ends" && wanted.sort.is_empty());
+        let down = wanted.sort == format!("-{name}");
+        let to = wanted.with("sort", &if up { format!("-{name}") } else { name.to_owned() });
+        context! { label, to, now => if up { "ascending" } else if down { "descending" } else { "none" } }
+    })
+    .into()
+}
+
+/// What may be chosen in the filter: AWS accounts by name, and regions.
+fn places(all: &[Lease], directory: &Directory) -> (Vec<Value>, BTreeSet<String>) {
+    let ids: BTreeSet<&AwsId> = all.iter().map(|lease| &lease.key.aws_id).collect();
+    let name = |id: &AwsId| directory.aws_accounts.get(id).map(|aws| clean(&aws.name)).unwrap_or_default();
+    let aws = ids.into_iter().map(|id| context! { id => id.as_str(), name => name(id) }).collect();
+    (aws, all.iter().map(|lease| lease.key.region.to_string()).collect())
+}
+
 /// `GET /all.csv`: the same list, whole.
 pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Response, WebError> {
     desk.person.admin()?;
@@ -199,7 +232,7 @@ pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Respons
     let wanted = Wanted::read(query, unowned);
     let mut found = visible(&desk.state, &desk.person).await?;
     found.retain(|lease| wanted.fits(lease, &desk.state.index));
-    wanted.order(&mut found);
+    wanted.order(&mut found, &desk.state.index, &*desk.state.prices().await?, desk.state.clock.now());
     let mut text =
         "aws_account,region,instance,name,type,owner,state,first_seen,expires_at,ends_at,end_action,hold\r\n"
             .to_owned();
@@ -245,11 +278,11 @@ pub(super) async fn act(axum::extract::State(state): Is<State>, act: Act) -> Res
     let keys: Vec<LeaseKey> =
         act.fields.all("key").filter_map(|key| LeaseKey::parse(key).ok()).take(MOST + 1).collect();
     if keys.is_empty() || keys.len() > MOST {
-        return Ok(act.failed(&back, &format!("Tick the leases that you mean, at most {MOST}.")));
+        return show_again(act, &state, &back, format!("Tick the leases that you mean, at most {MOST}.")).await;
     }
     let order = match Order::read(&state, &act, act.fields.get("act")) {
         Ok(order) => order,
-        Err(why) => return Ok(act.failed(&back, &why)),
+        Err(why) => return show_again(act, &state, &back, why).await,
     };
     let (mut done, mut failed) = (0_usize, Vec::new());
     for key in &keys {
@@ -266,6 +299,14 @@ pub(super) async fn act(axum::extract::State(state): Is<State>, act: Act) -> Res
         if failed.is_empty() { String::new() } else { format!(" Not: {}", failed.join("; ")) }
     );
     Ok(if failed.is_empty() { act.done(&back, &text) } else { act.failed(&back, &text) })
+}
+
+/// The list as it was, with what was ticked and typed, and what is wrong with it.
+async fn show_again(act: Act, state: &State, back: &str, mistake: String) -> Result<Response, WebError> {
+    let (desk, fields) = act.at_desk(state);
+    let (path, query) = back.split_once('?').unwrap_or((back, ""));
+    let wanted = Wanted::read(Some(query.to_owned()), path == "/unowned");
+    list(&desk, &wanted, Some(Again { fields: &fields, mistake })).await
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! A lease as pages show it: how long it still is, what happens next, and what its reader can do about it. Pure.
 
 use super::choices::{Choice, choices, kept_back};
+use super::cost::Rate;
+use super::estimate::Estimate;
 use super::outlook::{Asked, Ground, asked};
 use crate::model::{
     Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State, Time,
     UserId,
 };
 use crate::reactor::exempting;
-use crate::words::{Zone, clean, cut, utc, with_instants};
+use crate::words::{Zone, clean, cut, hold_word, not_theirs, utc, with_instants};
 use serde::Serialize;
 
 /// What it is made of.
@@ -18,6 +20,8 @@ pub(super) struct Around<'a> {
     pub(super) zone: &'a Zone,
     /// Its place among its owner's live leases, from 1; 0 when that is not known.
     pub(super) rank: u32,
+    /// What an hour of it costs.
+    pub(super) rate: Option<Rate>,
     pub(super) now: Time,
 }
 
@@ -61,6 +65,7 @@ pub(super) struct Card {
     label: &'static str,
     stack: Option<String>,
     offered_to: Option<String>,
+    cost: Option<Estimate>,
 }
 
 /// What may be asked for now.
@@ -101,7 +106,7 @@ fn exemption(lease: &Lease, around: Around<'_>) -> Option<(Time, String)> {
 
 impl Card {
     pub(super) fn of(lease: &Lease, around: Around<'_>) -> Card {
-        let Around { directory, facts, zone, rank, now } = around;
+        let Around { directory, facts, zone, rank, rate, now } = around;
         let policy = directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner));
         let id = lease.key.resource_id.to_string();
         let name = clean(&lease.summary.name);
@@ -128,7 +133,7 @@ impl Card {
             region: lease.key.region.to_string(),
             aws: aws.filter(|name| !name.is_empty()).unwrap_or_else(|| lease.key.aws_id.to_string()),
             owner,
-            evidence: evidence(lease, &policy),
+            evidence: evidence(directory, lease, &policy),
             state: lease.state.as_str(),
             word,
             tone,
@@ -141,7 +146,7 @@ impl Card {
             next,
             then,
             hold: lease.hold.as_ref().map(|hold| {
-                let word = hold.kind.as_str().replace('_', " ");
+                let word = hold_word(hold.kind);
                 format!(
                     "Held ({word}): {}. Looked at again {}.",
                     with_instants(&clean(&hold.reason)).trim_end_matches('.'),
@@ -159,6 +164,7 @@ impl Card {
             label: label(lease),
             stack: facts.and_then(stack_of).map(|name| clean(&name)),
             offered_to: lease.offered_to.as_ref().map(|to| user_name(directory, lease, to)),
+            cost: Estimate::of(lease, rate, facts.and_then(|facts| facts.launch_time), now),
         }
     }
 }
@@ -228,14 +234,14 @@ fn label(lease: &Lease) -> &'static str {
     }
 }
 
-fn evidence(lease: &Lease, policy: &Policy) -> String {
+fn evidence(directory: &Directory, lease: &Lease, policy: &Policy) -> String {
     let value = clean(&lease.owner_evidence.value);
     match lease.owner_evidence.source {
         EvidenceSource::Request => "taken over, or given by an admin".to_owned(),
         EvidenceSource::Tag => format!("its tag {} says {value}", clean(&policy.owner_tag)),
         EvidenceSource::Launcher => format!("CloudTrail says that {value} launched it"),
         EvidenceSource::KeyName => format!("launched with the SSH key {value}"),
-        EvidenceSource::Admin => "nothing names an owner, so it went to an admin".to_owned(),
+        EvidenceSource::Admin => not_theirs(lease, |user| user_name(directory, lease, user)),
         EvidenceSource::None => "not judged yet".to_owned(),
     }
 }

@@ -1,5 +1,4 @@
-//! One lease: its whole story, and what its reader can ask for. Notices are read on the admin port only after the lease itself
-//! was read as the person.
+//! One lease: what it is, its whole story, and what its reader can ask for.
 
 use super::card::end_of;
 use super::form::Act;
@@ -7,20 +6,19 @@ use super::html::Desk;
 use super::leases::card;
 use super::orders::Order;
 use super::wishes::{Asked, ask};
-use super::{Person, State, WebError};
-use crate::model::{Lease, LeaseKey, Notice, NoticeKind, NoticeStatus, Time, UserId, Wish};
-use crate::words::{clean, span, utc};
+use super::{Person, State, WebError, story};
+use crate::model::{Lease, LeaseKey, Time, UserId, Wish};
+use crate::words::{clean, utc};
 use axum::extract::Path;
 use axum::response::Response;
 use minijinja::context;
-use serde::Serialize;
 
 /// `GET /leases/{key}`.
 pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response, WebError> {
     let (state, person) = (&desk.state, &desk.person);
     let lease = read(state, person, &parse(&key)?).await?;
     let now = state.clock.now();
-    let card = card(&desk, &lease, now);
+    let card = card(&desk, &*state.prices().await?, &lease, now);
     let directory = state.index.directory();
     let others: Vec<_> = directory
         .of(&person.account)
@@ -32,9 +30,14 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
     let tags: Vec<_> =
         facts.iter().flat_map(|facts| &facts.tags).map(|(key, value)| (clean(key), clean(value))).collect();
     let trigger = serde_json::to_string_pretty(&lease.trigger).unwrap_or_default();
+    let mine = lease.owner == person.user;
+    let offered = lease.offered_to.as_ref() == Some(&person.user);
+    // Where it is listed for its reader: the menu and the way back say the same.
+    let here = if mine || offered || !person.is_admin() { "leases" } else { "all" };
     let values = context! {
+        here,
         lease => card,
-        story => story(state, &lease).await?,
+        story => story::of(state, &lease).await?,
         trigger => if lease.trigger.is_null() { String::new() } else { trigger },
         tags,
         facts => facts.map(|facts| context! {
@@ -50,15 +53,15 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
         }),
         group => super::group::Block::of(&lease, facts),
         others,
-        mine => lease.owner == person.user,
-        offered => lease.offered_to.as_ref() == Some(&person.user),
+        mine,
+        offered,
         admin => person.is_admin(),
         first_seen => utc(lease.first_seen),
         exempted => lease.exemption.as_ref().is_some_and(|it| it.until > now),
         in_a_fortnight => now.plus(14 * 86_400).to_string().chars().take(10).collect::<String>(),
         terminates => end_of(&lease, facts) == crate::model::Action::Terminate,
     };
-    desk.show("leases", &clean(&lease.summary.name), "lease.html", values)
+    desk.show(here, &clean(&lease.summary.name), "lease.html", values)
 }
 
 /// `POST /leases/{key}/{act}`: the person's own request.
@@ -92,7 +95,7 @@ pub(super) async fn act(
     let session = act.person.session(&state).await?;
     let asked = Asked { account, user, lease: key.clone(), action, until, to, at: now };
     let told = ask(&state.store, &session, &asked).await?;
-    let (good, text) = told.sentence();
+    let (good, text) = told.named(&state, &act.person.account).sentence();
     let gone = good && (action == Wish::NotMine && !act.person.is_admin());
     let back = if gone || act.fields.get("back") == "leases" { "/leases".to_owned() } else { format!("/leases/{key}") };
     Ok(if good { act.done(&back, &text) } else { act.failed(&back, &text) })
@@ -101,6 +104,7 @@ pub(super) async fn act(
 /// An admin's word that it does not end for now, or that it may end again.
 async fn exempt(state: &State, act: &Act, key: &LeaseKey, word: &str) -> Result<Response, WebError> {
     act.person.admin()?;
+    read(state, &act.person, key).await?;
     let back = format!("/leases/{key}");
     let order = match Order::read(state, act, word) {
         Ok(order) => order,
@@ -143,55 +147,4 @@ fn unknown() -> WebError {
 
 fn invalid(what: &str) -> WebError {
     WebError::Invalid(what.to_owned())
-}
-
-/// One line of the story.
-#[derive(Debug, Serialize)]
-struct Line {
-    at: Time,
-    when: String,
-    what: String,
-    mail: bool,
-}
-
-/// What happened, the latest first.
-async fn story(state: &State, lease: &Lease) -> Result<Vec<Line>, WebError> {
-    let directory = state.index.directory();
-    let mut all: Vec<Line> = lease
-        .events
-        .iter()
-        .map(|line| Line {
-            at: line.at,
-            when: utc(line.at),
-            what: super::error::sentence(&clean(&line.what)),
-            mail: false,
-        })
-        .collect();
-    for doc in state.store.prefix(&format!("notice::{}::", lease.key())).await? {
-        let Ok(notice) = serde_json::from_value::<Notice>(doc.body) else { continue };
-        let who = super::card::user_name(&directory, lease, &notice.user);
-        let (word, at) = match notice.status {
-            NoticeStatus::Queued => ("waits to be mailed", notice.due_at),
-            NoticeStatus::Accepted => ("mailed", notice.accepted_at.unwrap_or(notice.due_at)),
-            NoticeStatus::Refused => ("refused by the mail service", notice.due_at),
-            NoticeStatus::Bounced => ("came back", notice.due_at),
-            NoticeStatus::Obsolete => continue,
-        };
-        let what = format!("{} to {who}: {word}.", notice_word(&notice.kind));
-        all.push(Line { at, when: utc(at), what, mail: true });
-    }
-    all.sort_by_key(|line| std::cmp::Reverse(line.at));
-    Ok(all)
-}
-
-fn notice_word(kind: &NoticeKind) -> String {
-    match kind {
-        NoticeKind::First => "First notice".to_owned(),
-        NoticeKind::Warning(seconds) => format!("Warning {} before", span(*seconds)),
-        NoticeKind::Expired => "Notice that it is over".to_owned(),
-        NoticeKind::Stopped => "Notice that it was stopped".to_owned(),
-        NoticeKind::Ended => "Notice that it ended".to_owned(),
-        NoticeKind::Offered => "Offer".to_owned(),
-        NoticeKind::Admin(what) => format!("Word for admins ({})", clean(&what.replace(['_', '-'], " "))),
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::card::{Around, Card};
 use super::html::Desk;
+use super::prices::Prices;
 use super::{Person, State, WebError};
 use crate::model::{Lease, State as Stands, Time};
 use axum::response::Response;
@@ -10,15 +11,18 @@ use minijinja::context;
 /// `GET /leases`.
 pub(super) async fn mine(desk: Desk) -> Result<Response, WebError> {
     let (state, person) = (&desk.state, &desk.person);
+    let prices = state.prices().await?;
     let mut mine = visible(state, person).await?;
     mine.retain(|lease| lease.owner == person.user);
     mine.sort_by_key(|lease| (order(lease.state), lease.expires_at, lease.key()));
     let (live, rest): (Vec<_>, Vec<_>) = mine.into_iter().partition(|lease| order(lease.state) < 3);
-    let over = cards(&desk, rest.iter().filter(|lease| lease.state.is_over()).take(20));
-    let stopped = cards(&desk, rest.iter().filter(|lease| lease.state == Stands::Stopped));
-    let offered = offered(&desk).await?;
-    let live = cards(&desk, live.iter());
-    desk.show("leases", "My leases", "leases.html", context! { live, stopped, over, offered })
+    let over = cards(&desk, &prices, rest.iter().filter(|lease| lease.state.is_over()).take(20));
+    let stopped = cards(&desk, &prices, rest.iter().filter(|lease| lease.state == Stands::Stopped));
+    let offered = offered(&desk, &prices).await?;
+    let live = cards(&desk, &prices, live.iter());
+    let connected = state.index.directory().aws_accounts.values().any(|aws| aws.account == person.account);
+    let first_steps = person.is_admin() && !connected;
+    desk.show("leases", "My leases", "leases.html", context! { live, stopped, over, offered, first_steps })
 }
 
 /// Every lease that this person may read.
@@ -29,22 +33,23 @@ pub(super) async fn visible(state: &State, person: &Person) -> Result<Vec<Lease>
 }
 
 /// As a template shows them.
-pub(super) fn cards<'a>(desk: &Desk, leases: impl Iterator<Item = &'a Lease>) -> Vec<Card> {
+pub(super) fn cards<'a>(desk: &Desk, prices: &Prices, leases: impl Iterator<Item = &'a Lease>) -> Vec<Card> {
     let now = desk.state.clock.now();
-    leases.map(|lease| card(desk, lease, now)).collect()
+    leases.map(|lease| card(desk, prices, lease, now)).collect()
 }
 
-pub(super) fn card(desk: &Desk, lease: &Lease, now: Time) -> Card {
+pub(super) fn card(desk: &Desk, prices: &Prices, lease: &Lease, now: Time) -> Card {
     let (index, key) = (&desk.state.index, lease.key());
     let resource = index.resource(&key);
     let facts = resource.as_ref().map(|resource| &resource.facts);
     let rank = index.rank(&lease.account, &lease.owner, &key);
-    Card::of(lease, Around { directory: &index.directory(), facts, zone: &desk.zone(), rank, now })
+    let rate = resource.as_ref().map(|resource| super::group::rate(index, prices, resource));
+    Card::of(lease, Around { directory: &index.directory(), facts, zone: &desk.zone(), rank, rate, now })
 }
 
 /// What others offered to this person. The channels do not show it to them yet, so each is read by the service, after the
 /// index said that it is theirs to accept.
-async fn offered(desk: &Desk) -> Result<Vec<Card>, WebError> {
+async fn offered(desk: &Desk, prices: &Prices) -> Result<Vec<Card>, WebError> {
     let mut found = Vec::new();
     for key in desk.state.index.offered_to(&desk.person.account, &desk.person.user) {
         let doc = desk.state.store.get::<Lease>(&key.lease_id()).await?;
@@ -53,7 +58,7 @@ async fn offered(desk: &Desk) -> Result<Vec<Card>, WebError> {
         };
         found.extend(doc.map(|doc| doc.body).filter(theirs));
     }
-    Ok(cards(desk, found.iter()))
+    Ok(cards(desk, prices, found.iter()))
 }
 
 /// What needs its owner first.

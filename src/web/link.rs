@@ -38,7 +38,8 @@ pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Re
     let lease = &found.lease;
     let rank = state.index.rank(&lease.account, &lease.owner, &lease.key());
     let (facts, now) = (found.facts.as_ref(), state.clock.now());
-    let card = Card::of(lease, Around { directory: &directory, facts, zone: &zone, rank, now });
+    let around = Around { directory: &directory, facts, zone: &zone, rank, rate: None, now };
+    let card = Card::of(lease, around);
     let action = found.purpose.action;
     let able = match action {
         TokenAction::Renew => card.can.renew,
@@ -85,7 +86,8 @@ pub(super) async fn act(
     let (account, user) = (lease.account.clone(), found.purpose.bearer().clone());
     let session = state.store.session(&User::gateway_name(&account, &user), SESSION).await?;
     let asked = Asked { account, user, lease: lease.key(), action, until, to: None, at: now };
-    let (good, text) = ask(&state.store, &session, &asked).await?.sentence();
+    let told = ask(&state.store, &session, &asked).await?.named(state, &asked.account);
+    let (good, text) = told.sentence();
     if good && action == Wish::NotMine {
         return desk.show("Noted", "farewell.html", context! { text });
     }

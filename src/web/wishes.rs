@@ -1,8 +1,8 @@
 //! What a person asks for: a request document, written with that person's own session, and the answer that the service gives.
 //! Used by pages, mail links and the API alike.
 
-use super::WebError;
 use super::session::random;
+use super::{State, WebError};
 use crate::model::{AccountId, LeaseKey, Outcome, Request, Time, User, UserId, Wish};
 use crate::store::{Session, Store};
 use serde_json::{Value, json};
@@ -41,6 +41,15 @@ pub enum Told {
 }
 
 impl Told {
+    /// With the names of that Account's people in the place of their ids.
+    pub(super) fn named(self, state: &State, account: &AccountId) -> Told {
+        let named = |reason: &str| super::story::named(reason, &state.index.directory(), account);
+        match self {
+            Told::Answered(outcome, reason) => Told::Answered(outcome, named(&reason)),
+            Told::Noted => Told::Noted,
+        }
+    }
+
     /// Whether it is good news, and the sentence for it.
     pub fn sentence(&self) -> (bool, String) {
         match self {

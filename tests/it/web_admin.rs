@@ -1,6 +1,7 @@
 //! The pages of admins, and who may open which page.
 
 use crate::app::{DEV, EAST, Setup, TestApp, WEST, owned_by, tagged};
+use ec2_double::Spec;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -34,14 +35,16 @@ const PAGES: [Row; 20] = [
 ];
 
 /// POST, each with the secret of the session. What is done leads on (303).
-const ACTS: [Row; 10] = [
+const ACTS: [Row; 12] = [
     ("POST", "/leases/{lease}/renew", [LOGIN, 303, 404, 303, 404]),
     ("POST", "/leases/{lease}/terminate", [LOGIN, 303, 404, 303, 404]),
     ("POST", "/leases/{lease}/nonsense", [LOGIN, 404, 404, 404, 404]),
     ("POST", "/settings", [LOGIN, 303, 303, 303, 303]),
     ("POST", "/settings/tokens", [LOGIN, 303, 303, 303, 303]),
     ("POST", "/settings/tokens/guess/revoke", [LOGIN, 404, 404, 404, 404]),
-    ("POST", "/all", [LOGIN, 403, 403, 303, 303]),
+    ("POST", "/leases/{lease}/exempt", [LOGIN, 403, 403, 303, 404]),
+    ("POST", "/leases/{lease}/unexempt", [LOGIN, 403, 403, 303, 404]),
+    ("POST", "/all", [LOGIN, 403, 403, 200, 200]),
     ("POST", "/people", [LOGIN, 403, 403, 303, 303]),
     ("POST", "/people/max/role", [LOGIN, 403, 403, 303, 404]),
     ("POST", "/people/max/leave", [LOGIN, 403, 403, 303, 404]),
@@ -124,10 +127,37 @@ async fn an_admin_finds_leases_and_acts_on_many_at_once() {
     app.lease_where(&mine, "exempt", |lease| lease.exemption.as_ref().is_some_and(|it| it.reason == "a release")).await;
     let page = ada.act("/all", &[("key", &one), ("act", "exempt"), ("until", "14d")]).await;
     assert!(page.words().contains("An exemption needs a reason"), "{}", page.words());
+    // What was ticked and typed stands there again.
+    assert!(page.text.contains(&format!("value=\"{one}\" aria-label=\"web-1\" checked")), "{}", page.text);
+    assert_eq!(page.text.matches(" checked").count(), 1, "{}", page.text);
+    assert!(page.text.contains("details class=\"bulk\" open"), "{}", page.text);
     let page = ada.act("/all", &[("key", &one), ("key", &two), ("act", "renew"), ("for", "6d")]).await;
     assert!(page.words().contains("Asked to renew 2 of 2."), "{}", page.words());
     let until = app.clock.now().plus(6 * 86_400);
     app.lease_where(&mine, "renewed", |lease| lease.expires_at == until).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_leases_cost_is_shown_and_sorted_by_and_unknown_is_never_nothing() {
+    let app = TestApp::start(Setup::default()).await;
+    let known = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let unknown =
+        app.aws.at(DEV, EAST).launch(&Spec { instance_type: "z9.huge".to_owned(), ..owned_by("lin@bigdb.example") });
+    let lease = app.settled(&known, "lin").await;
+    app.settled(&unknown, "lin").await;
+    let (lin, ada) = (app.sign_in("lin").await, app.sign_in("ada").await);
+    for page in [lin.get("/leases").await.words(), lin.get(&format!("/leases/{}", lease.key())).await.words()] {
+        assert!(page.contains("Estimated cost") && page.contains(" a day, $") && page.contains(" a month"), "{page}");
+    }
+    assert!(lin.get("/leases").await.words().contains("Estimated cost: unknown"));
+    for (sort, first, second) in [("cost", &unknown, &known), ("-cost", &known, &unknown)] {
+        let page = ada.get(&format!("/all?sort={sort}")).await.words();
+        assert!(page.find(first.as_str()).unwrap() < page.find(second.as_str()).unwrap(), "{sort}: {page}");
+        assert!(page.contains("unknown so far") && !page.contains("$0.00"), "{page}");
+    }
+    let page = ada.get("/savings").await.words();
+    assert!(page.contains("what ran") && page.contains("Today so far: $") && page.contains("Lin"), "{page}");
     app.stop().await;
 }
 

@@ -123,8 +123,10 @@ async fn a_lease_that_is_handed_over_is_the_others_once_they_accept() {
     let (lin, max) = (app.sign_in("lin").await, app.sign_in("max").await);
     let path = format!("/leases/{}", lease.key());
     let page = lin.act(&format!("{path}/hand-over"), &[("to", "max")]).await;
-    assert!(page.words().contains("Offered to max"), "{}", page.words());
+    assert!(page.words().contains("Offered to Max"), "{}", page.words());
     app.until("max sees it", || async { max.get("/leases").await.text.contains("Offered to you").then_some(()) }).await;
+    let page = max.get(&path).await.words();
+    assert!(page.contains("Lin offers it to you.") && !page.contains("who has not accepted yet"), "{page}");
     assert_eq!(app.lease(&id).await.unwrap().owner.as_str(), "lin");
     let page = max.act(&format!("{path}/accept"), &[]).await;
     assert!(page.words().contains("It is yours."), "{}", page.words());
@@ -140,6 +142,14 @@ async fn not_mine_passes_it_to_an_admin() {
     let page = app.sign_in("lin").await.act(&format!("/leases/{}/not-mine", lease.key()), &[]).await;
     assert!(page.words().contains("It is not yours any more."), "{}", page.words());
     app.lease_where(&id, "of ada", |lease| lease.owner.as_str() == "ada").await;
+    let ada = app.sign_in("ada").await;
+    let why = "Lin said that it is not theirs, and nothing names anybody else";
+    for page in [ada.get("/unowned").await.words(), ada.get(&format!("/leases/{}", lease.key())).await.words()] {
+        assert!(page.contains(why), "{page}");
+    }
+    app.until("ada has the mail", || async { (!app.mails("ada@bigdb.example", &id).is_empty()).then_some(()) }).await;
+    let mail = app.mails("ada@bigdb.example", &id).pop().unwrap();
+    assert!(mail.text.contains(why), "{}", mail.text);
     app.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! What a change would alter, lease by lease: two forecasts side by side, and only what differs.
 
+use super::super::card::user_name;
+use super::super::story::notice_word;
 use super::office::Admin;
 use super::when::When;
 use crate::model::{Directory, Lease, Time, UserId};
@@ -115,14 +117,17 @@ impl Preview {
             let what = format!("{name} would be {}", lease.past(end.action));
             self.first = Some((end.at, desk.when(end.at), what));
         }
-        let owner = directory.user(&lease.account, &lease.owner);
-        let owner = owner.map(|user| user.name.trim()).filter(|name| !name.is_empty());
+        let person = |id: &UserId| user_name(directory, lease, id);
         let mut after_lines: Vec<String> = new.iter().filter(|line| !old.contains(line)).cloned().collect();
-        after_lines.extend(fresh.iter().map(|told| format!("Tells {} at once ({})", told.user, told.kind)));
+        after_lines.extend(fresh.iter().map(|told| {
+            let what = notice_word(&told.kind);
+            let what = format!("{}{}", what[..1].to_lowercase(), &what[1..]);
+            format!("Tells {} at once: {what}", person(&told.user))
+        }));
         self.rows.push(Row {
             key: lease.key().to_string(),
             name,
-            owner: clean(owner.unwrap_or(lease.owner.as_str())),
+            owner: person(&lease.owner),
             before: old.iter().filter(|line| !new.contains(line)).cloned().collect(),
             after: after_lines,
             weight,

@@ -3,6 +3,7 @@
 use super::{Named, Said, Shell, TEMPLATES};
 use crate::model::{Directory, Facts, Lease, Time};
 use crate::web::card::{Around, Card};
+use crate::web::cost::Rate;
 use crate::words::Zone;
 use minijinja::{Value, context};
 use serde_json::json;
@@ -39,11 +40,16 @@ fn lease(instance: &str, name: &str, changes: &serde_json::Value) -> Lease {
     serde_json::from_value(lease).unwrap()
 }
 
+const RATE: Rate = Rate { running: Some(91_200), volumes: Some(2_200) };
+
 fn card(lease: &Lease) -> Card {
     let facts = json!({ "state": "running", "instance_type": "t3.large", "root_device": "ebs" });
     let facts: Facts = serde_json::from_value(facts).unwrap();
     let (zone, now) = (Zone::named(Some("Europe/Berlin")), Time::parse("2026-11-22T20:00:00Z").unwrap());
-    Card::of(lease, Around { directory: &directory(), facts: Some(&facts), zone: &zone, rank: 1, now })
+    Card::of(
+        lease,
+        Around { directory: &directory(), facts: Some(&facts), zone: &zone, rank: 1, rate: Some(RATE), now },
+    )
 }
 
 /// With nothing in it that another commit, day or person would change.
@@ -86,15 +92,17 @@ fn my_leases() {
         "My leases",
         true,
         Some(said),
-        context! { live, stopped, over, offered }
+        context! { live, stopped, over, offered, first_steps => false }
     ));
 }
 
 #[test]
 fn nothing_of_mine() {
     let none: [Card; 0] = [];
-    let values = context! { live => none, stopped => none, over => none, offered => none };
-    insta::assert_snapshot!(page("leases.html", "My leases", true, None, values));
+    for (first_steps, name) in [(false, "nothing_of_mine"), (true, "nothing_connected_yet")] {
+        let values = context! { live => none, stopped => none, over => none, offered => none, first_steps };
+        insta::assert_snapshot!(name, page("leases.html", "My leases", true, None, values));
+    }
 }
 
 #[test]
@@ -111,7 +119,7 @@ fn a_mails_link() {
 fn names_of_others_are_escaped_everywhere() {
     let lease = card(&lease("i-0aaa", "<img src=x onerror=alert(1)>", &json!({ "owner": "max" })));
     let none: [Card; 0] = [];
-    let mine = context! { live => [&lease], stopped => none, over => none, offered => [&lease] };
+    let mine = context! { live => [&lease], stopped => none, over => none, offered => [&lease], first_steps => false };
     let link = context! { lease, token => "t", action => "end", able => true, terminates => false, bearer => "<i>x</i>", stands_in_for => "<b>y</b>" };
     for html in [page("leases.html", "<b>", true, None, mine), page("link.html", "<b>", false, None, link)] {
         for markup in ["<img src=x", "<b>", "<i>"] {
