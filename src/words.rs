@@ -99,6 +99,12 @@ pub fn hold_word(kind: HoldKind) -> &'static str {
     }
 }
 
+/// The same by the word that documents have; one that is not known stays as it is.
+pub fn hold_words(kind: &str) -> String {
+    let known = serde_json::from_value::<HoldKind>(kind.into());
+    known.map_or_else(|_| kind.replace('_', " "), |kind| hold_word(kind).to_owned())
+}
+
 /// Why a lease that nothing gives to anybody went to an admin; `name` is how people call a user.
 pub fn not_theirs(lease: &Lease, name: impl Fn(&UserId) -> String) -> String {
     match lease.disowned_by() {
@@ -136,6 +142,12 @@ mod tests {
     fn instants_within_a_sentence_are_told_as_instants() {
         let told = with_instants("the größte: until 2026-11-28T20:25:47Z, not 2026-13-28T20:25:47Z");
         assert_eq!(told, "the größte: until Sat 28 Nov 2026, 20:25:47 UTC, not 2026-13-28T20:25:47Z");
+    }
+
+    #[test]
+    fn a_hold_is_told_in_words_and_an_unknown_one_as_it_is() {
+        let told = ["managed_elsewhere", "no_notice", "pace", "of_tomorrow", ""].map(hold_words);
+        assert_eq!(told, ["managed elsewhere", "nobody was told", "too many ends at once", "of tomorrow", ""]);
     }
 
     #[test]

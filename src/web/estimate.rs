@@ -31,7 +31,7 @@ impl Estimate {
         }
         let runs = lease.state != State::Stopped;
         let hourly = rate.and_then(|rate| if asleep(lease) { Some(0) } else { rate.now(runs) });
-        let told = |seconds: i64| hourly.map(|hourly| dollars(amount(hourly, seconds))).unwrap_or_else(unknown);
+        let told = |seconds: i64| hourly.map_or_else(unknown, |hourly| dollars(amount(hourly, seconds)));
         Some(Estimate { day: told(DAY), month: told(MONTH), so_far: so_far(lease, rate, launched, now), hourly })
     }
 

@@ -219,7 +219,7 @@ async fn an_exemption_rule_holds_what_its_preview_named_until_it_is_ended() {
     let now = app.lease_where(&kept, "announced again", |lease| !held(lease)).await;
     assert!(now.ends_at >= app.clock.now().plus(HOUR - 5), "its owner is told in time");
     let page = ada.act("/exemptions", &[("by", "tag"), ("until", "1999-01-01")]).await.words();
-    for word in ["Name the tag.", "Say what must stand there", "Say why", "Say until which day"] {
+    for word in ["Name the tag.", "Say which value it must have", "Say why", "Say until which day"] {
         assert!(page.contains(word), "{word} in {page}");
     }
     app.stop().await;

@@ -5,7 +5,7 @@ use super::super::WebError;
 use super::super::form::Fields;
 use super::desk::AdminDesk;
 use crate::model::{Doc, LeaseKey, Time, UserId};
-use crate::words::{clean, cut, with_instants};
+use crate::words::{clean, cut, hold_words, with_instants};
 use axum::extract::RawQuery;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -141,10 +141,11 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
         place => key.as_ref().map(|key| format!("{} · {} · {}", key.resource_id, key.aws_id, key.region)),
         // The state has a place of its own.
         reason => reason(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))),
-        outcome => clean(at("/outcome")),
+        // What the state says already is not said twice.
+        outcome => outcome(at("/outcome"), at("/decision/state")),
         state => clean(at("/decision/state")),
         owner => owner(desk, at("/decision/owner")),
-        hold => clean(at("/decision/hold")).replace('_', " "),
+        hold => hold_words(&clean(at("/decision/hold"))),
         cause => if ours { spaced(cause) } else { clean(cause) },
         act => clean(at("/act")).replace('_', " "),
         by,
@@ -163,7 +164,22 @@ fn spaced(word: &str) -> String {
     told
 }
 
+/// What came of it, as people write it; empty for a change that was only written down.
+fn outcome(outcome: &str, state: &str) -> String {
+    match outcome {
+        "saved" => String::new(),
+        "claimed" => "begun".to_owned(),
+        same if same == state => String::new(),
+        other => clean(other),
+    }
+}
+
 fn reason(text: &str) -> String {
+    let text = match text {
+        "stop what was claimed" => "the stop that was begun",
+        "terminate what was claimed" => "the termination that was begun",
+        other => other,
+    };
     cut(&with_instants(&clean(text)), 300)
 }
 
@@ -182,6 +198,14 @@ fn owner(desk: &AdminDesk, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_end_reads_as_what_came_of_it_once() {
+        let told =
+            [("saved", "active"), ("claimed", "reaping"), ("terminated", "terminated"), ("throttled", "reaping")];
+        assert_eq!(told.map(|(said, state)| super::outcome(said, state)), ["", "begun", "", "throttled"]);
+        assert_eq!(super::reason("terminate what was claimed"), "the termination that was begun");
+    }
+
     #[test]
     fn causes_of_our_own_are_words() {
         assert_eq!(

@@ -8,7 +8,7 @@ use super::numbers::{Numbers, Row};
 use super::office::Admin;
 use super::when::{length, off};
 use crate::model::{OutsideState, Time};
-use crate::words::clean;
+use crate::words::{clean, hold_words};
 use axum::Json;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -68,11 +68,8 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
     let numbers = numbers(&desk);
     let now = desk.now();
     let late = |at: Option<Time>| at.is_none_or(|at| now.seconds_since(at) > LATE);
-    let holds: Vec<Value> = numbers
-        .holds
-        .iter()
-        .map(|(kind, count)| context! { kind => kind.replace('_', " "), count => *count })
-        .collect();
+    let holds: Vec<Value> =
+        numbers.holds.iter().map(|(kind, count)| context! { kind => hold_words(kind), count => *count }).collect();
     let overdue = numbers.overdue.as_ref().map(|overdue| {
         context! { lease => overdue.lease.to_string(), name => overdue.lease.resource_id.as_str(),
         since => desk.when(overdue.since), count => overdue.count, bad => late(Some(overdue.since)) }
