@@ -163,7 +163,7 @@ async fn list(desk: &Desk, wanted: &Wanted, again: Option<Again<'_>>) -> Result<
     let all = visible(&desk.state, &desk.person).await?;
     let directory = desk.state.index.directory();
     let (aws, regions) = places(&all, &directory);
-    let none = all.is_empty();
+    let nothing = all.is_empty();
     let mut found: Vec<Lease> = all.into_iter().filter(|lease| wanted.fits(lease, &desk.state.index)).collect();
     let prices = desk.state.prices().await?;
     wanted.order(&mut found, &desk.state.index, &prices, desk.state.clock.now());
@@ -181,7 +181,7 @@ async fn list(desk: &Desk, wanted: &Wanted, again: Option<Again<'_>>) -> Result<
     let only = if wanted.unowned { "&unowned=1" } else { "" };
     let csv = format!("{}{only}", wanted.with("page", "").replacen(wanted.path(), "/all.csv", 1));
     let values = context! {
-        none, unconnected => !directory.aws_accounts.values().any(|aws| aws.account == desk.person.account), ticked,
+        nothing, unconnected => !directory.aws_accounts.values().any(|aws| aws.account == desk.person.account), ticked,
         mistake => again.as_ref().map(|again| &again.mistake),
         typed => context! {
             to => typed("to", ""), length => typed("for", "3d"), until => typed("until", "14d"),

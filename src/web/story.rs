@@ -3,7 +3,7 @@
 
 use super::{State, WebError, card, error};
 use crate::model::{AccountId, Directory, Lease, Notice, NoticeKind, NoticeStatus, Time, UserId};
-use crate::words::{clean, span, utc};
+use crate::words::{clean, hold_words, span, utc};
 use serde::Serialize;
 
 /// One line of it.
@@ -18,7 +18,7 @@ pub(super) struct Line {
 /// What happened, the latest first.
 pub(super) async fn of(state: &State, lease: &Lease) -> Result<Vec<Line>, WebError> {
     let directory = state.index.directory();
-    let told = |what: &str| error::sentence(&named(&clean(what), &directory, &lease.account));
+    let told = |what: &str| error::sentence(&named(&held(&clean(what)), &directory, &lease.account));
     let own = |at: Time, what: &str| Line { at, when: utc(at), what: told(what), mail: false };
     let mut all: Vec<Line> = lease.events.iter().map(|line| own(line.at, &line.what)).collect();
     for doc in state.store.prefix(&format!("notice::{}::", lease.key())).await? {
@@ -42,6 +42,12 @@ fn latest_first(mut all: Vec<Line>) -> Vec<Line> {
     all.sort_by_key(|line| line.at);
     all.reverse();
     all
+}
+
+/// `held (no_notice): …` with the hold in words.
+fn held(text: &str) -> String {
+    let kind = text.strip_prefix("held (").and_then(|rest| rest.split_once(')'));
+    kind.map_or_else(|| text.to_owned(), |(kind, rest)| format!("held ({}){rest}", hold_words(kind)))
 }
 
 /// What stands before a user's id in a line of the story or an answer.
@@ -105,7 +111,7 @@ pub(super) fn notice_word(kind: &NoticeKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, latest_first, named};
+    use super::{Line, held, latest_first, named};
     use crate::model::{AccountId, Directory, Time, User};
     use serde_json::json;
 
@@ -122,6 +128,12 @@ mod tests {
             [line(0, "asked"), line(0, "will be stopped"), line(9, "stopped"), line(0, "claimed"), line(-5, "seen")];
         let told: Vec<String> = latest_first(all.into()).into_iter().map(|line| line.what).collect();
         assert_eq!(told, ["stopped", "claimed", "will be stopped", "asked", "seen"]);
+    }
+
+    #[test]
+    fn a_hold_is_told_in_words() {
+        let told = [("held (no_notice): x", "held (nobody was told): x"), ("held by x (y)", "held by x (y)")];
+        assert!(told.iter().all(|(text, told)| held(text) == *told));
     }
 
     #[test]

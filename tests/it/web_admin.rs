@@ -139,6 +139,25 @@ async fn an_admin_finds_leases_and_acts_on_many_at_once() {
 }
 
 #[tokio::test]
+async fn lists_without_a_lease_say_what_comes_next() {
+    let app = TestApp::start(Setup::default().with_another()).await;
+    let ada = app.sign_in("ada").await;
+    let page = ada.get("/all").await.words();
+    assert!(page.contains("No lease yet") && page.contains("shows here within a poll"), "{page}");
+    let page = ada.get("/unowned").await.words();
+    assert!(!page.contains("Nothing gives these"), "{page}");
+    // Of the other Account nothing is connected.
+    let eve = app.sign_in_to("other", "eve").await;
+    for path in ["/leases", "/all"] {
+        let page = eve.get(path).await;
+        assert!(page.text.contains("/aws-accounts/new\">Connect an AWS account"), "{path}: {}", page.words());
+    }
+    let page = eve.get("/status").await.words();
+    assert!(page.contains("nothing to poll yet") && !page.contains("last poll of AWS"), "{page}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_leases_cost_is_shown_and_sorted_by_and_unknown_is_never_nothing() {
     let app = TestApp::start(Setup::default()).await;
     let known = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));

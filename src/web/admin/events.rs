@@ -3,6 +3,7 @@
 
 use super::super::WebError;
 use super::super::form::Fields;
+use super::super::story::named;
 use super::desk::AdminDesk;
 use crate::model::{Doc, LeaseKey, Time, UserId};
 use crate::words::{clean, cut, hold_words, with_instants};
@@ -138,9 +139,12 @@ fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {
         when => Time::parse(at("/at")).ok().map(|time| desk.when(time)),
         key => key.as_ref().map(ToString::to_string),
         lease => key.as_ref().map(|key| called(desk, key)),
-        place => key.as_ref().map(|key| format!("{} · {} · {}", key.resource_id, key.aws_id, key.region)),
+        place => key.as_ref().map(|key| format!("{} · {} · {}", key.resource_id, place(desk, key), key.region)),
         // The state has a place of its own.
-        reason => reason(at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")))),
+        reason => {
+            let said = at("/reason").trim_start_matches(&format!("{}: ", at("/decision/state")));
+            named(&reason(said), &desk.state.index.directory(), &desk.person.account)
+        },
         // What the state says already is not said twice.
         outcome => outcome(at("/outcome"), at("/decision/state")),
         state => clean(at("/decision/state")),
@@ -181,6 +185,13 @@ fn reason(text: &str) -> String {
         other => other,
     };
     cut(&with_instants(&clean(text)), 300)
+}
+
+/// The AWS account, by name if it has one.
+fn place(desk: &AdminDesk, key: &LeaseKey) -> String {
+    let directory = desk.state.index.directory();
+    let name = directory.aws_accounts.get(&key.aws_id).map(|aws| clean(&aws.name));
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| key.aws_id.to_string())
 }
 
 /// By its Name tag, while anything is known of it.
