@@ -44,7 +44,8 @@ pub(super) enum Command {
         #[arg(long)]
         tags: Option<bool>,
     },
-    /// Verify that the role works, and what it may do; the first time it is connected, at stage observe.
+    /// Verify that the role works, and what it may do; the first time that it works and instances can be seen, it is connected,
+    /// at stage observe, also where other permissions are missing. Exit code 3: something is to be mended.
     Verify {
         /// Its 12 digits.
         aws_id: String,
@@ -170,7 +171,14 @@ async fn verify(remote: &Remote, aws_id: &str, role: Option<&str>, json: bool) -
         let rows = regions.iter().map(|it| vec![text(it, "region"), text(it, "state"), text(it, "why")]);
         output::table(&["REGION", "STATE", "WHY"], rows);
         if report["new"] == true {
-            output::say("Connected, at stage observe: leases are kept, nobody is written to, nothing is ended.");
+            let missing = match all("permissions").iter().filter(|it| missing(it)).count() {
+                0 => String::new(),
+                1 => "; 1 permission is missing".to_owned(),
+                many => format!("; {many} permissions are missing"),
+            };
+            output::say(format!(
+                "Connected, at stage observe{missing}: leases are kept, nobody is written to, nothing is ended."
+            ));
         }
     }
     Ok(if bad { ExitCode::from(3) } else { ExitCode::SUCCESS })

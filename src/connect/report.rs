@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+const NEEDED: &str = "What the stage needs is allowed";
+
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -112,7 +114,36 @@ impl Check {
 impl Report {
     /// Whether something is to be mended.
     pub fn is_bad(&self) -> bool {
-        let missing = |it: &Permission| it.needed && matches!(it.allowed, Allowed::Missing | Allowed::Denied);
-        self.checks.iter().any(|check| check.stands == Stands::Bad) || self.permissions.iter().any(missing)
+        self.is_refused() || self.missing().is_some()
+    }
+
+    /// Whether something keeps the AWS account from being used.
+    pub fn is_refused(&self) -> bool {
+        self.checks.iter().any(|check| check.stands == Stands::Bad)
+    }
+
+    /// How many permissions are missing that are needed, in words such as "2 permissions are missing".
+    pub fn missing(&self) -> Option<String> {
+        match self.lacking().count() {
+            0 => None,
+            1 => Some("1 permission is missing".to_owned()),
+            many => Some(format!("{many} permissions are missing")),
+        }
+    }
+
+    /// Notes what is missing, which keeps nobody from connecting: zerocloud sees instances, and does without the rest.
+    pub(super) fn note_missing(&mut self) {
+        let Some(missing) = self.missing() else { return };
+        let named: Vec<&str> = self.lacking().map(|it| it.action.as_str()).collect();
+        let said = format!(
+            "{missing}: {}. It is connected all the same, and zerocloud does without; what to add stands with each.",
+            named.join(", ")
+        );
+        self.checks.push(Check::note(NEEDED, said));
+    }
+
+    fn lacking(&self) -> impl Iterator<Item = &Permission> {
+        let missing = |it: &&Permission| it.needed && matches!(it.allowed, Allowed::Missing | Allowed::Denied);
+        self.permissions.iter().filter(missing)
     }
 }

@@ -1,5 +1,6 @@
-//! Verifying: whether the role lets zerocloud in, and nobody else; what it may do; where. The first time it is in order the AWS
-//! account is connected, at stage observe.
+//! Verifying: whether the role lets zerocloud in, and nobody else; what it may do; where. The first time it is safe the AWS
+//! account is connected, at stage observe: it lets zerocloud in and nobody else, and instances can be seen. Other permissions that
+//! are missing are said, with what to add, and keep nothing.
 
 use super::permissions::look;
 use super::report::{Allowed, Check, Report};
@@ -43,7 +44,7 @@ impl Connect {
         self.first(setup.ok_or(Trouble::Unknown)?, role, &options, by).await
     }
 
-    /// The first time: connects it when all is in order.
+    /// The first time: connects it when it is the customer's alone and its instances can be seen.
     async fn first(
         &self,
         setup: Doc<Setup>,
@@ -82,6 +83,7 @@ impl Connect {
             let _ = self.store.delete(&setup.id, rev).await;
         }
         (report.connected, report.new) = (true, true);
+        report.note_missing();
         Ok(report)
     }
 
@@ -107,6 +109,7 @@ impl Connect {
         let fine = report.checks.iter().all(Check::is_fine);
         report.checks.extend(rotation);
         report.connected = true;
+        report.note_missing();
         if let Some(role) = renamed.filter(|_| fine) {
             self.change(&doc, by, |body| body.role_arn = Some(role.to_owned())).await?;
         }

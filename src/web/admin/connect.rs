@@ -260,7 +260,10 @@ fn shown(report: &Report) -> Value {
             context! { region => &it.region, state => &it.state, tone, why => clean(&it.why) }
         })
         .collect();
-    context! { bad => report.is_bad(), new => report.new, connected => report.connected, checks, permissions, regions }
+    context! {
+        bad => report.is_bad(), refused => report.is_refused(), missing => report.missing(), new => report.new,
+        connected => report.connected, checks, permissions, regions,
+    }
 }
 
 /// When a policy that is not needed yet will be.

@@ -158,8 +158,9 @@ pub(super) async fn template(
     Ok(([(header::CONTENT_TYPE, kind)], template.text).into_response())
 }
 
-/// Verifies that the role lets zerocloud in and nobody else, and what it may do. The first time that all is in order it is
-/// connected, at stage observe. Nothing is changed in AWS.
+/// Verifies that the role lets zerocloud in and nobody else, and what it may do. The first time that this is so and instances
+/// can be seen it is connected, at stage observe; other permissions that are missing are told, and keep nothing. Nothing is
+/// changed in AWS.
 #[utoipa::path(post, path = "/api/v1/aws-accounts/{aws_id}/verify", tag = "aws accounts", request_body = Applied,
     params(("aws_id" = String, Path)), responses((status = 200, body = Report)))]
 pub(super) async fn verify(
