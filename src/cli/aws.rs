@@ -88,15 +88,19 @@ pub(super) async fn run(remote: &Remote, command: &Command) -> anyhow::Result<Ex
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("kind", kind).extend_pairs(ends.iter().map(|ends| ("ends", ends)));
             query.extend_pairs(tags.iter().map(|tags| ("tags", tags.to_string())));
-            let text = remote.text(&format!("aws-accounts/{aws_id}/template?{}", query.finish())).await?;
-            output::say(text.trim_end());
+            let path = format!("aws-accounts/{aws_id}/template?{}", query.finish());
+            output::say(remote.text(&path).await?.trim_end());
+            let command = remote.text(&format!("{path}&command=true")).await?;
+            if !command.is_empty() {
+                output::note(format!("# Saved under the name that stands here, it is applied with:\n{command}"));
+            }
         }
         Command::Verify { aws_id, role, json } => return verify(remote, aws_id, role.as_deref(), *json).await,
         Command::Rotate { aws_id } => {
             remote.call(Method::POST, &format!("aws-accounts/{aws_id}/rotate"), None, &[]).await?;
             output::say(format!(
-                "There is a new external id. Apply the template, which names both (zerocloud aws template {aws_id}), then: \
-                 zerocloud aws verify {aws_id}"
+                "There is a new external id. Apply the template, which names both:\n{}\nThen: zerocloud aws verify {aws_id}",
+                applied(remote, aws_id).await?
             ));
         }
         Command::Disable { aws_id } => set_disabled(remote, aws_id, true).await?,
@@ -132,12 +136,17 @@ async fn add(remote: &Remote, aws_id: &str, name: Option<&str>, regions: &[Strin
         return Ok(());
     }
     output::say(format!(
-        "External id: {}\nApply the role there:\n  zerocloud aws template {aws_id} > zerocloud-role.yaml\n  \
-         aws cloudformation deploy --stack-name zerocloud --template-file zerocloud-role.yaml \
-         --capabilities CAPABILITY_NAMED_IAM\nThen: zerocloud aws verify {aws_id}",
-        text(&access, "external_id")
+        "External id: {}\nApply the role there:\n{}\nThen: zerocloud aws verify {aws_id}",
+        text(&access, "external_id"),
+        applied(remote, aws_id).await?
     ));
     Ok(())
+}
+
+/// How the role is applied, as the pages show it: a stack that is there keeps its parameters, so each is named.
+async fn applied(remote: &Remote, aws_id: &str) -> anyhow::Result<String> {
+    let command = remote.text(&format!("aws-accounts/{aws_id}/template?command=true")).await?;
+    Ok(format!("zerocloud aws template {aws_id} > zerocloud-role.yaml\n{command}"))
 }
 
 async fn verify(remote: &Remote, aws_id: &str, role: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {

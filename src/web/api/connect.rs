@@ -76,6 +76,8 @@ pub(super) struct Wanted {
     ends: Option<String>,
     /// Whether zerocloud may write tags; as the AWS account is set when left out.
     tags: Option<bool>,
+    /// `true`: the command that applies it, in its place; nothing for zerocloud's own AWS account.
+    command: Option<bool>,
 }
 
 /// What is known of the role.
@@ -155,7 +157,8 @@ pub(super) async fn template(
     let options = Options { ends: ends.transpose()?, tags: wanted.tags, owner_tag };
     let template = state.connections.get()?.template(&caller.person.account, &aws_id, kind, &options).await?;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], template.text).into_response())
+    let text = if wanted.command == Some(true) { template.command } else { template.text };
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 /// Verifies that the role lets zerocloud in and nobody else, and what it may do. The first time that this is so and instances

@@ -1,7 +1,7 @@
 //! What verifying says, and what follows from it: when an AWS account is connected, and what its admin is told to do.
 
-use super::{NEW, external_id, role};
-use crate::app::{EAST, Setup, TestApp};
+use super::{NEW, command, document, external_id, role};
+use crate::app::{DEV, EAST, Setup, TestApp};
 use ec2_double::Role;
 
 #[tokio::test]
@@ -29,5 +29,37 @@ async fn what_only_helps_is_said_to_be_missing_and_what_shows_instances_keeps_it
     app.aws.edit_role(&role(NEW), |role| role.lacks.clear());
     let words = verify().await;
     assert!(words.contains("All is in order.") && !words.contains("missing"), "{words}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_line_and_the_page_say_the_same_command_which_names_every_parameter() {
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.add_account(NEW);
+    let token = crate::api::Program::all(&app, "ada").await.token;
+    let ada = app.sign_in("ada").await;
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = async |aws_id: &str, query: &str| {
+        let page = ada.get(&format!("/aws-accounts/{aws_id}/setup{query}")).await.words();
+        let from = page.find("aws cloudformation deploy").unwrap();
+        let to = from + page[from..].find("Launches=").unwrap() + "Launches=no".len();
+        words(&page[from..to])
+    };
+    let (code, text) = command(&app, &token, &["add", NEW]).await;
+    let page = shown(NEW, "").await;
+    let secret = external_id(&app, "bigdb", NEW).await;
+    assert!(page.contains("--parameter-overrides \\ Principal=arn:aws:iam::"), "{page}");
+    assert!(page.contains(&format!("ExternalId={secret}")) && page.contains("Ends=none"), "{page}");
+    assert!(code == 0 && words(&text).contains(&page), "{text}\n{page}");
+    let (_, text) = command(&app, &token, &["template", NEW, "--ends", "terminate", "--tags", "true"]).await;
+    let page = shown(NEW, "?ends=terminate&tags=yes").await;
+    assert!(page.contains("Ends=terminate") && page.contains("Tags=yes") && words(&text).contains(&page), "{text}");
+    app.until("it is connected", || async { document(&app, &format!("aws_account::bigdb::{DEV}")).await }).await;
+    let (_, text) = command(&app, &token, &["rotate", DEV]).await;
+    let page = shown(DEV, "").await;
+    assert!(
+        page.contains(&format!("FormerExternalId=external-{DEV}")) && words(&text).contains(&page),
+        "{text}\n{page}"
+    );
     app.stop().await;
 }
