@@ -13,6 +13,7 @@ mod latency;
 pub(super) mod numbers;
 pub(super) mod office;
 mod pause;
+mod places;
 pub(super) mod policy;
 mod polls;
 pub(super) mod preview;

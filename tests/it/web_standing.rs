@@ -175,3 +175,29 @@ async fn the_audit_is_paged_newest_first_and_filtered() {
     assert!(ada.get("/events?aws=999988887777").await.words().contains("No events that fit"));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_permission_that_is_missing_everywhere_is_said_once_for_each_aws_account() {
+    let app = TestApp::start(Setup::default()).await;
+    let ada = app.sign_in("ada").await;
+    app.aws.edit_role(&format!("arn:aws:iam::{DEV}:role/zerocloud"), |role| {
+        role.lacks.insert("autoscaling:DescribeAutoScalingGroups".to_owned());
+    });
+    for path in ["/status".to_owned(), format!("/aws-accounts/{DEV}")] {
+        let words = app
+            .until("it is told", || async {
+                let words = ada.get(&path).await.words();
+                words.contains("So it is in all 2 regions.").then_some(words)
+            })
+            .await;
+        assert_eq!(words.matches("does not let zerocloud call").count(), 1, "{words}");
+    }
+    let page = ada.get("/status").await.text;
+    let rows = page.matches(&format!("<td><a href=\"/aws-accounts/{DEV}\">")).count();
+    assert_eq!(rows, 1, "regions where nothing is share a row: {page}");
+    assert!(
+        page.contains("<span class=\"nowrap\">eu-west-1,</span> <span class=\"nowrap\">us-east-1</span>"),
+        "{page}"
+    );
+    app.stop().await;
+}

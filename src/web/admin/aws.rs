@@ -2,9 +2,10 @@
 
 use super::super::{WebError, pauses};
 use super::desk::{AdminAct, AdminDesk};
-use super::pause;
+use super::numbers::Row;
 use super::preview::Preview;
 use super::status::numbers;
+use super::{pause, places};
 use crate::model::{AwsAccount, Pause, Region, Stage};
 use crate::words::clean;
 use axum::extract::Path;
@@ -98,10 +99,10 @@ pub(super) async fn page(desk: AdminDesk, Path(aws_id): Path<String>) -> Result<
 fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Result<Response, WebError> {
     let numbers = numbers(desk);
     let directory = desk.state.index.directory();
-    let places: Vec<Value> = numbers
-        .regions
-        .iter()
-        .filter(|place| place.aws_id == account.aws_id)
+    let rows: Vec<&Row> = numbers.regions.iter().filter(|place| place.aws_id == account.aws_id).collect();
+    let common = places::common(&rows);
+    let places: Vec<Value> = rows
+        .into_iter()
         .map(|place| {
             let region = place.region.as_ref();
             let state = region.and_then(|region| directory.regions.get(&(account.aws_id.clone(), region.clone())));
@@ -113,6 +114,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
                 since => state.filter(|state| state.state != "ok").map(|state| desk.when(state.since)),
                 asked => state.is_some_and(|state| state.resume == Some(true)),
                 polled => &place.polled,
+                said => places::own(place, &common),
             }
         })
         .collect();
@@ -135,6 +137,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         connected_at => account.connected_at.map(|at| desk.when(at)),
         tags => account.writes_tags(),
         places,
+        common => common.iter().map(places::Common::shown).collect::<Vec<_>>(),
         paused => paused(desk, pause),
         whole => paused(desk, pause::in_force(desk, &pauses::id(&desk.person.account, None))),
         events => super::event_keys::section(desk, account),

@@ -6,6 +6,7 @@ use super::desk::AdminDesk;
 use super::latency::{self, Latency};
 use super::numbers::{Numbers, Row};
 use super::office::Admin;
+use super::places;
 use super::when::{length, off};
 use crate::model::{OutsideState, Time};
 use crate::words::{clean, hold_words};
@@ -81,11 +82,14 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
             Some(context! { aws_id => aws.aws_id.as_str(), name => clean(&aws.name), why => trouble(aws)? })
         })
         .collect();
+    let rows: Vec<&Row> = numbers.regions.iter().collect();
+    let common = places::common(&rows);
     let values = context! {
         broken,
+        common => common.iter().map(places::Common::shown).collect::<Vec<_>>(),
         total => &numbers.total,
         holds,
-        places => numbers.regions.iter().map(place).collect::<Vec<_>>(),
+        places => places::shown(&rows, &common),
         polled => numbers.polled_at.map(|at| desk.when(at)),
         poll_late => late(numbers.polled_at),
         overdue,
@@ -106,14 +110,6 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
             leases => it.leases, median => length(it.median), slowest => length(it.slowest) }),
     };
     desk.show("status", "Status", "status.html", values)
-}
-
-fn place(row: &Row) -> Value {
-    let polled = row.polled.as_ref();
-    let said = polled.map(|polled| polled.why.clone()).filter(|why| !why.is_empty());
-    context! { aws_id => row.aws_id.as_str(), aws_name => &row.aws_name,
-    region => row.region.as_ref().map_or("all regions", |region| region.as_str()),
-    count => &row.count, state => row.standing(), said }
 }
 
 /// `GET /status.json`.
