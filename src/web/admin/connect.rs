@@ -66,8 +66,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(desk: &AdminDesk, aws_id: &AwsId, query: &str) -> Asked {
-        let query = Fields::read(query.as_bytes());
+    fn read(desk: &AdminDesk, aws_id: &AwsId, query: &Fields) -> Asked {
         let tags = match query.get("tags") {
             "yes" => Some(true),
             "no" => Some(false),
@@ -95,7 +94,7 @@ pub(super) async fn setup(
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     let aws_id = named(&aws_id)?;
-    let asked = Asked::read(&desk, &aws_id, &query.unwrap_or_default());
+    let asked = Asked::read(&desk, &aws_id, &Fields::read(query.unwrap_or_default().as_bytes()));
     show(&desk, &aws_id, &asked, None, "").await
 }
 
@@ -106,7 +105,7 @@ pub(super) async fn template(
     RawQuery(query): RawQuery,
 ) -> Result<Response, WebError> {
     let aws_id = named(&aws_id)?;
-    let Asked { kind, options } = Asked::read(&desk, &aws_id, &query.unwrap_or_default());
+    let Asked { kind, options } = Asked::read(&desk, &aws_id, &Fields::read(query.unwrap_or_default().as_bytes()));
     let connect = desk.state.connections.get()?;
     let template = connect.template(&desk.person.account, &aws_id, kind, &options).await?;
     let name = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", template.file));
@@ -115,14 +114,14 @@ pub(super) async fn template(
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], template.text).into_response())
 }
 
-/// `POST /aws-accounts/{aws_id}/verify`: field `role_arn`.
+/// `POST /aws-accounts/{aws_id}/verify`: fields `role_arn`, and `kind`, `ends` and `tags` of the template that stays chosen.
 pub(super) async fn verify(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let (desk, aws_id) = (&act.desk, named(&aws_id)?);
     let (role, owner_tag) = (Some(act.fields.get("role_arn")), owner_tag(desk, &aws_id));
     let connect = desk.state.connections.get()?;
     let verified = connect.verify(&desk.person.account, &aws_id, role, &owner_tag, &desk.person.gateway_name()).await;
     let verified = verified.map_err(WebError::from);
-    let asked = Asked::read(desk, &aws_id, &format!("kind={}", act.fields.get("kind")));
+    let asked = Asked::read(desk, &aws_id, &act.fields);
     match verified {
         Ok(report) => show(desk, &aws_id, &asked, Some(&report), "").await,
         Err(WebError::Invalid(why)) => show(desk, &aws_id, &asked, None, &super::super::error::sentence(&why)).await,

@@ -63,3 +63,27 @@ async fn the_command_line_and_the_page_say_the_same_command_which_names_every_pa
     );
     app.stop().await;
 }
+
+#[tokio::test]
+async fn the_template_stays_as_it_was_chosen_when_it_is_verified() {
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.add_account(NEW);
+    let ada = app.sign_in("ada").await;
+    ada.act("/aws-accounts/new", &[("aws_id", NEW), ("name", "Lab")]).await;
+    let page = ada.get(&format!("/aws-accounts/{NEW}/setup?kind=cli&ends=stop&tags=yes")).await;
+    let chosen = ["kind", "ends", "tags"].map(|name| (name, page.field(name)));
+    assert_eq!(chosen.clone().map(|(_, value)| value), ["cli", "stop", "yes"], "{}", page.text);
+    let arn = role(NEW);
+    let mut fields: Vec<(&str, &str)> = chosen.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fields.push(("role_arn", &arn));
+    let page = ada.act(&format!("/aws-accounts/{NEW}/verify"), &fields).await.text.replace("&#x2f;", "/");
+    for kept in [
+        "--policy-name stop ",
+        "--policy-name tag ",
+        "<option value=\"stop\" selected>",
+        "<option value=\"yes\" selected>",
+    ] {
+        assert!(page.contains(kept), "{kept} in {page}");
+    }
+    app.stop().await;
+}
