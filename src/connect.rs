@@ -4,6 +4,7 @@
 
 mod permissions;
 mod prove;
+mod regions;
 mod remove;
 mod report;
 mod role;
@@ -13,6 +14,7 @@ mod trails;
 mod verify;
 
 pub use prove::Refused;
+pub use regions::Compared;
 pub use report::{Allowed, Check, Permission, Report, Seen, Stands};
 pub use role::Ends;
 pub use template::Kind;
@@ -156,7 +158,8 @@ impl Connect {
     /// Begins to connect an AWS account: makes its external id. Begun again, it keeps that.
     ///
     /// # Errors
-    /// `Invalid` when it is connected already, or too many are begun.
+    /// `Invalid` when it is connected already, too many are begun, or a region cannot be one. Which of them are enabled is known
+    /// once zerocloud is let in.
     pub async fn begin(
         &self,
         account: &AccountId,
@@ -167,6 +170,7 @@ impl Connect {
         if self.connected(account, aws_id).await?.is_some() {
             return Err(Trouble::Invalid(format!("AWS account {aws_id} is connected already")));
         }
+        regions::well_formed(&regions)?;
         let name: String = name.trim().chars().take(80).collect();
         let name = if name.is_empty() { aws_id.to_string() } else { name };
         let now = self.clock.now();

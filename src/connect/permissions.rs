@@ -21,12 +21,29 @@ pub(super) struct Found {
     pub(super) why: String,
 }
 
-/// Permissions in the order of the template, regions by name, and whether a trail logs there.
-pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<Permission>, Vec<Seen>, Check) {
+/// What was seen.
+pub(super) struct Look {
+    /// In the order of the template.
+    pub(super) permissions: Vec<Permission>,
+    /// By name.
+    pub(super) regions: Vec<Seen>,
+    /// The regions that are enabled, where they can be read.
+    pub(super) enabled: Option<Vec<Region>>,
+    /// Whether a trail logs there.
+    pub(super) trail: Check,
+}
+
+/// Looks, and changes nothing.
+pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> Look {
     let mut found = BTreeMap::new();
     let listed = aws.regions(body).await;
-    let regions =
-        if body.regions.is_empty() { listed.as_ref().cloned().unwrap_or_default() } else { body.regions.clone() };
+    let enabled = listed.as_ref().ok().cloned();
+    let regions = match &enabled {
+        _ if body.regions.is_empty() => enabled.clone().unwrap_or_default(),
+        // One that is not there does not answer, only after a while.
+        Some(enabled) => body.regions.iter().filter(|region| enabled.contains(region)).cloned().collect(),
+        None => body.regions.clone(),
+    };
     let told = listed.as_ref().map(|all| format!("{} regions are enabled", all.len()));
     found.insert("ec2:DescribeRegions".to_owned(), judged(told, "the call"));
     let glances = glances(aws, body, regions).await;
@@ -48,7 +65,12 @@ pub(super) async fn look(aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> (Vec<
             found.insert(action.to_owned(), tried(aws, body, action, place).await);
         }
     }
-    (permissions(&policies, &found), glances.into_iter().map(seen).collect(), trails::check(&trails))
+    Look {
+        permissions: permissions(&policies, &found),
+        regions: glances.into_iter().map(seen).collect(),
+        enabled,
+        trail: trails::check(&trails),
+    }
 }
 
 type Glance = (Region, Result<Option<ResourceId>, AwsError>);

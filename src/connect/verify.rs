@@ -5,7 +5,7 @@
 use super::permissions::look;
 use super::report::{Allowed, Check, Report};
 use super::role::Wanted;
-use super::{Access, Connect, Options, Refused, Setup, Trouble, access, prove, rotate};
+use super::{Access, Connect, Options, Refused, Setup, Trouble, access, prove, regions, rotate};
 use crate::aws::{Aws, AwsError};
 use crate::model::{AccountId, AwsAccount, AwsId, Doc};
 
@@ -56,7 +56,7 @@ impl Connect {
         let mut body = setup.body.document(role.filter(|_| setup.body.role_arn.is_some()), self.clock.now());
         body.extra.insert("connected_by".to_owned(), by.into());
         let wanted = self.wanted(&Access { role_arn: body.role_arn.clone(), ..setup.body.access() }, options).await?;
-        let mut report = self.of(&aws, &body, &wanted).await;
+        let mut report = self.of(&aws, &body, &wanted, false).await;
         if !report.checks.iter().all(Check::is_fine) {
             return Ok(report);
         }
@@ -105,7 +105,7 @@ impl Connect {
         let (doc, rotation) = self.rotated(&aws, doc, &tried, by).await?;
         let body = tried(&doc.body);
         let wanted = self.wanted(&Access { role_arn: body.role_arn.clone(), ..access(&doc.body) }, options).await?;
-        let mut report = self.of(&aws, &body, &wanted).await;
+        let mut report = self.of(&aws, &body, &wanted, true).await;
         let fine = report.checks.iter().all(Check::is_fine);
         report.checks.extend(rotation);
         report.connected = true;
@@ -156,8 +156,9 @@ impl Connect {
         Ok((doc, Some(check)))
     }
 
-    /// Who it is and what it may do; changes nothing.
-    async fn of(&self, aws: &Aws, body: &AwsAccount, wanted: &Wanted) -> Report {
+    /// Who it is and what it may do; changes nothing. A region that is not there keeps one from being connected, and is worth
+    /// knowing later.
+    async fn of(&self, aws: &Aws, body: &AwsAccount, wanted: &Wanted, is_connected: bool) -> Report {
         let proved = prove::identity(aws, body, self.check_external_id).await;
         let mut report = Report {
             aws_id: body.aws_id.to_string(),
@@ -168,9 +169,10 @@ impl Connect {
             regions: Vec::new(),
         };
         if proved.is_ok() {
-            let trail;
-            (report.permissions, report.regions, trail) = look(aws, body, wanted).await;
-            report.checks.push(trail);
+            let look = look(aws, body, wanted).await;
+            report.checks.push(look.trail);
+            report.checks.extend(regions::check(&body.regions, look.enabled.as_deref(), is_connected));
+            (report.permissions, report.regions) = (look.permissions, look.regions);
         }
         report
     }
@@ -237,7 +239,7 @@ fn told(why: &Refused) -> String {
     causes.skip(skipped).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}{}", letters.as_str(), if text.ends_with('.') { "" } else { "." })

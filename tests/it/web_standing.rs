@@ -101,7 +101,23 @@ async fn regions_are_checked_and_an_account_is_disabled_and_enabled_again() {
     let path = format!("/aws-accounts/{DEV}");
     let page = ada.act(&format!("{path}/regions"), &[("regions", "us-east-1 Mars!")]).await;
     assert!(page.words().contains("Mars! is no region"), "{}", page.words());
-    ada.act(&format!("{path}/regions"), &[("regions", "us-east-1, us-west-2")]).await;
+    for (named, said) in [
+        ("us-east-1 mars-1", "There is no region mars-1 in AWS"),
+        (
+            "us-east-1, us-west-2",
+            "Not enabled in this AWS account, or no region at all: us-west-2; enabled are eu-west-1, us-east-1.",
+        ),
+        ("us-east-1", "zerocloud looks at 1 region here"),
+    ] {
+        let page = ada.act(&format!("{path}/regions"), &[("regions", named)]).await;
+        assert!(page.words().contains(said), "{}", page.words());
+    }
+    // Where it cannot be known, what looks like a region is believed, and that is said.
+    app.aws.edit_role(&format!("arn:aws:iam::{DEV}:role/zerocloud"), |role| {
+        role.lacks.insert("ec2:DescribeRegions".to_owned());
+    });
+    let page = ada.act(&format!("{path}/regions"), &[("regions", "us-east-1, us-west-2")]).await;
+    assert!(page.words().contains("only the form of the names was checked"), "{}", page.words());
     let doc = app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap().unwrap();
     assert_eq!(doc.body["regions"], json!(["us-east-1", "us-west-2"]));
     let page = ada.get(&format!("{path}/enabled")).await.words();

@@ -6,6 +6,7 @@ use super::numbers::Row;
 use super::preview::Preview;
 use super::status::numbers;
 use super::{pause, places};
+use crate::connect::Compared;
 use crate::model::{AwsAccount, Pause, Region, Stage};
 use crate::words::clean;
 use axum::extract::Path;
@@ -150,17 +151,32 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
 /// `POST /aws-accounts/{aws_id}/regions`: field `regions`, names apart by spaces or commas; none is every enabled one.
 pub(super) async fn regions(Path(aws_id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let desk = &act.desk;
-    let (doc, _) = desk.aws_account(&aws_id).await?;
+    let (doc, account) = desk.aws_account(&aws_id).await?;
     let back = format!("/aws-accounts/{aws_id}");
     let regions = match super::connect::regions_of(act.fields.get("regions")) {
         Ok(regions) => regions,
         Err(bad) => return Ok(desk.failed(&back, &format!("{} is no region; write us-east-1.", clean(&bad)))),
     };
-    let what =
-        if regions.is_empty() { "every enabled region".to_owned() } else { format!("{} regions", regions.len()) };
+    let connect = desk.state.connections.get()?;
+    let checked =
+        match connect.check_regions(&desk.person.account, &account.aws_id, &regions).await.map_err(WebError::from) {
+            Ok(Compared::Enabled) => "",
+            Ok(Compared::Form) => {
+                " Which are enabled there could not be read, so that only the form of the names was checked."
+            }
+            Err(WebError::Invalid(why)) => return Ok(desk.failed(&back, &super::super::error::sentence(&why))),
+            Err(other) => return Err(other),
+        };
+    let what = match regions.len() {
+        0 => "every enabled region".to_owned(),
+        1 => "1 region".to_owned(),
+        many => format!("{many} regions"),
+    };
     desk.set(&doc.id, "regions", &json!(regions)).await?;
-    Ok(desk
-        .done(&back, &format!("zerocloud looks at {what} here. Where it knows instances already, it goes on looking.")))
+    Ok(desk.done(
+        &back,
+        &format!("zerocloud looks at {what} here. Where it knows instances already, it goes on looking.{checked}"),
+    ))
 }
 
 /// `GET /aws-accounts/{aws_id}/enabled`: what disabling, or enabling again, would do.

@@ -87,3 +87,29 @@ async fn the_template_stays_as_it_was_chosen_when_it_is_verified() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_region_that_aws_does_not_know_is_refused_by_its_form_and_then_by_what_is_enabled() {
+    let app = TestApp::start(Setup::default()).await;
+    app.aws.add_account(NEW);
+    app.aws.only_regions(NEW, &[EAST]);
+    let token = crate::api::Program::all(&app, "ada").await.token;
+    let ada = app.sign_in("ada").await;
+    let begin = async |regions: &str| {
+        ada.act("/aws-accounts/new", &[("aws_id", NEW), ("name", "Lab"), ("regions", regions)]).await.words()
+    };
+    let words = begin("mars-1").await;
+    assert!(words.contains("There is no region mars-1 in AWS"), "{words}");
+    let (code, text) = command(&app, &token, &["add", NEW, "--regions", "mars-1"]).await;
+    assert!(code != 0 && text.contains("there is no region mars-1 in AWS"), "{code} {text}");
+    begin("us-east-1 us-mars-1").await;
+    app.aws.add_role(Role::new(NEW, "zerocloud").external_id(external_id(&app, "bigdb", NEW).await));
+    let (code, text) = command(&app, &token, &["verify", NEW]).await;
+    let said = "Not enabled in this AWS account, or no region at all: us-mars-1; enabled are us-east-1.";
+    assert!(code == 3 && text.contains(said) && !text.contains("Connected, at stage"), "{code} {text}");
+    assert!(document(&app, &format!("aws_account::bigdb::{NEW}")).await.is_none());
+    begin(EAST).await;
+    let (code, text) = command(&app, &token, &["verify", NEW]).await;
+    assert!(code == 0 && text.contains("Connected, at stage observe"), "{code} {text}");
+    app.stop().await;
+}
