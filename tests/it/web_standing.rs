@@ -209,7 +209,7 @@ async fn a_permission_that_is_missing_everywhere_is_said_once_for_each_aws_accou
         assert_eq!(words.matches("does not let zerocloud call").count(), 1, "{words}");
     }
     let page = ada.get("/status").await.text;
-    let rows = page.matches(&format!("<td><a href=\"/aws-accounts/{DEV}\">")).count();
+    let rows = page.matches(&format!("<td class=\"whole\"><a href=\"/aws-accounts/{DEV}\">")).count();
     assert_eq!(rows, 1, "regions where nothing is share a row: {page}");
     assert!(
         page.contains("<span class=\"nowrap\">eu-west-1,</span> <span class=\"nowrap\">us-east-1</span>"),
