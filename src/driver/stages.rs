@@ -29,10 +29,20 @@ async fn stamp(store: &Store, id: &str, now: Time) -> Result<(), StoreError> {
     let Some(next) = accepted(&doc.body, now) else {
         return Ok(());
     };
-    doc.body.stage_accepted = Some(next);
+    note(&mut doc.body, next, now);
     store.put("aws_account", &doc).await?;
     tracing::info!(id, stage = ?next.stage, since = %next.since, "stage taken note of");
     Ok(())
+}
+
+/// Takes the stamp, and notes since when it is so where the stamp does not say.
+fn note(account: &mut AwsAccount, next: StageAccepted, now: Time) {
+    match account.stage_accepted.replace(next) {
+        Some(old) if next.stage < old.stage => {
+            account.extra.insert(AwsAccount::LOWERED.to_owned(), now.to_string().into())
+        }
+        _ => account.extra.remove(AwsAccount::LOWERED),
+    };
 }
 
 /// The stamp to write, if any. A fall keeps its date: what was allowed before is allowed since then.
@@ -47,7 +57,7 @@ fn accepted(account: &AwsAccount, now: Time) -> Option<StageAccepted> {
 
 #[cfg(test)]
 mod tests {
-    use super::accepted;
+    use super::{accepted, note};
     use crate::model::{AwsAccount, Stage, StageAccepted, Time};
 
     #[test]
@@ -63,5 +73,27 @@ mod tests {
         assert_eq!(accepted(&account("stop"), now), None);
         assert_eq!(accepted(&account("terminate"), now), stamp(Stage::Terminate, now));
         assert_eq!(accepted(&account("notify"), now), stamp(Stage::Notify, old));
+    }
+
+    #[test]
+    fn what_is_lowered_is_in_force_since_then_and_what_is_raised_again_since_that() {
+        let at = |day: i64| Time::from_unix(1_800_000_000 + day * 86_400);
+        let mut account: AwsAccount = serde_json::from_value(
+            serde_json::json!({ "account": "bigdb", "aws_id": "111122223333", "stage": "stop" }),
+        )
+        .unwrap();
+        assert_eq!(account.stage_since(), None);
+        for (stage, now, since) in [
+            (Stage::Stop, at(1), at(1)),
+            (Stage::Notify, at(2), at(1)),
+            (Stage::Observe, at(3), at(1)),
+            (Stage::Notify, at(4), at(4)),
+        ] {
+            account.stage = stage;
+            let next = accepted(&account, now).unwrap();
+            note(&mut account, next, now);
+            assert_eq!((account.stage_since(), next.since), (Some(now), since), "{stage:?}");
+        }
+        assert!(account.extra.is_empty(), "{account:?}");
     }
 }

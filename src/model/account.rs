@@ -87,6 +87,9 @@ pub struct AwsAccount {
 }
 
 impl AwsAccount {
+    /// The field that says when the stage was lowered last; absent when it was raised since.
+    pub const LOWERED: &str = "stage_lowered";
+
     /// Whether an ARN is that of a role in the AWS account, as AWS writes it in any partition.
     pub fn is_role_of(role: &str, aws_id: &AwsId) -> bool {
         let parts: Vec<&str> = role.splitn(6, ':').collect();
@@ -99,6 +102,14 @@ impl AwsAccount {
     /// Whether an admin wants zerocloud to write tags here.
     pub fn writes_tags(&self) -> bool {
         self.extra.get("write_tags").and_then(serde_json::Value::as_bool) == Some(true)
+    }
+
+    /// Since when the stage in force is: a fall does not move [`AwsAccount::stage_accepted`], whose time tells since when ends
+    /// are allowed, and stands in a field of its own.
+    pub fn stage_since(&self) -> Option<Time> {
+        let lowered = self.extra.get(AwsAccount::LOWERED).and_then(serde_json::Value::as_str);
+        let lowered = lowered.and_then(|at| Time::parse(at).ok());
+        lowered.max(self.stage_accepted.map(|accepted| accepted.since))
     }
 
     /// The stage in force: a fall counts at once, a rise only when the service has taken note of it.

@@ -102,6 +102,14 @@ async fn regions_are_checked_and_an_account_is_disabled_and_enabled_again() {
     let page = ada.act(&format!("{path}/regions"), &[("regions", "us-east-1 Mars!")]).await;
     assert!(page.words().contains("Mars! is no region"), "{}", page.words());
     for (named, said) in [
+    let since = app
+        .until("the lowering is noted", || async {
+            let doc = app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap().unwrap();
+            doc.body["stage_lowered"].as_str().map(str::to_owned)
+        })
+        .await;
+    let shown = format!("In force since <time datetime=\"{since}\"");
+    app.until("it shows", || async { ada.get(&path).await.text.contains(&shown).then_some(()) }).await;
         ("us-east-1 mars-1", "There is no region mars-1 in AWS"),
         (
             "us-east-1, us-west-2",

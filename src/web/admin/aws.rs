@@ -131,7 +131,7 @@ fn show(desk: &AdminDesk, account: &AwsAccount, preview: Option<&Preview>) -> Re
         stages,
         up => STAGES.get(at + 1).map(|stage| word(*stage)),
         down => at.checked_sub(1).and_then(|at| STAGES.get(at)).map(|stage| word(*stage)),
-        accepted => account.stage_accepted.map(|accepted| desk.when(accepted.since)),
+        accepted => account.stage_since().map(|since| desk.when(since)),
         pending => account.effective_stage() != account.stage,
         regions => account.regions.iter().map(Region::as_str).collect::<Vec<_>>().join(" "),
         role => account.role_arn.as_deref(),
