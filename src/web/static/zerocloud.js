@@ -55,7 +55,7 @@
       button.type = "button";
       button.textContent = "Copy";
       button.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(box.querySelector("pre").textContent);
+        await navigator.clipboard.writeText(box.querySelector("pre, code").textContent);
         button.textContent = "Copied";
         setTimeout(() => { button.textContent = "Copy"; }, 2000);
       });
