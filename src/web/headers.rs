@@ -34,7 +34,10 @@ pub(super) async fn secure(
     put(header::X_FRAME_OPTIONS, "DENY");
     // Not no-referrer: browsers then send `Origin: null` with our own forms.
     put(header::REFERRER_POLICY, "same-origin");
-    put(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    // Elsewhere browsers ignore it, and complain of it on every page.
+    if site.secure {
+        put(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    }
     put(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()");
     if site.https {
         put(header::STRICT_TRANSPORT_SECURITY, HSTS);

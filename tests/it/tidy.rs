@@ -184,3 +184,23 @@ fn the_tests_that_the_safety_page_names_exist() {
     }
     assert!(named > 0, "docs/safety.md names no test");
 }
+
+/// Whoever goes from landmark to landmark hears their names. Judged are the pages of how things stand and of AWS accounts.
+#[test]
+fn no_page_names_two_landmarks_alike() {
+    let mut judged = 0;
+    for entry in fs::read_dir(root().join("src/web/templates")).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if !name.starts_with("aws_") && !name.starts_with("status") {
+            continue;
+        }
+        judged += 1;
+        let text = fs::read_to_string(entry.path()).unwrap();
+        let mut names: Vec<&str> =
+            text.split("aria-labelledby=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+        assert!(twice.is_none(), "{name}: {twice:?}");
+    }
+    assert!(judged >= 8, "{judged}");
+}

@@ -38,6 +38,27 @@ async fn every_page_forbids_inline_script_frames_and_caches() {
 }
 
 #[tokio::test]
+async fn browsers_are_kept_to_tls_where_there_is_some_and_told_nothing_that_they_complain_of_elsewhere() {
+    let app = TestApp::start(Setup::default().web("trusted_proxies: [127.0.0.0/8]")).await;
+    let browser = app.browser();
+    let https = ("x-forwarded-proto", "https");
+    let (opener, tls) = ("cross-origin-opener-policy", "strict-transport-security");
+    for (headers, has) in [
+        (
+            vec![("host", "zerocloud.bigdb.example"), https],
+            [Some("same-origin"), Some("max-age=63072000; includeSubDomains")],
+        ),
+        (vec![("host", "zerocloud.bigdb.example")], [None, None]),
+        (vec![("host", "127.0.0.1:8080")], [Some("same-origin"), None]),
+    ] {
+        let page = browser.send(Method::GET, "/login", &headers, None).await;
+        let told = [opener, tls].map(|name| page.headers.get(name).map(|value| value.to_str().unwrap()));
+        assert_eq!((page.status, told), (StatusCode::OK, has), "{headers:?}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn signing_out_ends_every_session_of_that_person_and_nobody_elses() {
     let app = TestApp::start(Setup::default()).await;
     let (one, two, other) = (app.sign_in("lin").await, app.sign_in("lin").await, app.sign_in("max").await);
