@@ -159,6 +159,8 @@ async fn the_sweep_ends_what_is_due_while_the_scheduler_is_down_and_that_shows()
     .await;
     let state = app.store.get::<Value>("scheduler").await.unwrap().unwrap().body;
     assert!(state["failures"].as_u64() > Some(0), "{state}");
+    let words = ada.get("/status").await.words();
+    assert!(!words.contains(state["failing_since"].as_str().unwrap()), "an instant for people: {words}");
     // The double repeats what it was sent.
     assert!(!state.to_string().contains("hooks/scheduler"), "{state}");
     dkron.mend();

@@ -9,7 +9,7 @@ use super::office::Admin;
 use super::places;
 use super::when::{length, off};
 use crate::model::{OutsideState, Time};
-use crate::words::{clean, hold_words};
+use crate::words::{clean, hold_words, with_instants};
 use axum::Json;
 use axum::response::Response;
 use minijinja::{Value, context};
@@ -102,7 +102,7 @@ pub(super) async fn page(desk: AdminDesk) -> Result<Response, WebError> {
         leader_beat => around.beat.map(|at| off(at.seconds_since(now))),
         answered_in => around.answered_in.to_string(),
         outside => around.outside.as_ref().map(|outside| context! {
-            service => &outside.service, told => outside.told, waiting => outside.waiting, fault => outside.fault(),
+            service => &outside.service, told => outside.told, waiting => outside.waiting, fault => outside.fault().map(|fault| with_instants(&clean(&fault))),
             taken => outside.taken_at.map(|at| desk.when(at)), called => outside.called_at.map(|at| desk.when(at)),
         }),
         poll_every => desk.state.polls.borrow().every.map(length),
