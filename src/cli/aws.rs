@@ -165,10 +165,11 @@ async fn verify(remote: &Remote, aws_id: &str, role: Option<&str>, json: bool) -
             }
         }
         let rows = all("permissions").into_iter().map(|it| {
-            let allowed = if it["allowed"] == "missing" && !missing(&it) {
-                "not granted".to_owned()
-            } else {
-                text(&it, "allowed")
+            // As the page says it.
+            let allowed = match text(&it, "allowed").as_str() {
+                "missing" if !missing(&it) => "not granted".to_owned(),
+                "unproven" => "not provable here".to_owned(),
+                other => other.to_owned(),
             };
             vec![text(&it, "action"), allowed, text(&it, "why")]
         });

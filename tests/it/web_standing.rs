@@ -58,6 +58,20 @@ async fn what_runs_is_what_is_leased_and_what_is_held_in_every_place() {
     let page = ada.act("/resume", &[("aws_id", TEST)]).await;
     assert!(page.words().contains("Resumed."), "{}", page.words());
     app.lease_where(&two, "not held", |lease| !held(lease)).await;
+    // What stands still and is held counts as well.
+    ada.act("/pause", &[("aws_id", DEV), ("reason", "the audit")]).await;
+    app.clock.set(app.lease(&one).await.unwrap().ends_at.plus(1));
+    let stopped = |lease: &zerocloud::model::Lease| lease.state == State::Stopped && lease.hold.is_some();
+    app.lease_where(&one, "held while it is stopped", stopped).await;
+    let ada = app.sign_in("ada").await;
+    app.until("it counts", || async {
+        let all = status(&ada).await;
+        let kinds: u64 = all["holds"].as_object()?.values().filter_map(Value::as_u64).sum();
+        (all["total"]["stopped_held"] == 1 && kinds >= 1).then_some(())
+    })
+    .await;
+    let words = ada.get("/status").await.words();
+    assert!(words.contains("of them 1 held"), "{words}");
     app.stop().await;
 }
 
@@ -88,6 +102,14 @@ async fn a_stage_rises_one_step_at_a_time_and_falls_any_number() {
         let page = ada.act(&format!("{path}/stage"), &[("to", stage)]).await;
         assert!(page.words().contains(&format!("Stage {stage}:")), "{}", page.words());
     }
+    let since = app
+        .until("the lowering is noted", || async {
+            let doc = app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap().unwrap();
+            doc.body["stage_lowered"].as_str().map(str::to_owned)
+        })
+        .await;
+    let shown = format!("In force since <time datetime=\"{since}\"");
+    app.until("it shows", || async { ada.get(&path).await.text.contains(&shown).then_some(()) }).await;
     let odd = ada.act(&format!("{path}/stage"), &[("to", "explode")]).await;
     assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
     app.stop().await;
@@ -102,14 +124,6 @@ async fn regions_are_checked_and_an_account_is_disabled_and_enabled_again() {
     let page = ada.act(&format!("{path}/regions"), &[("regions", "us-east-1 Mars!")]).await;
     assert!(page.words().contains("Mars! is no region"), "{}", page.words());
     for (named, said) in [
-    let since = app
-        .until("the lowering is noted", || async {
-            let doc = app.store.get::<Value>(&format!("aws_account::bigdb::{DEV}")).await.unwrap().unwrap();
-            doc.body["stage_lowered"].as_str().map(str::to_owned)
-        })
-        .await;
-    let shown = format!("In force since <time datetime=\"{since}\"");
-    app.until("it shows", || async { ada.get(&path).await.text.contains(&shown).then_some(()) }).await;
         ("us-east-1 mars-1", "There is no region mars-1 in AWS"),
         (
             "us-east-1, us-west-2",

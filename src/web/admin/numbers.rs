@@ -20,6 +20,8 @@ pub(in crate::web) struct Count {
     pub without: usize,
     /// Instances that stand still.
     pub stopped: usize,
+    /// Of them whose end is held.
+    pub stopped_held: usize,
 }
 
 /// One region of one AWS account.
@@ -99,10 +101,10 @@ impl Numbers {
             .collect();
         let mut places = places(index, &directory, polls, account);
         let (mut total, mut holds) = (Count::default(), BTreeMap::new());
-        for row in rows.values().filter(|row| row.is_live()) {
+        for row in rows.values().filter(|row| !row.state.is_over()) {
             holds.extend(row.hold.map(|hold| (hold.as_str(), 0)));
         }
-        for row in rows.values().filter(|row| row.is_live()) {
+        for row in rows.values().filter(|row| !row.state.is_over()) {
             if let Some(count) = row.hold.and_then(|hold| holds.get_mut(hold.as_str())) {
                 *count += 1;
             }
@@ -132,6 +134,7 @@ impl Count {
         self.held += other.held;
         self.without += other.without;
         self.stopped += other.stopped;
+        self.stopped_held += other.stopped_held;
     }
 }
 
@@ -175,12 +178,15 @@ fn count(
         if resource.account != *account || resource.is_gone() || !resource.key.resource_id.is_instance() {
             continue;
         }
+        let own = rows.get(&resource.key.key()).filter(|row| !row.state.is_over());
         if !resource.facts.state.is_up() {
-            count.stopped += usize::from(!resource.facts.state.is_ended());
+            let stands = !resource.facts.state.is_ended();
+            count.stopped += usize::from(stands);
+            count.stopped_held += usize::from(stands && own.is_some_and(|row| row.hold.is_some()));
             continue;
         }
         count.running += 1;
-        let own = rows.get(&resource.key.key()).filter(|row| row.is_live());
+        let own = own.filter(|row| row.is_live());
         let group = || rows.get(&resource.group_key()?).filter(|row| !row.state.is_over());
         match own.or_else(group) {
             Some(row) if row.hold.is_some() => count.held += 1,

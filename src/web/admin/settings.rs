@@ -60,7 +60,7 @@ pub(super) const SETTINGS: [Setting; 18] = [
     ),
     setting("over_quota_lease", "Short lease", "For those beyond that number.", Kind::Span, LENGTHS, true),
     setting("warnings", "Warnings before the end", "Several, apart by spaces.", Kind::Spans, TELLING, true),
-    setting("min_notice", "Least notice", "Nothing ends sooner after it was announced.", Kind::Span, TELLING, true),
+    setting("min_notice", "Minimum notice", "Nothing ends sooner after it was announced.", Kind::Span, TELLING, true),
     setting("grace", "Grace", "Between the end of a lease and the act.", Kind::Span, ENDING, true),
     setting("expiry_action", "What the end does", "A stopped one can be started again.", Kind::Action, ENDING, true),
     setting("terminate_after", "Stopped for", "Before a stopped one is terminated.", Kind::Span, ENDING, true),
