@@ -20,6 +20,30 @@ step('whoever signs in through GitHub lands where they wanted to go', async (wor
   assert.ok(session?.httpOnly && session.secure && session.sameSite === 'Lax', JSON.stringify(cookies));
 });
 
+step('a new token, a new event key and an external id are copied with one press', async (world) => {
+  const page = await world.visitor({ permissions: ['clipboard-read', 'clipboard-write'] });
+  await world.signIn(page, 'Ada Lovelace');
+  const copied = async () => {
+    const box = page.locator('.copy', { has: page.locator('code') }).first();
+    await box.getByRole('button', { name: 'Copy' }).click();
+    await box.getByRole('button', { name: 'Copied' }).waitFor();
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(text, await box.locator('code').textContent());
+    return text;
+  };
+  await page.goto(`${world.url}/settings`);
+  await page.getByText('Make one', { exact: true }).click();
+  await page.getByLabel('What it is for').fill('copied');
+  await page.getByRole('button', { name: 'Make it' }).click();
+  assert.match(await copied(), /^zcp_/);
+  await page.goto(`${world.url}/aws-accounts/${DEV}`);
+  await page.getByText('Make a key', { exact: true }).click();
+  await page.getByRole('button', { name: 'Make it' }).click();
+  assert.match(await copied(), /^zce_/);
+  await page.goto(`${world.url}/aws-accounts/${DEV}/setup`);
+  assert.match(await copied(), new RegExp(DEV));
+});
+
 step('who is not invited is told what to do', async (world) => {
   const page = await world.visitor();
   await world.signIn(page, 'A Stranger');
