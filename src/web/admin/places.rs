@@ -141,7 +141,9 @@ mod tests {
     #[test]
     fn a_region_that_is_paused_has_a_row_of_its_own() {
         let mut rows: Vec<Row> = ["eu-west-1", "us-east-1"].map(|name| row(name, 0, "paused", "a drop")).into();
-        rows.iter_mut().for_each(|row| "paused".clone_into(&mut row.state));
+        for row in &mut rows {
+            "paused".clone_into(&mut row.state);
+        }
         let rows: Vec<&Row> = rows.iter().collect();
         assert_eq!(lines(&rows, &common(&rows)).len(), 2);
     }
