@@ -116,11 +116,16 @@ pub(super) async fn edit(
     Body(edit): Body<AwsAccountEdit>,
 ) -> Result<Response, WebError> {
     caller.admin(Scope::Admin)?;
-    for region in edit.regions.iter().flatten() {
-        crate::model::Region::parse(region).map_err(|why| WebError::Invalid(why.to_string()))?;
-    }
+    let named = edit.regions.iter().flatten().map(|region| crate::model::Region::parse(region));
+    let named: Vec<_> = named.collect::<Result<_, _>>().map_err(|why| WebError::Invalid(why.to_string()))?;
     let mut doc = read(&state, &caller, &aws_id).await?;
     let rev = based_on(&headers)?;
+    if let Some(account) =
+        doc.body["aws_id"].as_str().and_then(|id| AwsId::parse(id).ok()).filter(|_| !named.is_empty())
+    {
+        // As the page does: one that AWS does not know is refused.
+        state.connections.get()?.check_regions(&caller.person.account, &account, &named).await?;
+    }
     let changes = serde_json::to_value(&edit).map_err(|why| WebError::Internal(why.into()))?;
     for (name, value) in changes.as_object().into_iter().flatten() {
         doc.body[name] = value.clone();
