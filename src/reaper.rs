@@ -4,6 +4,7 @@
 mod act;
 mod gate;
 mod group;
+mod members;
 
 use crate::audit::{self, Entry};
 use crate::aws::Aws;

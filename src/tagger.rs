@@ -103,7 +103,12 @@ impl Tagger {
             left -= 1;
             let (region, id) = (&row.key.region, &row.key.resource_id);
             let told = if row.key.is_group() {
-                self.aws.tag_group(account, region, &name, &lacking).await
+                // Tags are written by name: only while that name is of this very group.
+                match self.aws.group(account, region, id, &name).await {
+                    Ok(Some(_)) => self.aws.tag_group(account, region, &name, &lacking).await,
+                    Ok(None) => continue,
+                    Err(why) => Err(why),
+                }
             } else {
                 self.aws.tag(account, region, id, &lacking).await
             };
@@ -124,7 +129,12 @@ impl Tagger {
     async fn lacking(&self, row: &LeaseRow, directory: &Directory) -> Option<(String, Tags)> {
         let resource = self.index.resource(&row.key)?;
         let facts = &resource.facts;
-        if resource.is_gone() || row.key.resource_id.is_cluster() || facts.managed_by.is_some() {
+        // One that the last scan lacked may have been made again by its name.
+        if resource.is_gone()
+            || resource.missing.is_some()
+            || row.key.resource_id.is_cluster()
+            || facts.managed_by.is_some()
+        {
             return None;
         }
         let mut tags = Tags::from([

@@ -58,16 +58,23 @@ impl Connect {
 
     /// The rest of a removal that was cut off, as long as the claim is there to show that one was.
     async fn finish(&self, account: &AccountId, aws_id: &AwsId, by: &str) -> Result<(), Trouble> {
-        let claim = self.store.get::<Value>(&format!("aws_claim::{aws_id}")).await?;
-        let holder = claim.and_then(|doc| doc.body["account"].as_str().map(str::to_owned));
-        if holder.as_deref() != Some(account.as_str()) {
+        if !self.claimed_by(account, aws_id).await? {
             return Err(Trouble::Unknown);
         }
         Ok(self.let_go(account, aws_id, by).await?)
     }
 
+    async fn claimed_by(&self, account: &AccountId, aws_id: &AwsId) -> Result<bool, StoreError> {
+        let claim = self.store.get::<Value>(&format!("aws_claim::{aws_id}")).await?;
+        Ok(claim.is_some_and(|doc| doc.body["account"].as_str() == Some(account.as_str())))
+    }
+
     /// One that was removed before is as it was then: config.yml does not bring it back.
     async fn drop_begun(&self, account: &AccountId, aws_id: &AwsId, begun: Doc<Setup>) -> Result<(), Trouble> {
+        if self.connected(account, aws_id).await?.is_none() && self.claimed_by(account, aws_id).await? {
+            // Its first connecting was cut off after the claim: nobody else could have it.
+            self.forget(&format!("aws_claim::{aws_id}")).await?;
+        }
         let Some(at) = begun.body.removed_before else { return Ok(self.forget(&begun.id).await?) };
         let marker = Setup::removed(account, aws_id, &begun.body.name, at);
         self.store.put("aws_setup", &Doc { id: begun.id, rev: begun.rev, body: &marker }).await?;

@@ -389,10 +389,11 @@ impl Tables {
         vec![Wake::Leases(keys)]
     }
 
-    /// How many instances a lease counts as.
+    /// How many instances a lease counts as. What a group's lease stands for counts there.
     fn weight(&self, key: &LeaseKey) -> u32 {
         if key.resource_id.is_instance() {
-            return 1;
+            let group = self.group_of(key).and_then(|group| self.leases.get(&group));
+            return u32::from(!group.is_some_and(LeaseRow::is_live));
         }
         let place = (key.aws_id.clone(), key.region.clone());
         let known = self.resources.get(&place).and_then(|all| all.get(key));

@@ -3,9 +3,10 @@
 //! that one promised somebody, the group's end respects.
 
 use super::exempt::exempting;
+use super::marks::Marks;
 use super::view::View;
 use super::work::Work;
-use crate::model::{ExemptionRule, Lease, LeaseKey, Resource, State, Time, UserId};
+use crate::model::{EvidenceSource, ExemptionRule, Lease, LeaseKey, Resource, ResourceId, State, Time, UserId};
 
 /// How long a member that was just seen waits for its group's lease, in seconds: both are found by one scan.
 const GROUP_TAKES: i64 = 60;
@@ -28,12 +29,25 @@ pub struct Covered {
     pub promised: Option<(UserId, Time)>,
 }
 
-/// Until when somebody may count on the lease of a machine: they were told of it, or an admin exempted it (SAFETY.md,
-/// invariant 1).
+impl Covered {
+    /// The promise in words.
+    pub fn promise(id: &ResourceId, owner: &UserId, until: Time) -> String {
+        format!(
+            "its member {id} has a lease of its own, which {owner} was told lasts until {until}; let that one go first"
+        )
+    }
+}
+
+/// Until when somebody may count on the lease of a machine: they were told of it, asked for it or took it over, or an admin
+/// exempted it (SAFETY.md, invariant 1).
 pub fn promised(lease: &Lease) -> Option<Time> {
-    let counts = lease.state.is_renewable() && lease.key.resource_id.is_instance();
-    let told = lease.notified.as_ref().map(|_| lease.ends_at);
-    told.into_iter().chain(lease.exemption.as_ref().map(|exemption| exemption.until)).max().filter(|_| counts)
+    if lease.state.is_over() || !lease.key.resource_id.is_instance() {
+        return None;
+    }
+    let asked = || Marks::of(lease).wished_at.is_some() || lease.owner_evidence.source == EvidenceSource::Request;
+    let told = lease.state.is_renewable() && (lease.notified.is_some() || asked());
+    let exempt = lease.exemption.as_ref().map(|exemption| exemption.until);
+    told.then_some(lease.ends_at).into_iter().chain(exempt).max()
 }
 
 /// The rule that exempts one of a group's `members`, and which one: what picks a member holds what would end it.
@@ -50,8 +64,7 @@ pub fn exempting_member<'a>(
 pub fn promised_member(members: &[Covered], now: Time) -> Option<(String, Time)> {
     let promises = members.iter().filter_map(|it| it.promised.as_ref().map(|(owner, until)| (it, owner, *until)));
     let (it, owner, until) = promises.filter(|(_, _, until)| *until > now).max_by_key(|(_, _, until)| *until)?;
-    let id = &it.resource.key.resource_id;
-    Some((format!("its member {id} has a lease of its own, which {owner} was told lasts until {until}"), until))
+    Some((Covered::promise(&it.resource.key.resource_id, owner, until), until))
 }
 
 /// What stands for the resource of `view`: only the lease of the group that it is a member of.

@@ -68,7 +68,7 @@ impl Work<'_> {
         if self.covered() {
             return;
         }
-        let facts = &resource.facts;
+        let (facts, before) = (&resource.facts, self.lease.state);
         // What the last scan lacked says nothing of its state.
         let seen = resource.missing.is_none();
         if seen && self.started_during_claim(facts) {
@@ -82,6 +82,9 @@ impl Work<'_> {
             self.up();
         } else if seen && facts.state == ResourceState::Stopped {
             self.down();
+        }
+        if self.lease.state != before && self.covered() {
+            return;
         }
         self.note_facts(facts, seen);
         self.note_action(facts);

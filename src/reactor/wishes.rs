@@ -98,6 +98,12 @@ impl Work<'_> {
         if let Some(pause) = self.pause() {
             return Err(format!("no end starts while zerocloud is paused: {}", pause.reason));
         }
+        if cover(self.view).is_some() {
+            // The way to give back what was promised: from now on it ends with its group.
+            self.close(State::Gone);
+            self.next_term(format!("{} let it go: the lease of its group stands for it", request.user));
+            return Ok("its own lease is closed; that of its group stands for it".to_owned());
+        }
         if self.managed().is_some() {
             return Err(MANAGED.to_owned());
         }

@@ -35,13 +35,12 @@ impl Reaper {
     /// A rule that the decision has not seen yet, or what a member of a group was promised. One who asked for the end of this very
     /// lease overrides the rule, as `decide` says; then its word stands on the lease.
     async fn exempt(&self, lease: &Lease) -> anyhow::Result<Option<String>> {
-        let asked = lease.extra.get("marks").and_then(|marks| marks.get("wish")).is_some_and(|wish| !wish.is_null());
         let Some(resource) = self.index.resource(&lease.key()) else { return Ok(None) };
         let (members, now) = (self.index.covered(&resource), self.clock.now());
         if let Some((why, _)) = promised_member(&members, now) {
             return Ok(Some(why));
         }
-        if asked {
+        if asked(lease) {
             return Ok(None);
         }
         let account = self.store.get::<Account>(&format!("account::{}", lease.account)).await;
@@ -133,6 +132,11 @@ impl Reaper {
         );
         Ok(found)
     }
+}
+
+/// Whether a person asked for the end of this very lease.
+pub(super) fn asked(lease: &Lease) -> bool {
+    lease.extra.get("marks").and_then(|marks| marks.get("wish")).is_some_and(|wish| !wish.is_null())
 }
 
 fn claimed_at(lease: &Lease) -> Option<Time> {

@@ -4,10 +4,9 @@
 use super::Reaper;
 use super::act::{Found, Ready, failed};
 use crate::aws::AwsError;
-use crate::model::{Action, AwsAccount, Facts, Group, Lease, LeaseKey, ManagedBy, ResourceId, Sizes, State};
+use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, ManagedBy, Sizes, State};
 use crate::reactor::ReapOutcome;
 use anyhow::Context as _;
-use std::collections::BTreeSet;
 
 impl Reaper {
     /// Reads a group and says what may be done. What keeps Auto Scaling from terminating members is somebody's wish and
@@ -47,7 +46,7 @@ impl Reaper {
         if let Some(why) = group.protection() {
             return Ok(Found::Outcome(ReapOutcome::Protected(why)));
         }
-        if let Some(found) = self.examine_members(&account, &lease.key(), group).await? {
+        if let Some(found) = self.examine_members(&account, lease, &facts).await? {
             return Ok(found);
         }
         if lease.state == State::Reaping && lease.sizes != Some(group.sizes) {
@@ -60,39 +59,6 @@ impl Reaper {
     /// Whose a group is by its members: Auto Scaling does not tell it of the group.
     fn known_manager(&self, key: &LeaseKey) -> Option<ManagedBy> {
         self.index.resource(key)?.facts.managed_by
-    }
-
-    /// What stands against its end by one of its members as EC2 has them now: it belongs to somebody else, or is protected. Auto
-    /// Scaling terminates a member that is protected from termination all the same (Amazon EC2 Auto Scaling User Guide,
-    /// "Instance scale-in protection").
-    async fn examine_members(
-        &self,
-        account: &AwsAccount,
-        key: &LeaseKey,
-        group: &Group,
-    ) -> anyhow::Result<Option<Found>> {
-        let known = self.index.resource(key).map(|known| self.index.covered(&known)).unwrap_or_default();
-        let known = known.into_iter().map(|it| it.resource.key.resource_id);
-        let ids: BTreeSet<ResourceId> = group.members.iter().map(|member| member.id.clone()).chain(known).collect();
-        let ids: Vec<ResourceId> = ids.into_iter().collect();
-        for (id, facts) in self.aws.describe(account, &key.region, &ids).await? {
-            if facts.state.is_ended() {
-                continue;
-            }
-            if let Some(by) = facts.managed_by.filter(|by| !by.is_auto_scaling()) {
-                return Ok(Some(Found::Changed(format!("its member {id} belongs to {} {}", by.kind, by.name))));
-            }
-            match self.aws.termination_protection(account, &key.region, &id).await {
-                Ok(false) | Err(AwsError::NotFound { .. }) => {}
-                Ok(true) => {
-                    let why =
-                        format!("its member {id} is protected from termination, which Auto Scaling would pass over");
-                    return Ok(Some(Found::Outcome(ReapOutcome::Protected(why))));
-                }
-                Err(other) => return Err(other.into()),
-            }
-        }
-        Ok(None)
     }
 
     /// The group of a lease as Auto Scaling has it now, by the name that it had when it was seen last.

@@ -2,7 +2,7 @@
 
 use crate::app::{DEV, EAST, Setup, double, key, owned_by};
 use crate::gateway::Running;
-use ec2_double::{Double, Fault, Rule, State as Ec2};
+use ec2_double::{Double, Fault, GroupSpec, Rule, State as Ec2};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use zerocloud::clock::Clock;
 use zerocloud::config::Config;
 use zerocloud::failpoint::Failpoint;
 use zerocloud::follower::{self, Index};
-use zerocloud::model::{AccountId, Action, Doc, Lease, State, StoppedBy, Time, UserId};
+use zerocloud::model::{AccountId, Action, Doc, Lease, ResourceId, State, StoppedBy, Time, UserId};
 use zerocloud::reactor::{DueEnd, Effect};
 use zerocloud::reaper::{self, Reaper};
 use zerocloud::store::Store;
@@ -270,6 +270,52 @@ async fn the_wish_of_somebody_who_may_not_renew_keeps_no_end_from_happening() {
     bench.end(Action::Stop, false).await;
     assert_eq!(bench.lease().await.state, State::Stopped);
     bench.stop().await;
+}
+
+/// A group of one that nobody renewed, known to the index without its member.
+async fn overdue_group(bench: &mut Bench) -> String {
+    let place = bench.double.handle().at(DEV, EAST);
+    place.add_group(GroupSpec::new("web", 1).between(1, 2).tag("owner", "lin"));
+    bench.id = ResourceId::of_group(&place.group("web").arn).unwrap().to_string();
+    let (mut lease, mut resource) = (lease(&bench.id, bench.now), resource(&bench.id, bench.now));
+    (lease["kind"], resource["kind"]) = (json!("auto_scaling_group"), json!("auto_scaling_group"));
+    let sizes = json!({ "min": 1, "desired": 1, "max": 2 });
+    resource["facts"] =
+        json!({ "state": "running", "name": "web", "tags": { "owner": "lin" }, "group": { "sizes": sizes } });
+    let place_of = key(DEV, EAST, &bench.id);
+    put(&bench.store, "lease", &place_of.lease_id(), lease).await;
+    put(&bench.store, "resource", &place_of.resource_doc_id(), resource).await;
+    // Written last, so known last.
+    let known = async {
+        while bench.reaper.index.resource(&place_of).is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), known).await.expect("the feed brought it");
+    place.members("web")[0].id.clone()
+}
+
+#[tokio::test]
+async fn a_machine_attached_since_the_last_poll_keeps_what_its_own_lease_promised() {
+    for (told, expected) in [(true, State::Expired), (false, State::Stopped)] {
+        let mut bench = Bench::start(|_, _| ()).await;
+        let member = overdue_group(&mut bench).await;
+        bench.cut().await;
+        let mut own = lease(&member, bench.now);
+        let until = bench.now.plus(86_400);
+        for field in ["expires_at", "granted_until", "max_expires_at", "ends_at"] {
+            own[field] = json!(until);
+        }
+        own["state"] = json!("active");
+        if told {
+            own["notified"] = json!({ "term": 2, "kind": "first", "at": bench.now.plus(-3_600) });
+        }
+        put(&bench.store, "lease", &key(DEV, EAST, &member).lease_id(), own).await;
+        bench.end(Action::Stop, false).await;
+        let asleep = bench.double.handle().at(DEV, EAST).group("web").desired == 0;
+        assert_eq!((bench.lease().await.state, asleep), (expected, !told), "told: {told}");
+        bench.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -245,6 +245,34 @@ fn a_group_ends_no_sooner_than_the_owners_of_its_members_were_told() {
 }
 
 #[test]
+fn a_promise_outlives_a_change_of_owner_and_who_has_it_may_let_it_go() {
+    let mut scene = Scene::active();
+    scene.view.cover = Some(member(&mut scene));
+    scene.lease().offered_to = Some(UserId::parse("max").unwrap());
+    scene.ask("max", Wish::Accept, &json!({}));
+    for _ in 0..4 {
+        let decision = scene.decide();
+        scene.apply(decision);
+    }
+    let kept = scene.lease().clone();
+    assert_eq!((kept.owner.as_str(), kept.state), ("max", State::Active), "nobody was told, and it went");
+    // Stopped, it is kept for an exemption's sake alone.
+    let mut exempt = scene.clone();
+    exempt.lease().exemption = serde_json::from_value(json!({"reason": "r", "until": noon().plus(9 * DAY)})).unwrap();
+    exempt.resource().facts.state = ResourceState::Stopped;
+    let stopped = exempt.decide();
+    exempt.apply(stopped);
+    assert_eq!(exempt.lease().state, State::Stopped);
+    scene.view.requests.clear();
+    scene.lease().answered.clear();
+    scene.ask("max", Wish::End, &json!({}));
+    assert!(scene.outcome().contains("its own lease is closed"), "{}", scene.outcome());
+    let gone = scene.decide();
+    assert!(!gone.effects.iter().any(|effect| matches!(effect, Effect::Due(_))), "it would be ended alone");
+    assert_eq!(gone.lease.unwrap().state, State::Gone);
+}
+
+#[test]
 fn a_rule_that_picks_a_member_holds_the_group_that_would_end_it() {
     let mut scene = Scene::overdue().grouped();
     let rule = json!({"id": "r1", "by": "tag", "key": "keep", "value": "*", "reason": "the build cache",

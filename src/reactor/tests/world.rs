@@ -234,7 +234,11 @@ impl World {
     fn rank(&self, lease: &Lease) -> u32 {
         let Some(live) = self.ranks.get(&lease.owner) else { return 0 };
         let place = (lease.first_seen, lease.key());
-        let weight = |(_, key): &(Time, LeaseKey)| self.resources.get(key).map_or(1, Resource::weight);
+        let lives = |state: State| matches!(state, State::Active | State::Expired | State::Reaping);
+        let stands =
+            |it: &Resource| it.group_key().and_then(|key| self.leases.get(&key)).is_some_and(|it| lives(it.state));
+        let counts = |it: &Resource| if stands(it) { 0 } else { it.weight() };
+        let weight = |(_, key): &(Time, LeaseKey)| self.resources.get(key).map_or(1, counts);
         if live.contains(&place) { live.range(..=place).map(weight).sum::<u32>().max(1) } else { 0 }
     }
 
