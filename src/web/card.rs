@@ -8,7 +8,7 @@ use crate::model::{
     Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State, Time,
     UserId,
 };
-use crate::reactor::exempting;
+use crate::reactor::{Covered, exempting, exempting_member};
 use crate::words::{Zone, clean, cut, hold_word, not_theirs, utc, with_instants};
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ use serde::Serialize;
 pub(super) struct Around<'a> {
     pub(super) directory: &'a Directory,
     pub(super) facts: Option<&'a Facts>,
+    /// What would end with it.
+    pub(super) members: &'a [Covered],
     pub(super) zone: &'a Zone,
     /// Its place among its owner's live leases, from 1; 0 when that is not known.
     pub(super) rank: u32,
@@ -96,17 +98,21 @@ pub(super) fn user_name(directory: &Directory, lease: &Lease, user: &UserId) -> 
     known.filter(|name| !name.is_empty()).unwrap_or_else(|| user.to_string())
 }
 
-/// What keeps it from its end, and until when: an admin's word about it, or a rule that picks it out.
+/// What keeps it from its end, and until when: an admin's word about it, or a rule that picks out it or a member of it.
 fn exemption(lease: &Lease, around: Around<'_>) -> Option<(Time, String)> {
     let own = lease.exemption.as_ref().filter(|it| it.until > around.now).map(|it| (it.until, it.reason.clone()));
     let rules = around.directory.rules(&lease.account);
-    let rule = || exempting(&rules, around.facts?, around.now).map(|rule| (rule.until, rule.reason.clone()));
+    let rule = || {
+        let member = || exempting_member(&rules, around.members, around.now).map(|(_, rule)| rule);
+        let rule = exempting(&rules, around.facts?, around.now).or_else(member)?;
+        Some((rule.until, rule.reason.clone()))
+    };
     own.or_else(rule).filter(|_| !lease.state.is_over())
 }
 
 impl Card {
     pub(super) fn of(lease: &Lease, around: Around<'_>) -> Card {
-        let Around { directory, facts, zone, rank, rate, now } = around;
+        let Around { directory, facts, zone, rank, rate, now, .. } = around;
         let policy = directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner));
         let id = lease.key.resource_id.to_string();
         let name = clean(&lease.summary.name);

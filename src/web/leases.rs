@@ -44,7 +44,10 @@ pub(super) fn card(desk: &Desk, prices: &Prices, lease: &Lease, now: Time) -> Ca
     let facts = resource.as_ref().map(|resource| &resource.facts);
     let rank = index.rank(&lease.account, &lease.owner, &key);
     let rate = resource.as_ref().map(|resource| super::group::rate(index, prices, resource));
-    Card::of(lease, Around { directory: &index.directory(), facts, zone: &desk.zone(), rank, rate, now })
+    let members = resource.as_ref().map(|resource| index.covered(resource)).unwrap_or_default();
+    let around =
+        Around { directory: &index.directory(), facts, members: &members, zone: &desk.zone(), rank, rate, now };
+    Card::of(lease, around)
 }
 
 /// What others offered to this person. The channels do not show it to them yet, so each is read by the service, after the

@@ -38,7 +38,8 @@ pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Re
     let lease = &found.lease;
     let rank = state.index.rank(&lease.account, &lease.owner, &lease.key());
     let (facts, now) = (found.facts.as_ref(), state.clock.now());
-    let around = Around { directory: &directory, facts, zone: &zone, rank, rate: None, now };
+    let members = state.index.resource(&lease.key()).map(|resource| state.index.covered(&resource)).unwrap_or_default();
+    let around = Around { directory: &directory, facts, members: &members, zone: &zone, rank, rate: None, now };
     let card = Card::of(lease, around);
     let action = found.purpose.action;
     let able = match action {

@@ -34,10 +34,15 @@ pub(super) fn asked(lease: &Lease) -> Option<Asked> {
 }
 
 impl Ground<'_> {
-    /// Which clock runs, and until when; none while the end is held.
+    /// An exemption that keeps it past its end, until when; an end that somebody asked for is none of its business.
+    fn exempt_past_end(&self) -> Option<Time> {
+        self.exempt.filter(|until| *until > self.lease.ends_at && self.asked_by.is_none())
+    }
+
+    /// Which clock runs, and until when; none while the end is held or exempt.
     pub(super) fn clock(&self) -> (&'static str, Option<Time>) {
         let Ground { lease, stage, now, .. } = self;
-        if lease.hold.is_some() {
+        if lease.hold.is_some() || self.exempt_past_end().is_some() {
             return ("", None);
         }
         match lease.state {
@@ -67,8 +72,11 @@ impl Ground<'_> {
         let Ground { lease, stage, policy, now, .. } = self;
         let soon = policy.warnings.iter().copied().max().unwrap_or(86_400);
         let left = lease.expires_at.seconds_since(*now);
+        let exempt = self.exempt_past_end().is_some();
         match lease.state {
             State::Expired | State::Reaping if lease.hold.is_some() => ("Held", "warn"),
+            State::Expired if exempt => ("Exempt", "good"),
+            State::Active if exempt => ("Running", "good"),
             State::Active if left <= soon && *stage >= Stage::Notify && lease.hold.is_none() => ("Ends soon", "warn"),
             State::Active => ("Running", "good"),
             State::Expired if self.asked_by.is_some() => ("Ending now", "bad"),
@@ -113,6 +121,9 @@ impl Ground<'_> {
             return self.held("terminated");
         }
         if ours && self.stage >= Stage::Terminate {
+            if let Some(until) = self.exempt_past_end() {
+                return format!("It is not terminated while it is exempt, until {}.", utc(until));
+            }
             return format!("If nobody starts it, it is terminated {}.", self.when());
         }
         let text = if ours {
@@ -139,7 +150,7 @@ impl Ground<'_> {
         if lease.hold.is_some() {
             return (self.held(verb), None);
         }
-        if let Some(until) = self.exempt.filter(|until| *until > lease.ends_at) {
+        if let Some(until) = self.exempt_past_end() {
             return (
                 format!("Whatever its lease says, it is not {verb} while it is exempt, until {}.", utc(until)),
                 None,

@@ -48,7 +48,15 @@ fn card(lease: &Lease) -> Card {
     let (zone, now) = (Zone::named(Some("Europe/Berlin")), Time::parse("2026-11-22T20:00:00Z").unwrap());
     Card::of(
         lease,
-        Around { directory: &directory(), facts: Some(&facts), zone: &zone, rank: 1, rate: Some(RATE), now },
+        Around {
+            directory: &directory(),
+            facts: Some(&facts),
+            members: &[],
+            zone: &zone,
+            rank: 1,
+            rate: Some(RATE),
+            now,
+        },
     )
 }
 

@@ -91,7 +91,12 @@ fn an_end_that_was_asked_for_is_under_way_and_no_renewal_is_missed() {
 fn an_exemption_that_reaches_further_than_the_lease_is_what_counts() {
     let active = json!({ "state": "active", "expires_at": noon().plus(3_600), "ends_at": noon().plus(7_200) });
     let one = told(&lease(&active), Some(noon().plus(86_400)));
+    assert!(one.starts_with("Running, good:  None "), "{one}");
     assert!(one.contains("it is not stopped while it is exempt, until Wed 25 Nov 2026, 12:00:00 UTC"), "{one}");
+    let one = told(&lease(&json!({})), Some(noon().plus(86_400)));
+    assert!(one.starts_with("Exempt, good:  None ") && !one.contains("If nobody"), "{one}");
+    let one = told(&lease(&stopped()), Some(noon().plus(86_400)));
+    assert!(one.starts_with("Stopped, calm:  None It is not terminated while it is exempt, until Wed 25"), "{one}");
     let one = told(&lease(&active), Some(noon().plus(60)));
     assert!(one.contains("If nobody renews it, it is stopped at Tue 24 Nov 2026, 14:00:00 UTC, not before."), "{one}");
 }
