@@ -15,21 +15,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// The API's calls that take a key, and whether they answer with a secret, which is kept nowhere.
-pub(super) const CALLS: [(&str, bool); 8] = [
-    ("/api/v1/tokens", true),
-    ("/api/v1/users", false),
-    ("/api/v1/exemptions", false),
-    ("/api/v1/hooks", true),
-    ("/api/v1/aws-accounts", false),
-    ("/api/v1/aws-accounts/{aws_id}/rotate", false),
-    ("/api/v1/aws-accounts/{aws_id}/event-keys", true),
-    ("/api/v1/aws-accounts/{aws_id}/event-keys/{id}/rotate", true),
+/// The API's calls that take a key, and where a secret is that they answer with; it is not kept with the answer.
+pub(super) const CALLS: [(&str, Secret); 8] = [
+    ("/api/v1/tokens", Secret::Once),
+    ("/api/v1/users", Secret::None),
+    ("/api/v1/exemptions", Secret::None),
+    ("/api/v1/hooks", Secret::Once),
+    ("/api/v1/aws-accounts", Secret::Access),
+    ("/api/v1/aws-accounts/{aws_id}/rotate", Secret::Access),
+    ("/api/v1/aws-accounts/{aws_id}/event-keys", Secret::Once),
+    ("/api/v1/aws-accounts/{aws_id}/event-keys/{id}/rotate", Secret::Once),
 ];
 /// How long a key is remembered, seconds.
 const KEPT: i64 = 86_400;
 /// No call takes longer, seconds.
 const LONGEST: i64 = 60;
+
+/// What secret an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secret {
+    /// None: the answer is given again.
+    None,
+    /// One that is shown this one time.
+    Once,
+    /// The external ID of an AWS account, which who may connect it can read.
+    Access,
+}
 
 /// A call that was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,19 +133,29 @@ pub(super) async fn form<T>(
     if once.is_empty() || once.len() > 100 {
         return made.await;
     }
-    let Found::First(first) = begin(state, person, place, once, b"").await? else {
-        return Err(WebError::Refused {
-            status: StatusCode::CONFLICT,
-            heading: "Made already".to_owned(),
-            what: "This was made when the form was sent first, and shown that one time; loading its page again makes no second \
-                   one. If you did not copy it, revoke it and make another"
-                .to_owned(),
-        });
+    let first = match begin(state, person, place, once, b"").await? {
+        Found::First(first) => first,
+        Found::Before(Call { answer: None, .. }) => {
+            return Err(refused(
+                "Sent already",
+                "This form was sent before, and nobody knows whether it was done: it is under way, or was cut short. Look whether \
+                 it is there; if not, load the form's page anew",
+            ));
+        }
+        Found::Before(_) => {
+            return Err(refused(
+                "Made already",
+                "This was made when the form was sent first, and shown that one time; loading its page again makes no second \
+                 one. If you did not copy it, revoke it and make another",
+            ));
+        }
     };
     let done = made.await;
     match &done {
         Ok(_) => first.done(state, 200, None).await,
-        Err(_) => first.undone(state).await,
+        Err(why) if why.status().is_client_error() => first.undone(state).await,
+        // It may have been done all the same.
+        Err(_) => {}
     }
     done
 }
@@ -164,7 +185,7 @@ pub(super) async fn layer(
     }
 }
 
-async fn answer(state: &State, secret: bool, request: Request, next: Next) -> Result<Response, WebError> {
+async fn answer(state: &State, secret: Secret, request: Request, next: Next) -> Result<Response, WebError> {
     let Some(key) = key_of(request.headers())? else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, state).await?;
@@ -176,42 +197,49 @@ async fn answer(state: &State, secret: bool, request: Request, next: Next) -> Re
     })?;
     let first = match begin(state, &caller.person, parts.uri.path(), &key, &bytes).await? {
         Found::First(first) => first,
-        Found::Before(call) => return again(call, state.clock.now()),
+        Found::Before(call) => return again(call, secret, state.clock.now()),
     };
     let response = next.run(Request::from_parts(parts, bytes.into())).await;
+    if response.status().is_server_error() {
+        // It may have been done all the same: the key stays taken.
+        return Ok(response);
+    }
     if !response.status().is_success() {
         first.undone(state).await;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, super::MOST_BYTES).await.map_err(|why| WebError::Internal(why.into()))?;
-    let kept = (!secret).then(|| serde_json::from_slice(&bytes).unwrap_or_default());
+    let kept = (secret == Secret::None).then(|| serde_json::from_slice(&bytes).unwrap_or_default());
     first.done(state, parts.status.as_u16(), kept).await;
     Ok(Response::from_parts(parts, bytes.into()))
 }
 
 /// The answer to a call that was made before.
-fn again(call: Call, now: Time) -> Result<Response, WebError> {
-    let refused = |what: &str| WebError::Refused {
-        status: StatusCode::CONFLICT,
-        heading: "Made already".to_owned(),
-        what: what.to_owned(),
-    };
-    match call.answer {
-        Some(Answer { status, body: Some(body) }) => {
+fn again(call: Call, secret: Secret, now: Time) -> Result<Response, WebError> {
+    let what = match (call.answer, secret) {
+        (Some(Answer { status, body: Some(body) }), Secret::None) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            Ok((status, kind, body.to_string()).into_response())
+            return Ok((status, kind, body.to_string()).into_response());
         }
-        Some(_) => Err(refused(
+        (Some(_), Secret::Access) => {
+            "an earlier call with this Idempotency-Key did it; read what came of it at /api/v1/aws-accounts/{aws_id}/access"
+        }
+        (Some(_), _) => {
             "an earlier call with this Idempotency-Key made it, and what it consists of is shown one time only; revoke it and make \
-             another with another key",
-        )),
-        None if now.seconds_since(call.at) < LONGEST => {
-            Err(refused("the first call with this Idempotency-Key is still under way; ask again in a moment"))
+             another with another key"
         }
-        None => Err(refused(
-            "the first call with this Idempotency-Key was cut short, and nobody knows whether it was done; look, and use another key",
-        )),
-    }
+        (None, _) if now.seconds_since(call.at) < LONGEST => {
+            "the first call with this Idempotency-Key is still under way; ask again in a moment"
+        }
+        (None, _) => {
+            "the first call with this Idempotency-Key was cut short, and nobody knows whether it was done; look, and use another key"
+        }
+    };
+    Err(refused("Made already", what))
+}
+
+fn refused(heading: &str, what: &str) -> WebError {
+    WebError::Refused { status: StatusCode::CONFLICT, heading: heading.to_owned(), what: what.to_owned() }
 }

@@ -200,7 +200,9 @@ async fn an_external_id_is_rotated_while_zerocloud_goes_on() {
 async fn an_external_id_is_shown_to_who_may_connect_and_to_no_token_that_only_reads() {
     let app = TestApp::start(Setup::default()).await;
     let ada = crate::api::Program::all(&app, "ada").await;
-    let secret = ada.post("aws-accounts", json!({ "id": NEW })).await["external_id"].as_str().unwrap().to_owned();
+    let key = [("idempotency-key", "one try")];
+    let begun = ada.send(reqwest::Method::POST, "aws-accounts", &key, Some(json!({ "id": NEW }))).await;
+    let secret = begun.body["external_id"].as_str().unwrap().to_owned();
     assert_eq!(ada.get(&format!("aws-accounts/{NEW}/access")).await["external_id"], secret);
     let reader = crate::api::Program::with(&app, app.sign_in("ada").await, &["read"]).await;
     for program in [&ada, &reader] {
@@ -216,6 +218,13 @@ async fn an_external_id_is_shown_to_who_may_connect_and_to_no_token_that_only_re
         let refused = reader.send(method, &path, &[], Some(json!({ "id": NEW }))).await;
         assert_eq!(refused.status, 403, "{path}: {}", refused.body);
     }
+    // Nor by a key that was used before.
+    for program in [&ada, &reader] {
+        let again = program.send(reqwest::Method::POST, "aws-accounts", &key, Some(json!({ "id": NEW }))).await;
+        assert!(again.status == 409 && again.body["detail"].as_str().unwrap().contains("/access"), "{}", again.body);
+    }
+    let kept = format!("{:?}", app.store.prefix("call::").await.unwrap());
+    assert!(kept.contains("call::") && !kept.contains(&secret), "{kept}");
     app.stop().await;
 }
 

@@ -67,11 +67,17 @@ impl Modify for Common {
 }
 
 /// The header with which a call is made once.
-fn key(secret: bool) -> Parameter {
-    let again = if secret {
-        "the same key again within a day makes no second one: 409, as what it consists of is shown one time only"
-    } else {
-        "the same key and call again within a day make no second one and get the first one's answer"
+fn key(secret: once::Secret) -> Parameter {
+    let again = match secret {
+        once::Secret::Once => {
+            "the same key again within a day makes no second one: 409, as what it consists of is shown one time only"
+        }
+        once::Secret::Access => {
+            "the same key again within a day does it no second time: 409; what came of it is at /aws-accounts/{aws_id}/access"
+        }
+        once::Secret::None => {
+            "the same key and call again within a day make no second one and get the first one's answer"
+        }
     };
     let header = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
     let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(200)).build();
