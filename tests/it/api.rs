@@ -229,6 +229,13 @@ async fn a_request_is_answered_and_the_same_key_makes_no_second_one() {
     assert_eq!(lin.get("requests").await["total"], 1);
     assert_eq!(lin.get(&format!("requests/{}", done.body["id"].as_str().unwrap())).await["action"], "renew");
     assert_eq!(max.send(Method::POST, &path, &[], Some(renew)).await.status, 404);
+    // Whose the lease is not, hears nothing of addresses.
+    for to in ["nobody@bigdb.example", "ada@bigdb.example"] {
+        for action in ["hand_over", "renew"] {
+            let refused = max.send(Method::POST, &path, &[], Some(json!({ "action": action, "to": to }))).await;
+            assert_eq!(refused.status, 404, "{action} {to}: {}", refused.body);
+        }
+    }
     // By address, too; who is in another Account is nobody here.
     for (stranger, status) in [("nobody@bigdb.example", 422), ("eve@other.example", 422), ("@", 422)] {
         let refused = lin.send(Method::POST, &path, &[], Some(json!({ "action": "hand_over", "to": stranger }))).await;

@@ -134,12 +134,15 @@ pub(super) async fn create(
     }
     let key = key_of(&headers)?;
     let person = &caller.person;
-    let to = wish.to.as_deref().map(|to| whom(&state, person, to)).transpose()?;
     // Who is offered a lease may not read it yet.
     let lease = match find(&state, &caller, &id).await {
         Ok(doc) => serde_json::from_value::<Lease>(doc.body).ok(),
         Err(WebError::NotFound(_)) if wish.action == Action::Accept => None,
         Err(why) => return Err(why),
+    };
+    let to = match wish.to.as_deref() {
+        Some(to) if wish.action == Action::HandOver => Some(whom(&state, person, lease.as_ref(), to)?),
+        other => other.map(str::to_owned),
     };
     let now = state.clock.now();
     let mut body = json!({
@@ -171,10 +174,13 @@ pub(super) async fn create(
 }
 
 /// The id of whom a person means in their own Account, by it or by a mail address. Names and ids of all stand on the page of a
-/// lease; an address is told to nobody who does not know it.
-fn whom(state: &State, person: &Person, to: &str) -> Result<String, WebError> {
+/// lease; an address is told to nobody who does not know it, and is looked for only where the lease is theirs to hand over.
+fn whom(state: &State, person: &Person, lease: Option<&Lease>, to: &str) -> Result<String, WebError> {
     if !to.contains('@') {
         return Ok(to.to_owned());
+    }
+    if !person.is_admin() && lease.is_none_or(|lease| lease.owner != person.user) {
+        return Err(WebError::NotFound("there is no such lease, or it is not yours".to_owned()));
     }
     let directory = state.index.directory();
     let same = |text: &String| text.eq_ignore_ascii_case(to.trim());
