@@ -47,16 +47,17 @@ async fn by_device(url: &str, account: Option<&str>) -> anyhow::Result<SecretStr
 
 /// Ends the token that was noted, and forgets it here.
 pub(super) async fn logout() -> anyhow::Result<()> {
-    let noted = remote::noted()?;
-    let ended = match &noted {
-        Some(remote) => remote.call(Method::DELETE, "tokens/current", None, &[]).await.map(drop),
-        None => Ok(()),
+    // What was noted and cannot be read is forgotten, too.
+    let ended = match remote::noted() {
+        Ok(Some(remote)) => Some(remote.call(Method::DELETE, "tokens/current", None, &[]).await.map(drop)),
+        Ok(None) => None,
+        Err(why) => Some(Err(why)),
     };
     remote::forget()?;
-    output::say(match (noted, ended) {
-        (None, _) => "Nobody was signed in.".to_owned(),
-        (Some(_), Ok(())) => "Signed out: the token is revoked, and forgotten here.".to_owned(),
-        (Some(_), Err(why)) => {
+    output::say(match ended {
+        None => "Nobody was signed in.".to_owned(),
+        Some(Ok(())) => "Signed out: the token is revoked, and forgotten here.".to_owned(),
+        Some(Err(why)) => {
             format!(
                 "Forgotten here. The token was not revoked ({why}): do that in the browser, on the page of settings."
             )

@@ -141,6 +141,9 @@ async fn signs_out(app: &TestApp, lin: &std::path::Path) {
     let away = json!({ "url": "http://127.0.0.1:9", "token": "zcp_x" });
     std::fs::write(lin.join("noted.json"), away.to_string()).unwrap();
     assert!(said(app, lin, &["logout"]).await.contains("does not answer"));
+    std::fs::write(lin.join("noted.json"), "{\"url\": ").unwrap();
+    assert!(said(app, lin, &["logout"]).await.contains("Forgotten here. The token was not revoked"));
+    assert!(!lin.join("noted.json").exists());
 }
 
 /// Without a service: what is said before any call.
