@@ -43,8 +43,10 @@ pub async fn refusal(url: &Url, allowed: &[IpNet]) -> Option<String> {
     Some(private(&host, inside))
 }
 
+/// What a name stands for inside is told to nobody outside.
 fn private(host: &str, ip: IpAddr) -> String {
-    format!("{host} is {ip}, inside a private network; web.hooks_may_call can allow it")
+    tracing::info!(host, %ip, "not called: inside a private network");
+    format!("{host} is inside a private network; web.hooks_may_call can allow it")
 }
 
 /// Whether an address is inside a private or special network (IANA's registries of special-purpose addresses).

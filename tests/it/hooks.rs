@@ -136,6 +136,12 @@ async fn a_private_address_is_never_called_unless_it_is_allowed() {
         let said = refused.body["detail"].as_str().unwrap_or_default();
         assert!(refused.status == 422 && said.contains("web.hooks_may_call can allow it"), "{url}: {}", refused.body);
     }
+    let named = ada.send(Method::POST, "hooks", &[], Some(json!({ "name": "x", "url": "http://localhost/x" }))).await;
+    let said = named.body["detail"].as_str().unwrap();
+    assert!(!said.contains("127.0.0.1") && !said.contains("::1"), "what a name stands for inside is told: {said}");
+    let user =
+        ada.send(Method::POST, "hooks", &[], Some(json!({ "name": "x", "url": "https://ab@hooks.example" }))).await;
+    assert!(user.status == 422 && user.body["detail"].as_str().unwrap().contains("without a user"), "{}", user.body);
     assert_eq!(ada.get("hooks").await, json!([]));
     sneak_in(&app, format!("{url}/signed")).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));

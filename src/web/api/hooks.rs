@@ -100,18 +100,19 @@ pub(super) async fn create(
     let name = new.name.trim().to_owned();
     let url = reqwest::Url::parse(&new.url)
         .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.username().is_empty());
     let fine = (1..=100).contains(&name.chars().count()) && new.url.len() <= 1_000;
     let (Some(url), true) = (url, fine) else {
         return Err(WebError::Invalid(
-            "a hook needs a name of at most 100 characters and an http or https address".to_owned(),
+            "a hook needs a name of at most 100 characters and an http or https address without a user in it"
+                .to_owned(),
         ));
     };
-    if let Some(why) = crate::teller::refusal(&url, &state.settings.hooks_may_call).await {
-        return Err(WebError::Invalid(why));
-    }
     if state.store.ids(&prefix(&caller)).await?.len() >= MOST {
         return Err(WebError::Invalid(format!("{MOST} hooks are enough; remove one that is not used")));
+    }
+    if let Some(why) = crate::teller::refusal(&url, &state.settings.hooks_may_call).await {
+        return Err(WebError::Invalid(why));
     }
     let id = format!("{}{}", prefix(&caller), hex::encode(rand::random::<[u8; 8]>()));
     let hook = Hook {
