@@ -103,8 +103,8 @@ impl Wanted {
                 let resource = index.resource(&lease.key());
                 let rate = resource.map(|resource| rate(index, prices, &resource));
                 let hourly = Estimate::of(lease, rate, None, now).and_then(|estimate| estimate.hourly());
-                // Unknown is not cheap: it stands apart, before what is known.
-                (hourly.is_some(), hourly)
+                // Unknown is not cheap: it stands apart, as the most expensive.
+                (hourly.is_none(), hourly)
             }),
             _ => leases.sort_by_key(|lease| lease.ends_at),
         }

@@ -35,7 +35,7 @@ impl Estimate {
         Some(Estimate { day: told(DAY), month: told(MONTH), so_far: so_far(lease, rate, launched, now), hourly })
     }
 
-    /// For sorting; unknown comes after everything.
+    /// For sorting.
     pub(super) fn hourly(&self) -> Option<Micros> {
         self.hourly
     }

@@ -31,7 +31,9 @@ pub(super) async fn page(desk: Desk, RawQuery(query): RawQuery) -> Result<Respon
     let rows: Vec<Value> =
         owners.iter().map(|(owner, sum)| row(&called(&directory, &desk.person, owner), *sum, most)).collect();
     let unknown = owners.iter().any(|(_, sum)| hours(*sum) > 0);
-    let today = daily.days().last().map(|(_, sum)| context! { cost => dollars(sum.cost), saved => dollars(sum.saved) });
+    let today = daily.days().last().map(|(_, sum)| {
+        context! { cost => ran(*sum), saved => dollars(sum.saved), unknown => hours(*sum) }
+    });
     desk.show(
         "savings",
         "Savings",
@@ -45,16 +47,21 @@ fn row(name: &str, sum: Sum, most: u64) -> Value {
     let share = u128::from(sum.cost) * 100;
     context! {
         name,
-        cost => dollars(sum.cost),
+        cost => ran(sum),
         saved => (sum.saved > 0).then(|| dollars(sum.saved)),
         unknown => hours(sum),
         share => u64::try_from(share.checked_div(u128::from(most)).unwrap_or(0)).unwrap_or(100),
     }
 }
 
-/// Hours whose price is unknown, and which the sums lack.
+/// Hours begun whose price is unknown, and which the sums lack.
 fn hours(sum: Sum) -> i64 {
-    (sum.unknown_seconds + HOUR / 2) / HOUR
+    (sum.unknown_seconds + HOUR - 1) / HOUR
+}
+
+/// What ran; where nothing of it has a price, that is not nothing.
+fn ran(sum: Sum) -> String {
+    if sum.cost == 0 && sum.unknown_seconds > 0 { "unknown".to_owned() } else { dollars(sum.cost) }
 }
 
 fn called(directory: &Directory, person: &Person, owner: &str) -> String {
@@ -111,4 +118,23 @@ fn step(body: &serde_json::Value) -> Option<(String, Step)> {
     let state = serde_json::from_value(decision.get("state")?.clone()).ok()?;
     let owner = decision.get("owner")?.as_str()?.to_owned();
     Some((lease, Step { at, owner, state }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{hours, ran};
+    use crate::web::cost::Sum;
+
+    #[test]
+    fn what_ran_without_a_price_is_unknown_and_never_nothing() {
+        let sum = |cost: u64, unknown_seconds: i64| Sum { cost, saved: 0, unknown_seconds };
+        for (sum, words, unknown) in [
+            (sum(0, 0), "$0.00", 0),
+            (sum(0, 1), "unknown", 1),
+            (sum(0, 3_600), "unknown", 1),
+            (sum(1_500_000, 3_601), "$1.50", 2),
+        ] {
+            assert_eq!((ran(sum).as_str(), hours(sum)), (words, unknown), "{sum:?}");
+        }
+    }
 }
