@@ -68,3 +68,26 @@ async fn a_call_that_was_refused_may_be_sent_again_with_its_key() {
     assert_eq!(ada.send(Method::POST, "users", &key, Some(new)).await.status, 201);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_that_failed_here_keeps_its_key_as_it_may_have_been_done() {
+    let app = TestApp::start(hour()).await;
+    let ada = Program::all(&app, "ada").await;
+    let (path, key) = (format!("aws-accounts/{DEV}/event-keys"), [("idempotency-key", "one try")]);
+    let id = format!("aws_account::bigdb::{DEV}");
+    app.until("a document that cannot be read", || async {
+        let mut aws = app.store.get::<Value>(&id).await.unwrap()?;
+        aws.body["regions"] = json!(5);
+        app.store.put("aws_account", &aws).await.ok()
+    })
+    .await;
+    let failed = ada.send(Method::POST, &path, &key, Some(json!({ "name": "x" }))).await;
+    assert_eq!(failed.status, 500, "{}", failed.body);
+    for (seconds, words) in [(0, "still under way"), (61, "nobody knows whether it was done")] {
+        app.advance(seconds);
+        let again = ada.send(Method::POST, &path, &key, Some(json!({ "name": "x" }))).await;
+        let said = again.body["detail"].as_str().unwrap_or_default();
+        assert!(again.status == 409 && said.contains(words), "{}", again.body);
+    }
+    app.stop().await;
+}
