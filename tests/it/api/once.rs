@@ -63,6 +63,8 @@ async fn a_call_that_was_refused_may_be_sent_again_with_its_key() {
     let ada = Program::all(&app, "ada").await;
     let key = [("idempotency-key", "one try")];
     let new = json!({ "email": "lin@bigdb.example" });
+    let here = || async { (ada.send(Method::GET, "users/lin", &[], None).await.status == 200).then_some(()) };
+    app.until("lin of the configuration is here", here).await;
     assert_eq!(ada.send(Method::POST, "users", &key, Some(new.clone())).await.status, 422, "lin is here already");
     assert_eq!(ada.send(Method::DELETE, "users/lin", &[], None).await.status, 204);
     assert_eq!(ada.send(Method::POST, "users", &key, Some(new)).await.status, 201);
