@@ -115,8 +115,8 @@ def _special() -> list[Machine]:
     us, eu, west = REGIONS
     by_ada, by_lin = {"owner": ADA.email}, {"owner": LIN.email}
     return [
-        Machine("db-1", DEV, us, lin, Fate.STOPPED, by_lin, protect_termination=True, held="protection"),
-        Machine("vault-2", DEV, eu, ada, Fate.KEPT, by_ada, protect_stop=True, held="protection"),
+        Machine("db-1", DEV, us, lin, Fate.STOPPED, by_lin, protect_termination=True, held="protected"),
+        Machine("vault-2", DEV, eu, ada, Fate.KEPT, by_ada, protect_stop=True, held="protected"),
         Machine("db-4", TEST, us, lin, Fate.STOPPED, by_lin, protect_termination=True),
         Machine(GROUP, DEV, us, ada, Fate.REVIVED, by_ada, group=True),
         Machine("long-3", DEV, west, ada, Fate.KEPT, {**by_ada, "lease": "10m"}),

@@ -126,10 +126,10 @@ class Mails(unittest.TestCase):
         self.assertIn("it was terminated before a mail of its own about that", checker.wrong(history))
 
     def test_every_admin_must_learn_of_the_hold(self) -> None:
-        history = life(Fate.KEPT, held="protection")
-        history.notices.append(notice("held (protection)", MAX.email))
-        self.assertEqual(faults(history), [f"no mail 'held (protection)' to {OPS.email}"])
-        history.notices.append(notice("held (protection)", OPS.email))
+        history = life(Fate.KEPT, held="protected")
+        history.notices.append(notice("held (protected)", MAX.email))
+        self.assertEqual(faults(history), [f"no mail 'held (protected)' to {OPS.email}"])
+        history.notices.append(notice("held (protected)", OPS.email))
         self.assertEqual(faults(history), [])
 
     def test_a_renewal_needs_a_mail_that_names_its_end(self) -> None:
@@ -151,7 +151,7 @@ class Reading(unittest.TestCase):
         <tr><td class="soft">Lease ends</td><td>Tue 24 Nov 2026, 06:00:00 UTC</td></tr></table>
         <h2>What happens next</h2><ul><li>Nothing.</li></ul>
         <p>Renew it</p><div class="code" style="x">zerocloud renew zc1.a.b</div></div>
-        <div class="card soon"><h1>Held: db-1 (i-2)</h1><p>Its end does not happen (protection): so.</p>
+        <div class="card soon"><h1>Held: db-1 (i-2)</h1><p>Its end does not happen (protected): so.</p>
         <table><tr><td>Instance</td><td>i-2</td></tr></table></div></body></html>"""
 
     def test_a_mail_is_read_as_what_it_says_of_each_instance(self) -> None:
@@ -160,7 +160,7 @@ class Reading(unittest.TestCase):
         self.assertEqual((first.instance, first.kind, first.to), ("i-1", "soon", ADA.email))
         self.assertEqual(first.seen_at, 5.0)
         self.assertEqual((first.names_end, first.commands), (1795500000.0, ("zerocloud renew zc1.a.b",)))
-        self.assertEqual((second.instance, second.kind), ("i-2", "held (protection)"))
+        self.assertEqual((second.instance, second.kind), ("i-2", "held (protected)"))
 
 
 class Verdict(unittest.TestCase):
