@@ -43,7 +43,8 @@ impl Work<'_> {
         let Some((at, kind)) = newest else { return };
         let term = self.lease.term;
         let known = self.lease.notified.as_ref();
-        if known.is_none_or(|known| known.term != term || known.at < at) {
+        // Two can be taken in one second; kinds stand in the order of a lease's life.
+        if known.is_none_or(|known| known.term != term || (known.at, &known.kind) < (at, &kind)) {
             self.lease.notified = Some(Notified { term, kind, at });
         }
     }

@@ -352,6 +352,18 @@ impl TestApp {
         self.aws.mails().into_iter().filter(about).collect()
     }
 
+    /// Waits until `mails` of them were taken and their receipts are stored: a clock that moves in between moves the
+    /// instant at which a notice counts as accepted, and with it the end that it announces.
+    pub async fn mailed(&self, address: &str, instance: &str, mails: usize) -> Vec<Mail> {
+        self.until(&format!("{mails} mails to {address} about {instance}"), || async {
+            let taken = self.mails(address, instance);
+            let outbox = self.store.prefix("notice::").await.unwrap();
+            let waits = outbox.iter().any(|doc| doc.id.contains(instance) && doc.body["status"] == "queued");
+            (taken.len() >= mails && !waits).then_some(taken)
+        })
+        .await
+    }
+
     /// A person's session.
     pub async fn session(&self, user: &str) -> Session {
         self.store.session(&format!("bigdb.{user}"), 600).await.unwrap()

@@ -20,24 +20,23 @@ async fn what_nobody_renews_is_announced_stopped_announced_and_terminated() {
     assert_eq!(app.mails("lin@bigdb.example", &id).len(), 1);
     assert_eq!(lease.expires_at.seconds_since(lease.first_seen), 3 * DAY);
     app.clock.set(after(lease.expires_at, -DAY));
-    app.until("warned a day before", || async { (app.mails("lin@bigdb.example", &id).len() == 2).then_some(()) }).await;
+    app.mailed("lin@bigdb.example", &id, 2).await;
     app.clock.set(after(lease.expires_at, -HOUR));
-    app.until("warned an hour before", || async { (app.mails("lin@bigdb.example", &id).len() == 3).then_some(()) })
-        .await;
+    app.mailed("lin@bigdb.example", &id, 3).await;
     app.clock.set(lease.expires_at);
     app.state(&id, State::Expired).await;
-    app.until("told that it is over", || async { (app.mails("lin@bigdb.example", &id).len() == 4).then_some(()) })
-        .await;
+    app.mailed("lin@bigdb.example", &id, 4).await;
     app.polled(DEV, EAST, 2).await;
     assert_eq!(ec2(&app, &id), Ec2::Running, "ended in its grace");
     app.clock.set(lease.ends_at);
     let stopped = app.state(&id, State::Stopped).await;
     assert_eq!(stopped.stopped_by, Some(StoppedBy::Zerocloud));
     assert!(matches!(ec2(&app, &id), Ec2::Stopping | Ec2::Stopped));
-    app.until("told that it was stopped", || async {
-        app.mails("lin@bigdb.example", &id).iter().any(|mail| mail.subject.starts_with("Stopped")).then_some(())
-    })
-    .await;
+    let mails = app.mailed("lin@bigdb.example", &id, 5).await;
+    let words = ["Yours until", "Ends ", "Ends ", "Lease over", "Stopped"];
+    for (mail, word) in mails.iter().zip(words) {
+        assert!(mail.subject.starts_with(word), "{}", mail.subject);
+    }
     app.clock.set(after(stopped.ends_at, -1));
     app.polled(DEV, EAST, 2).await;
     assert_eq!(ec2(&app, &id), Ec2::Stopped);

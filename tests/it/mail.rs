@@ -22,7 +22,7 @@ async fn an_owner_whose_mail_is_refused_is_told_of_to_admins_and_the_end_counts_
     app.lease_where(&id, "leased", |_| true).await;
     app.advance(130);
     app.owned(&id, "lin").await;
-    app.until("the admin is told", || async { (!app.mails("ada@bigdb.example", &id).is_empty()).then_some(()) }).await;
+    app.mailed("ada@bigdb.example", &id, 1).await;
     let lease = app.lease(&id).await.unwrap();
     app.clock.set(after(lease.ends_at, 5));
     app.state(&id, State::Stopped).await;

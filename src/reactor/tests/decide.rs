@@ -3,7 +3,7 @@
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{Row, check, exempt, held, lin_leaves, missing, pause, region, stage, tag};
-use crate::model::{Action, Policy, ResourceState, Stage, State, StoppedBy, UserId, Wish};
+use crate::model::{Action, NoticeKind, Notified, Policy, ResourceState, Stage, State, StoppedBy, UserId, Wish};
 use serde_json::json;
 
 #[rustfmt::skip] // A row is a line where it can be.
@@ -57,6 +57,14 @@ const RUNNING: &[Row] = &[
 #[test]
 fn a_running_lease() {
     check(Scene::active, RUNNING);
+}
+
+#[test]
+fn of_two_notices_taken_in_one_second_the_later_of_a_leases_life_is_noted() {
+    let mut s = Scene::overdue();
+    s.lease().notified = Some(Notified { term: 2, kind: NoticeKind::First, at: noon().plus(-2 * HOUR) });
+    s.apply(s.decide());
+    assert_eq!(s.lease().notified.as_ref().unwrap().kind, NoticeKind::Expired);
 }
 
 #[rustfmt::skip] // A row is a line where it can be.
