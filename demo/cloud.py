@@ -74,7 +74,7 @@ class Cloud:
     def launch(self, machine: Machine) -> str:
         """Launches one instance and gives its id."""
         ec2 = self.client("ec2", machine.aws, machine.region)
-        what: dict[str, Any] = {"ImageId": IMAGE, "InstanceType": "t3.large"}
+        what: dict[str, Any] = {"ImageId": IMAGE, "InstanceType": machine.instance_type}
         if machine.key_name:
             what["KeyName"] = machine.key_name
         tags = _tags({"Name": machine.name, **machine.tags})
@@ -92,7 +92,7 @@ class Cloud:
         """An Auto Scaling group of two."""
         where = f"{machine.region}a"
         self.client("ec2", machine.aws, machine.region).create_launch_template(
-            LaunchTemplateName=machine.name, LaunchTemplateData={"ImageId": IMAGE, "InstanceType": "t3.large"}
+            LaunchTemplateName=machine.name, LaunchTemplateData={"ImageId": IMAGE, "InstanceType": machine.instance_type}
         )
         self.client("autoscaling", machine.aws, machine.region).create_auto_scaling_group(
             AutoScalingGroupName=machine.name,

@@ -83,6 +83,7 @@ class Machine:
     """An Auto Scaling group of two: one lease for both, so that its members are nobody's here."""
     held: str | None = None
     """The hold that admins must be told of."""
+    instance_type: str = "t3.large"
 
 
 GROUP = "fleet-1"
@@ -129,11 +130,32 @@ def _special() -> list[Machine]:
     ]
 
 
+def _lasting() -> list[Machine]:
+    """What is still there when the short lives are over, so that there is something to look at and to act on."""
+    us, eu, west = REGIONS
+
+    def machine(name: str, aws: AwsAccount, region: str, owner: User, lease: str, instance_type: str) -> Machine:
+        tags = {"owner": owner.email, "lease": lease}
+        return Machine(name, aws, region, frozenset({owner.email}), Fate.KEPT, tags, instance_type=instance_type)
+
+    return [
+        machine("checkout-api", DEV, us, ADA, "2d", "m5.xlarge"),
+        machine("search-index", TEST, eu, ADA, "6d", "r5.2xlarge"),
+        machine("load-generator", DEV, west, ADA, "9h", "c5.4xlarge"),
+        machine("android-farm", DEV, eu, LIN, "3d", "m5.2xlarge"),
+        machine("nightly-soak", TEST, us, LIN, "16h", "c5.xlarge"),
+        machine("screenshots", DEV, us, LIN, "45m", "t3.medium"),
+        machine("gpu-training", DEV, us, LIN, "26h", "g4dn.xlarge"),
+        machine("grafana", TEST, west, MAX, "7d", "t3.large"),
+        machine("bastion", DEV, eu, OPS, "5d", "t3.micro"),
+    ]
+
+
 def machines() -> list[Machine]:
     """Everything that stands there before zerocloud starts."""
     places = [(aws, region) for aws in (DEV, TEST) for region in REGIONS]
     common = [one for number, place in enumerate(places, 1) for one in _everywhere(number, *place)]
-    return common + _special()
+    return common + _special() + _lasting()
 
 
 BY_CLI, BY_CURL, BY_LINK, VANISHES = "train-2", "train-5", "train-6", "brief-3"

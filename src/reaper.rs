@@ -47,7 +47,8 @@ impl fmt::Debug for Reaper {
     }
 }
 
-/// One claimed end; counted over an hour, whatever became of it (SAFETY.md, invariant 5).
+/// One claimed end; counted over an hour, whatever became of it (SAFETY.md, invariant 5), but for one that lost against
+/// somebody's write.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Claim {
     account: AccountId,
@@ -56,6 +57,9 @@ struct Claim {
     at: Time,
     purge_at: Time,
 }
+
+/// The id and revision of a counted claim.
+type Place = (String, String);
 
 /// What the reaper would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -206,7 +210,7 @@ impl Reaper {
         if !(self.leads)() {
             return Ok(());
         }
-        self.count(end, now).await?;
+        let place = self.count(end, now).await?;
         lease.body = claimed;
         // With the claim, before anything is done: what a group had must outlive a crash in between.
         lease.body.sizes = sizes.or(lease.body.sizes);
@@ -217,7 +221,7 @@ impl Reaper {
             }
             Err(StoreError::Conflict { .. }) => {
                 tracing::info!(lease = %end.key, "somebody changed the lease first; it is not ended");
-                return Ok(());
+                return self.give_back(place).await;
             }
             Err(other) => return Err(other.into()),
         }
@@ -244,7 +248,7 @@ impl Reaper {
     }
 
     /// Writes the claim down before it is made, so that a crash in between counts rather than not.
-    async fn count(&self, end: &DueEnd, now: Time) -> anyhow::Result<()> {
+    async fn count(&self, end: &DueEnd, now: Time) -> anyhow::Result<Option<Place>> {
         let claim = Doc {
             id: format!("claim::{}::{now}::{}", end.key.aws_id, end.key),
             rev: None,
@@ -257,9 +261,17 @@ impl Reaper {
             },
         };
         match self.store.put("claim", &claim).await {
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Ok(rev) => Ok(Some((claim.id, rev))),
+            // It was tried within this second already: that one counts.
+            Err(StoreError::Conflict { .. }) => Ok(None),
             Err(other) => Err(other).context("writing the claim"),
         }
+    }
+
+    /// What lost against somebody's write is no claim, and takes no place within the hour.
+    async fn give_back(&self, place: Option<Place>) -> anyhow::Result<()> {
+        let Some((id, rev)) = place else { return Ok(()) };
+        self.store.delete(&id, &rev).await.context("giving back the place of a claim that was not made")
     }
 
     /// Goes on with every lease that is claimed. Acting again is harmless: what is done is only confirmed.

@@ -294,7 +294,10 @@ function (doc, oldDoc, meta) {
     if (!admin) {
       requireAccess(userChannel(old.account, old.owner));
     }
-    refuse(old.state !== "active" && old.state !== "expired", "this lease is not running");
+    var running = old.state === "active" || old.state === "expired";
+    // What is stopped is terminated in the end, and may be kept from it.
+    var keeps = admin && old.state === "stopped" && onlyChanges(old, doc, ["exemption"]);
+    refuse(!running && !keeps, "this lease is not running");
     refuse(!onlyChanges(old, doc, ["expires_at", "owner", "exemption"]),
            "only expires_at, owner and exemption may be edited");
     refuse(!admin && !onlyChanges(old, doc, ["expires_at"]), "owner and exemption are for admins");

@@ -3,7 +3,7 @@
 //! seconds ago.
 
 use super::Reaper;
-use crate::model::{Account, Action, AwsAccount, Lease, Pause, RegionState, Request, Role, Time, Wish};
+use crate::model::{Account, Action, AwsAccount, ExemptionRule, Lease, Pause, RegionState, Request, Role, Time, Wish};
 use crate::reactor::{exempting, exempting_member, promised_member};
 use crate::store::Change;
 use anyhow::Context as _;
@@ -43,11 +43,16 @@ impl Reaper {
         if asked(lease) {
             return Ok(None);
         }
-        let account = self.store.get::<Account>(&format!("account::{}", lease.account)).await;
-        let rules = account.context("reading the exemption rules")?.map(|doc| doc.body.rules()).unwrap_or_default();
+        let rules = self.rules(lease).await?;
         let rule = exempting(&rules, &resource.facts, now);
         let rule = rule.or_else(|| exempting_member(&rules, &members, now).map(|(_, rule)| rule));
         Ok(rule.map(|rule| format!("exempted by rule ({rule}): {}", rule.reason)))
+    }
+
+    /// The exemption rules of the lease's Account, fresh.
+    pub(super) async fn rules(&self, lease: &Lease) -> anyhow::Result<Vec<ExemptionRule>> {
+        let account = self.store.get::<Account>(&format!("account::{}", lease.account)).await;
+        Ok(account.context("reading the exemption rules")?.map(|doc| doc.body.rules()).unwrap_or_default())
     }
 
     /// A pause in force, or one that was lifted since the end was decided on: what is overdue gets its notice again first.

@@ -83,7 +83,7 @@ impl Reaper {
         if theirs.is_some() {
             return Ok(theirs);
         }
-        let rules = self.index.directory().rules(&lease.account);
+        let rules = self.rules(lease).await?;
         let ruled = members.iter().find_map(|(id, facts)| {
             let rule = exempting(&rules, facts, now)?;
             Some(format!("its member {id} is exempted by rule ({rule}): {}", rule.reason))

@@ -137,7 +137,9 @@ pub(super) fn author(kind: Kind, doc: &Value, made: bool) -> Option<String> {
         Kind::Token => Some(format!("{}.{}", text("account")?, text("user")?)),
         _ => None,
     };
-    of_its_kind.or_else(|| text("updated_by"))
+    // Of an Account and its first policy the set-up says for whom it made them; whoever writes past it is named by the rules.
+    let founder = || matches!(kind, Kind::Account | Kind::Policy).then(|| text("made_by")).flatten().filter(|_| made);
+    of_its_kind.or_else(|| text("updated_by")).or_else(founder)
 }
 
 /// One thing that changed.
@@ -362,6 +364,11 @@ mod tests {
         assert_eq!(author(Kind::Policy, &json!({ "updated_by": "bigdb.ada" }), false).as_deref(), Some("bigdb.ada"));
         assert_eq!(author(Kind::User, &json!({ "invited_by": "bigdb.ada" }), true).as_deref(), Some("bigdb.ada"));
         assert_eq!(author(Kind::User, &json!({ "invited_by": "bigdb.ada" }), false), None);
+        let founded = json!({ "made_by": "bigdb.ada" });
+        assert_eq!(author(Kind::Account, &founded, true).as_deref(), Some("bigdb.ada"));
+        assert_eq!(author(Kind::Account, &founded, false), None);
+        let forged = json!({ "made_by": "bigdb.ada", "updated_by": "bigdb.max" });
+        assert_eq!(author(Kind::Policy, &forged, true).as_deref(), Some("bigdb.max"));
         assert_eq!(
             author(Kind::Token, &json!({ "account": "bigdb", "user": "lin" }), true).as_deref(),
             Some("bigdb.lin")

@@ -27,6 +27,9 @@ const PAGE: usize = 100;
 /// Leases that one act may name.
 const MOST: usize = 500;
 
+/// What a list can be narrowed to; without any it shows what is not over.
+const STATES: [&str; 8] = ["active", "expired", "reaping", "stopped", "terminated", "gone", "held", "any"];
+
 /// What is asked for in the address.
 #[derive(Debug)]
 struct Wanted {
@@ -47,7 +50,8 @@ impl Wanted {
         let text = |name: &str| fields.get(name).chars().take(100).collect::<String>();
         Wanted {
             text: text("q").to_lowercase(),
-            state: text("state"),
+            // An address that was mistyped shows the usual list and not an empty one.
+            state: Some(text("state")).filter(|state| STATES.contains(&state.as_str())).unwrap_or_default(),
             owner: text("owner"),
             aws: text("aws"),
             region: text("region"),

@@ -5,8 +5,8 @@ use super::cost::Rate;
 use super::estimate::Estimate;
 use super::outlook::{Asked, Ground, asked};
 use crate::model::{
-    Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State, Time,
-    UserId,
+    Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State,
+    StoppedBy, Time, UserId,
 };
 use crate::reactor::{Covered, exempting, exempting_member};
 use crate::words::{Zone, clean, cut, hold_word, not_theirs, utc, with_instants};
@@ -19,6 +19,8 @@ pub(super) struct Around<'a> {
     pub(super) facts: Option<&'a Facts>,
     /// What would end with it.
     pub(super) members: &'a [Covered],
+    /// The lease of its group stands for it after this one.
+    pub(super) covered: bool,
     pub(super) zone: &'a Zone,
     /// Its place among its owner's live leases, from 1; 0 when that is not known.
     pub(super) rank: u32,
@@ -75,9 +77,13 @@ pub(super) struct Card {
 pub(super) struct Can {
     pub(super) renew: bool,
     pub(super) end: bool,
+    /// Its end closes the lease alone: the machine ends with its group.
+    pub(super) let_go: bool,
     pub(super) terminate: bool,
     pub(super) revive: bool,
     pub(super) pass_on: bool,
+    /// An admin may keep an end away: there is one that comes by itself.
+    pub(super) exempt: bool,
 }
 
 /// What ends a lease of this instance: some instances cannot be stopped.
@@ -112,7 +118,7 @@ fn exemption(lease: &Lease, around: Around<'_>) -> Option<(Time, String)> {
 
 impl Card {
     pub(super) fn of(lease: &Lease, around: Around<'_>) -> Card {
-        let Around { directory, facts, zone, rank, rate, now, .. } = around;
+        let Around { directory, facts, covered, zone, rank, rate, now, .. } = around;
         let policy = directory.policy(&lease.account, &lease.key.aws_id, Some(&lease.owner));
         let id = lease.key.resource_id.to_string();
         let name = clean(&lease.summary.name);
@@ -123,14 +129,16 @@ impl Card {
         let asked = asked(lease);
         let asked_by = asked.as_ref().map(|asked| user_name(directory, lease, &asked.by));
         let exempt = exemption.as_ref().map(|(until, _)| *until);
-        let ground = Ground { lease, action, stage, policy: &policy, exempt, asked_by: asked_by.as_deref(), now };
+        let asked_by = asked_by.as_deref();
+        let ground = Ground { lease, action, stage, policy: &policy, exempt, covered, asked_by, now };
         let (leads, at) = ground.clock();
         let left = at.map_or(0, |at| at.seconds_since(now));
         let whole = at.map_or(1, |at| at.seconds_since(since(lease)).max(1));
         let (word, tone) = ground.look();
         let (next, then) = ground.next();
         let owner = user_name(directory, lease, &lease.owner);
-        let kept_back = kept_back(lease, &policy, rank, &owner, now).filter(|_| lease.state.is_renewable());
+        let renewable = lease.state.is_renewable() && !covered;
+        let kept_back = kept_back(lease, &policy, rank, &owner, now).filter(|_| renewable);
         Card {
             key: lease.key().to_string(),
             title: if name.is_empty() { id.clone() } else { cut(&name, 80) },
@@ -162,7 +170,7 @@ impl Card {
             exemption: exemption.map(|(until, why)| format!("Exempt until {}: {}", utc(until), clean(&why))),
             renew: choices(lease, &policy, rank, now),
             kept_back,
-            can: can(lease, action, stage, facts, asked.as_ref()),
+            can: can(lease, action, stage, around, asked.as_ref()),
             passed: ground.passed().map(utc),
             ending: asked.is_some(),
             verb: lease.past(action),
@@ -184,18 +192,21 @@ fn since(lease: &Lease) -> Time {
     }
 }
 
-fn can(lease: &Lease, action: Action, stage: Stage, facts: Option<&Facts>, asked: Option<&Asked>) -> Can {
+fn can(lease: &Lease, action: Action, stage: Stage, around: Around<'_>, asked: Option<&Asked>) -> Can {
     let live = lease.state.is_renewable();
-    let managed = facts.is_some_and(|facts| facts.managed_by.is_some());
+    let covered = around.covered;
+    let managed = covered || around.facts.is_some_and(|facts| facts.managed_by.is_some());
     let needed = lease.needed_stage(action);
     let there = live || lease.state == State::Stopped;
     let under_way = |action: Action| asked.is_some_and(|asked| asked.action == action);
     Can {
-        renew: live,
+        renew: live && !covered,
+        let_go: live && covered && stage >= needed,
         end: live && !managed && stage >= needed && asked.is_none(),
         terminate: there && !managed && stage >= Stage::Terminate && !lease.is_group() && !under_way(Action::Terminate),
         revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop && wakes(lease),
         pass_on: there,
+        exempt: live || (there && !lease.is_group() && lease.stopped_by == Some(StoppedBy::Zerocloud)),
     }
 }
 

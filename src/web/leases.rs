@@ -45,8 +45,9 @@ pub(super) fn card(desk: &Desk, prices: &Prices, lease: &Lease, now: Time) -> Ca
     let rank = index.rank(&lease.account, &lease.owner, &key);
     let rate = resource.as_ref().map(|resource| super::group::rate(index, prices, resource));
     let members = resource.as_ref().map(|resource| index.covered(resource)).unwrap_or_default();
-    let around =
-        Around { directory: &index.directory(), facts, members: &members, zone: &desk.zone(), rank, rate, now };
+    let covered = resource.as_ref().is_some_and(|resource| index.cover(resource).is_some());
+    let (directory, zone) = (index.directory(), desk.zone());
+    let around = Around { directory: &directory, facts, members: &members, covered, zone: &zone, rank, rate, now };
     Card::of(lease, around)
 }
 

@@ -38,8 +38,11 @@ pub(super) async fn page(desk: OpenDesk, Path(token): Path<String>) -> Result<Re
     let lease = &found.lease;
     let rank = state.index.rank(&lease.account, &lease.owner, &lease.key());
     let (facts, now) = (found.facts.as_ref(), state.clock.now());
-    let members = state.index.resource(&lease.key()).map(|resource| state.index.covered(&resource)).unwrap_or_default();
-    let around = Around { directory: &directory, facts, members: &members, zone: &zone, rank, rate: None, now };
+    let resource = state.index.resource(&lease.key());
+    let members = resource.as_ref().map(|resource| state.index.covered(resource)).unwrap_or_default();
+    let covered = resource.as_ref().is_some_and(|resource| state.index.cover(resource).is_some());
+    let zone = &zone;
+    let around = Around { directory: &directory, facts, members: &members, covered, zone, rank, rate: None, now };
     let card = Card::of(lease, around);
     let action = found.purpose.action;
     let able = match action {

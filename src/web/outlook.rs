@@ -15,6 +15,8 @@ pub(super) struct Ground<'a> {
     pub(super) policy: &'a Policy,
     /// Until when it is exempt.
     pub(super) exempt: Option<Time>,
+    /// The lease of its group stands for it after this one.
+    pub(super) covered: bool,
     /// Who asked for its end, if anybody.
     pub(super) asked_by: Option<&'a str>,
     pub(super) now: Time,
@@ -42,7 +44,7 @@ impl Ground<'_> {
     /// Which clock runs, and until when; none while the end is held or exempt.
     pub(super) fn clock(&self) -> (&'static str, Option<Time>) {
         let Ground { lease, stage, now, .. } = self;
-        if lease.hold.is_some() || self.exempt_past_end().is_some() {
+        if lease.hold.is_some() || self.covered || self.exempt_past_end().is_some() {
             return ("", None);
         }
         match lease.state {
@@ -76,6 +78,7 @@ impl Ground<'_> {
         match lease.state {
             State::Expired | State::Reaping if lease.hold.is_some() => ("Held", "warn"),
             State::Expired if exempt => ("Exempt", "good"),
+            State::Active | State::Expired if self.covered => ("Running", "good"),
             State::Active if exempt => ("Running", "good"),
             State::Active if left <= soon && *stage >= Stage::Notify && lease.hold.is_none() => ("Ends soon", "warn"),
             State::Active => ("Running", "good"),
@@ -140,6 +143,9 @@ impl Ground<'_> {
         if lease.key.resource_id.is_cluster() {
             return ("zerocloud ends nothing of it: end it where it is managed.".to_owned(), None);
         }
+        if self.covered {
+            return (self.with_its_group(), None);
+        }
         if let Some(who) = self.asked_by {
             return (self.on_request(who, verb), None);
         }
@@ -157,6 +163,16 @@ impl Ground<'_> {
             );
         }
         (format!("If nobody renews it, it is {verb} {}.", self.when()), Some(self.afterwards()))
+    }
+
+    fn with_its_group(&self) -> String {
+        let until = self.lease.ends_at.max(self.exempt.unwrap_or(Time::MIN));
+        let kept = if until > self.now {
+            format!("This one keeps the group from its end until {}. ", utc(until))
+        } else {
+            String::new()
+        };
+        format!("{kept}It ends with its group, whose lease stands for it.")
     }
 
     fn when(&self) -> String {

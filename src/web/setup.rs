@@ -81,17 +81,17 @@ pub(super) async fn finish(state: &State, wanted: &Wanted, identity: &Identity) 
     };
     let rev = check(state, &wanted.token).await?;
     state.store.delete(DOCUMENT, &rev).await.map_err(|_| dead())?;
-    let account = Account { account: wanted.account.clone(), name: wanted.name.clone(), extra: Extra::new() };
-    let id = format!("account::{}", wanted.account);
-    state.store.put("account", &Doc { id, rev: None, body: account }).await?;
-    let policy = json!({ "account": wanted.account, "policy": {} });
-    state
-        .store
-        .put("account_policy", &Doc { id: format!("policy::{}", wanted.account), rev: None, body: policy })
-        .await?;
-    let id = enrol::new_id(&identity.login);
-    let id = UserId::parse(&id).map_err(|why| WebError::Internal(why.into()))?;
+    let id = UserId::parse(&enrol::new_id(&identity.login)).map_err(|why| WebError::Internal(why.into()))?;
+    let by = json!(User::gateway_name(&wanted.account, &id));
+    let extra = Extra::from_iter([("made_by".to_owned(), by.clone())]);
+    let account = Account { account: wanted.account.clone(), name: wanted.name.clone(), extra };
+    let doc = Doc { id: format!("account::{}", wanted.account), rev: None, body: account };
+    state.store.put("account", &doc).await?;
+    let policy = json!({ "account": wanted.account, "policy": {}, "made_by": by });
+    let doc = Doc { id: format!("policy::{}", wanted.account), rev: None, body: policy };
+    state.store.put("account_policy", &doc).await?;
     let mut admin = enrol::blank(wanted.account.clone(), id, Role::Admin, email.clone());
+    admin.extra.insert("invited_by".to_owned(), by);
     enrol::sign(&mut admin, identity);
     enrol::make(&state.store, admin).await
 }

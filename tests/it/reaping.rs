@@ -366,6 +366,26 @@ async fn a_claim_that_is_taken_up_again_takes_no_new_place_and_is_given_up_in_th
 }
 
 #[tokio::test]
+async fn a_claim_that_lost_against_somebodys_write_takes_no_place_within_the_hour() {
+    let bench = Bench::start(|_, _| ()).await;
+    let aws = bench.double.handle();
+    aws.inject(Rule::new(Fault::Delay(1_000)).action("DescribeInstanceAttribute"));
+    let written = async {
+        while aws.calls().action("DescribeInstanceAttribute").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut doc = bench.store.get::<Value>(&key(DEV, EAST, &bench.id).lease_id()).await.unwrap().unwrap();
+        doc.body["summary"]["name"] = json!("renamed");
+        bench.store.put("lease", &doc).await.unwrap();
+    };
+    let written = tokio::time::timeout(Duration::from_secs(20), written);
+    let ((), written) = tokio::join!(bench.end(Action::Stop, false), written);
+    written.expect("the reaper read EC2");
+    assert_eq!((bench.lease().await.state, bench.acts(), bench.claims().await), (State::Expired, 0, 0));
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn a_call_is_not_sent_again_once_the_lead_is_in_doubt() {
     let mut bench = Bench::start(|_, _| ()).await;
     let aws = bench.double.handle();

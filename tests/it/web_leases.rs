@@ -4,7 +4,7 @@
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by, tagged};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use zerocloud::model::{Lease, State};
+use zerocloud::model::{HoldKind, Lease, State};
 
 async fn told(app: &TestApp, owner: &str) -> (String, Lease) {
     let id = app.aws.at(DEV, EAST).launch(&owned_by(&format!("{owner}@bigdb.example")));
@@ -95,6 +95,27 @@ async fn an_admin_exempts_one_lease_on_its_own_page_and_lifts_it_and_the_story_t
     assert!(page.contains("It is not exempt any more."), "{page}");
     let lifted = app.lease_where(&id, "lifted", |now| story(now).contains("ada lifted its exemption")).await;
     assert!(lifted.exemption.is_none());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_keeps_what_was_stopped_from_being_terminated() {
+    let app = TestApp::start(Setup::default()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let (lin, ada) = (app.sign_in("lin").await, app.sign_in("ada").await);
+    let path = format!("/leases/{}", lease.key());
+    app.advance(2);
+    lin.act(&format!("{path}/end"), &[]).await;
+    app.state(&id, State::Stopped).await;
+    assert!(ada.get(&path).await.text.contains("/exempt\""), "not offered");
+    ada.act(&format!("{path}/exempt"), &[("reason", "evidence"), ("until", "2099-01-31")]).await;
+    let stopped = app.lease_where(&id, "exempt", |now| now.exemption.is_some()).await;
+    app.clock.set(stopped.ends_at.plus(86_400));
+    let held =
+        |now: &Lease| now.state == State::Stopped && now.hold.as_ref().is_some_and(|it| it.kind == HoldKind::Exemption);
+    app.lease_where(&id, "held", held).await;
+    app.polled(DEV, EAST, 2).await;
+    assert_eq!(app.aws.instance(&id).unwrap().state, ec2_double::State::Stopped);
     app.stop().await;
 }
 

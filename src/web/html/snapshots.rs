@@ -52,6 +52,7 @@ fn card(lease: &Lease) -> Card {
             directory: &directory(),
             facts: Some(&facts),
             members: &[],
+            covered: false,
             zone: &zone,
             rank: 1,
             rate: Some(RATE),

@@ -37,6 +37,10 @@ fn with(mut changes: Value, field: &str, value: Value) -> Value {
 
 /// All that is said of it, in one line.
 fn told(lease: &Lease, exempt: Option<Time>) -> String {
+    told_as(lease, exempt, false)
+}
+
+fn told_as(lease: &Lease, exempt: Option<Time>, covered: bool) -> String {
     let asked = asked(lease);
     let by = asked.as_ref().map(|asked| asked.by.to_string());
     let policy = Policy::default();
@@ -46,6 +50,7 @@ fn told(lease: &Lease, exempt: Option<Time>) -> String {
         stage: Stage::Terminate,
         policy: &policy,
         exempt,
+        covered,
         asked_by: by.as_deref(),
         now: noon(),
     };
@@ -53,6 +58,16 @@ fn told(lease: &Lease, exempt: Option<Time>) -> String {
     let (word, tone) = ground.look();
     let (next, then) = ground.next();
     format!("{word}, {tone}: {leads} {at:?} {next} {}", then.unwrap_or_default())
+}
+
+#[test]
+fn a_member_with_a_lease_of_its_own_ends_with_its_group_and_not_by_itself() {
+    let kept = lease(&json!({ "state": "active", "expires_at": noon().plus(3_600), "ends_at": noon().plus(7_200) }));
+    let words = told_as(&kept, None, true);
+    assert!(words.contains("keeps the group from its end until Tue 24 Nov 2026, 14:00:00 UTC"), "{words}");
+    assert!(words.starts_with("Running, good:  None") && words.contains("It ends with its group"), "{words}");
+    let over = told_as(&lease(&json!({})), None, true);
+    assert!(!over.contains("keeps the group") && !over.contains("If nobody renews"), "{over}");
 }
 
 #[test]
