@@ -55,6 +55,10 @@ pub enum Mode {
     DryRun,
 }
 
+/// The right to one call at once, in the AWS account and region that it was taken for.
+#[derive(Debug)]
+pub struct Turn(());
+
 /// What an owner has switched on so that nobody ends an instance by mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protection {
@@ -220,6 +224,7 @@ impl Aws {
     /// Sets the three sizes of one group in one call. There is no dry run of it.
     pub async fn set_sizes(
         &self,
+        _turn: Turn,
         account: &AwsAccount,
         region: &Region,
         name: &str,
@@ -228,9 +233,20 @@ impl Aws {
         self.ec2(account, region, async |ec2| ec2.set_sizes(name, sizes).await).await
     }
 
-    /// Stops one instance. The state that EC2 answers with; after a dry run the present one.
+    /// Waits for the turn of a call that ends something, under the same rate as every other. Taken before the last look, so that
+    /// nothing is between that and the call.
+    pub async fn turn(&self, account: &AwsAccount, region: &Region) -> Result<Turn, AwsError> {
+        self.ec2(account, region, async |ec2| {
+            ec2.turn().await;
+            Ok(Turn(()))
+        })
+        .await
+    }
+
+    /// Stops one instance. The state that EC2 answers with; after a dry run the present one. Tried once.
     pub async fn stop(
         &self,
+        _turn: Turn,
         account: &AwsAccount,
         region: &Region,
         id: &ResourceId,
@@ -250,9 +266,10 @@ impl Aws {
         self.ec2(account, region, |ec2| async move { ec2.start(id, mode).await }).await
     }
 
-    /// Terminates one instance; answers as [`Aws::stop`].
+    /// Terminates one instance; answers as [`Aws::stop`]. Tried once.
     pub async fn terminate(
         &self,
+        _turn: Turn,
         account: &AwsAccount,
         region: &Region,
         id: &ResourceId,
@@ -283,9 +300,10 @@ impl Aws {
         self.ec2(account, region, async |ec2| ec2.tag_group(name, tags).await).await
     }
 
-    /// Cancels one spot request, so that it launches nothing again. Its instance keeps running.
+    /// Cancels one spot request, so that it launches nothing again. Its instance keeps running. Tried once.
     pub async fn cancel_spot_request(
         &self,
+        _turn: Turn,
         account: &AwsAccount,
         region: &Region,
         request: &str,

@@ -35,6 +35,7 @@ pub use decide::decide;
 pub use digest::{Digest, Standing, leaves_at};
 pub use exempt::exempting;
 pub use forecast::{Ending, Forecast, Told, forecast, reach};
+pub use life::launched_since_stop;
 pub use members::assign_members;
 pub use owner::{Found, evidence};
 pub use part::{Part, refresh};

@@ -11,7 +11,7 @@ use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::follower::Index;
-use crate::model::{AccountId, Action, AwsId, Doc, Lease, LeaseKey, Sizes, State, Time};
+use crate::model::{AccountId, Action, AwsId, Doc, Lease, LeaseKey, Policy, Sizes, State, Time};
 use crate::reactor::{self, Admission, DueEnd, Effect, ReapOutcome};
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
@@ -200,12 +200,13 @@ impl Reaper {
             // The claim that stands is gone on with: a new one would take another place and never grow old.
             return self.carry_out(&lease).await;
         }
-        let sizes = match self.against(&lease.body, end.action).await? {
-            Ok(sizes) => sizes,
-            Err(why) => {
+        let sizes = match self.against(&lease.body, end.action).await {
+            Ok(Ok(sizes)) => sizes,
+            Ok(Err(why)) => {
                 tracing::info!(lease = %end.key, why, "an end does not happen now");
                 return Ok(());
             }
+            Err(error) => return self.in_vain(end, &lease.body, error).await,
         };
         if !(self.leads)() {
             return Ok(());
@@ -227,6 +228,23 @@ impl Reaper {
         }
         self.fail.pass("claim");
         self.carry_out(&lease).await
+    }
+
+    /// What cannot be looked into is tried again with each sweep. When that goes on, the lease says so, and its end waits as
+    /// one that failed.
+    async fn in_vain(&self, end: &DueEnd, lease: &Lease, error: anyhow::Error) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        if now.seconds_since(lease.ends_at).saturating_abs() <= act::GIVE_UP {
+            return Err(error);
+        }
+        let outcome = act::failed(format!("{error:#}"));
+        let policy = self.policy(lease);
+        let next = |read: &Lease| reactor::claim(read, end, now).map(|_| reactor::reaped(read, &outcome, now, &policy));
+        self.change(&end.key, "its end cannot be looked into", &outcome.to_string(), next).await.map(drop)
+    }
+
+    fn policy(&self, lease: &Lease) -> Policy {
+        self.index.directory().policy(&lease.account, &lease.key.aws_id, Some(&lease.owner))
     }
 
     /// What speaks against a claim; if nothing does, the sizes that a group has now. What somebody else ended is no end of
@@ -301,8 +319,7 @@ impl Reaper {
         let since = reap.claimed_at;
         let mine =
             |now: &Lease| now.state == State::Reaping && now.reap.as_ref().is_some_and(|reap| reap.claimed_at == since);
-        let directory = self.index.directory();
-        let policy = directory.policy(&lease.body.account, &lease.body.key.aws_id, Some(&lease.body.owner));
+        let policy = self.policy(&lease.body);
         let said = outcome.to_string();
         let next = |lease: &Lease| mine(lease).then(|| reactor::reaped(lease, &outcome, self.clock.now(), &policy));
         self.change(&lease.body.key(), &format!("{} what was claimed", reap.action.as_str()), &said, next)
@@ -325,6 +342,10 @@ impl Reaper {
             let Some(body) = next(&lease.body) else {
                 return Ok(false);
             };
+            // Written, it would come back through the feed, be looked at and written again, without end.
+            if body == lease.body {
+                return Ok(false);
+            }
             lease.body = body;
             match self.store.put("lease", &lease).await {
                 Ok(rev) => {

@@ -6,16 +6,23 @@ use super::call::Call;
 use super::clients::Ec2;
 use super::{AwsError, Mode, facts};
 use crate::model::{ResourceId, ResourceState};
+use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::types::{CancelSpotInstanceRequestState, InstanceStateChange, Tag};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::collections::BTreeMap;
 
+/// A call that ends something is sent once: a later try might meet what was renewed, paused or exempted meanwhile, so whoever
+/// asked looks at everything again before it is tried again (SAFETY.md, invariant 1).
+fn once() -> aws_sdk_ec2::config::Builder {
+    aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled())
+}
+
 impl Ec2 {
     pub(super) async fn stop(&self, id: &ResourceId, mode: Mode) -> Result<ResourceState, AwsError> {
-        let request = self.turn().await.stop_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
-        let reply = request.send().await.map(|reply| reply.stopping_instances);
+        let request = self.in_turn().stop_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
+        let reply = request.customize().config_override(once()).send().await.map(|reply| reply.stopping_instances);
         self.outcome(self.call("ec2:StopInstances"), id, reply).await
     }
 
@@ -26,8 +33,8 @@ impl Ec2 {
     }
 
     pub(super) async fn terminate(&self, id: &ResourceId, mode: Mode) -> Result<ResourceState, AwsError> {
-        let request = self.turn().await.terminate_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
-        let reply = request.send().await.map(|reply| reply.terminating_instances);
+        let request = self.in_turn().terminate_instances().instance_ids(id.as_str()).dry_run(mode == Mode::DryRun);
+        let reply = request.customize().config_override(once()).send().await.map(|reply| reply.terminating_instances);
         self.outcome(self.call("ec2:TerminateInstances"), id, reply).await
     }
 
@@ -66,8 +73,8 @@ impl Ec2 {
     pub(super) async fn cancel_spot_request(&self, request: &str) -> Result<(), AwsError> {
         use CancelSpotInstanceRequestState::{Cancelled, Closed, Completed};
         let call = self.call("ec2:CancelSpotInstanceRequests");
-        let ask = self.turn().await.cancel_spot_instance_requests().spot_instance_request_ids(request);
-        let reply = ask.send().await.map_err(|why| call.failed(&why))?;
+        let ask = self.in_turn().cancel_spot_instance_requests().spot_instance_request_ids(request);
+        let reply = ask.customize().config_override(once()).send().await.map_err(|why| call.failed(&why))?;
         let all = reply.cancelled_spot_instance_requests();
         let found = all.iter().find(|spot| spot.spot_instance_request_id() == Some(request));
         match found.and_then(|spot| spot.state()) {

@@ -82,6 +82,16 @@ impl Ec2 {
         &self.scaling
     }
 
+    /// The client for a call whose turn was taken before.
+    pub(super) fn in_turn(&self) -> &aws_sdk_ec2::Client {
+        &self.client
+    }
+
+    /// The same for Auto Scaling.
+    pub(super) fn scaling_in_turn(&self) -> &aws_sdk_autoscaling::Client {
+        &self.scaling
+    }
+
     /// Those of the account's role; `None` for zerocloud's own.
     pub(super) fn keys(&self) -> Option<&RoleKeys> {
         self.keys.as_deref()

@@ -5,6 +5,7 @@ use super::call::Call;
 use super::clients::Ec2;
 use super::{AwsError, facts};
 use crate::model::{Facts, Group, ManagedBy, Member, ResourceId, ResourceState, Sizes};
+use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance, LifecycleState, Tag};
 use std::collections::{BTreeMap, HashSet};
 
@@ -55,13 +56,15 @@ impl Ec2 {
         reply.map(drop).map_err(|why| call.failed(&why))
     }
 
-    /// Sets all three in one call, so that nothing in between can start a member.
+    /// Sets all three in one call, so that nothing in between can start a member; sent once, as in `act`.
     pub(super) async fn set_sizes(&self, name: &str, sizes: Sizes) -> Result<(), AwsError> {
         let call: Call<'_> = self.call("autoscaling:UpdateAutoScalingGroup");
         let size = |size: u32| i32::try_from(size).map_err(|why| call.refused("correct the sizes", why.to_string()));
-        let request = self.scaling().await.update_auto_scaling_group().auto_scaling_group_name(name);
+        let request = self.scaling_in_turn().update_auto_scaling_group().auto_scaling_group_name(name);
         let request = request.min_size(size(sizes.min)?).max_size(size(sizes.max)?);
-        let reply = request.desired_capacity(size(sizes.desired)?).send().await;
+        let request = request.desired_capacity(size(sizes.desired)?).customize();
+        let once = aws_sdk_autoscaling::config::Builder::new().retry_config(RetryConfig::disabled());
+        let reply = request.config_override(once).send().await;
         reply.map(drop).map_err(|why| call.failed(&why))
     }
 }

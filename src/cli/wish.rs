@@ -4,7 +4,7 @@
 use super::{output, store};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{Outcome, Request, User};
+use crate::model::{Action, Outcome, Request, Resource, User};
 use crate::tokens::{TokenAction, Tokens};
 use anyhow::{Context, bail};
 use rand::RngCore;
@@ -63,6 +63,16 @@ pub(super) async fn send(config: &Config, clock: &Clock, token: &str, kind: Kind
     let lease = lease.context("this lease does not exist any more; nothing was done")?.body;
     if lease.owner != purpose.owner {
         bail!("this lease has another owner now, so the token is void; nothing was done");
+    }
+    if matches!(kind, Kind::End) && lease.state.is_renewable() {
+        let resource = store.get::<Resource>(&lease.key().resource_doc_id()).await?;
+        if lease.agreed_end(resource.as_ref().map(|resource| &resource.body.facts)) == Action::Terminate {
+            bail!(
+                "ending it means terminating it, which a link alone may not: sign in with `zerocloud login` and use \
+                 `zerocloud terminate {}`; nothing was done",
+                lease.key.resource_id
+            );
+        }
     }
     let name = User::gateway_name(&lease.account, purpose.bearer());
     let session = store.session(&name, 120).await.with_context(|| format!("signing {name} in"))?;

@@ -1,7 +1,7 @@
 //! Leases: a resource, its owner and its end. The document that everything else is about.
 
 use super::resource::LeaseKeyFields;
-use super::{AccountId, Action, Extra, LeaseKey, NoticeKind, Outcome, Sizes, Stage, Time, UserId};
+use super::{AccountId, Action, Extra, Facts, LeaseKey, NoticeKind, Outcome, Sizes, Stage, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -285,6 +285,16 @@ impl Lease {
     /// Whether it is of an Auto Scaling group: its end puts the group to sleep, and there is no second one.
     pub fn is_group(&self) -> bool {
         self.key.resource_id.is_group()
+    }
+
+    /// What its end does, as its mails and pages say it: a policy changed since counts once it is applied (DESIGN.md). What cannot
+    /// be stopped, by its `facts`, is terminated.
+    pub fn agreed_end(&self, facts: Option<&Facts>) -> Action {
+        match self.end_action {
+            _ if self.is_group() => Action::Stop,
+            Action::Stop if facts.is_none_or(Facts::can_stop) => Action::Stop,
+            Action::Stop | Action::Terminate => Action::Terminate,
+        }
     }
 
     /// The stage that an end of this kind needs. Asleep, a group has its members terminated by Auto Scaling.

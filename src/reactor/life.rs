@@ -1,5 +1,6 @@
 //! What the resource itself tells of its lease: new, stopped, started again, gone.
 
+use super::marks::Marks;
 use super::renewal::first_length;
 use super::view::View;
 use super::work::{Work, end_action};
@@ -57,6 +58,15 @@ pub(super) fn new_lease(view: &View, resource: &Resource, now: Time) -> Option<L
     };
     lease.log(now, format!("found; a lease until {until}"));
     Some(lease)
+}
+
+/// Whether `fresh` facts of what zerocloud stopped show a start since then: zerocloud terminates only what nobody has started.
+pub fn launched_since_stop(lease: &Lease, fresh: &Facts) -> bool {
+    later(fresh, Marks::of(lease).launched.or(lease.stopped_at))
+}
+
+fn later(facts: &Facts, known: Option<Time>) -> bool {
+    matches!((facts.launch_time, known), (Some(launched), Some(known)) if launched > known)
 }
 
 impl Work<'_> {
@@ -234,9 +244,7 @@ impl Work<'_> {
     /// Whether somebody started what zerocloud stopped, though it stands stopped again (DESIGN.md: zerocloud terminates
     /// only what nobody has started since).
     fn launched_since_stop(&self) -> bool {
-        let known = self.marks.launched.or(self.lease.stopped_at);
-        let launched = self.facts().and_then(|facts| facts.launch_time);
-        matches!((launched, known), (Some(launched), Some(known)) if launched > known)
+        self.facts().is_some_and(|facts| later(facts, self.marks.launched.or(self.lease.stopped_at)))
     }
 
     /// When something stopped ends at the earliest, and how. A group that is asleep stays: nothing ends it a second time.

@@ -84,7 +84,7 @@ impl Work<'_> {
             let stopped = "it is stopped already; it can be terminated or revived";
             return Err(if self.lease.is_group() { asleep } else { stopped }.to_owned());
         }
-        self.end_by(request, self.end_action())
+        self.end_by(request, self.lease.agreed_end(self.facts()))
     }
 
     fn end_by(&mut self, request: &Request, action: Action) -> Verdict {

@@ -1,9 +1,10 @@
 //! The AWS side of an end: read the instance or group again, act on it alone, and believe only what AWS shows afterwards.
 
 use super::Reaper;
-use crate::aws::{AwsError, Mode};
+use super::gate::asked;
+use crate::aws::{AwsError, Mode, Protection, Turn};
 use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, Reap, ResourceState, Sizes, State};
-use crate::reactor::{ReapOutcome, spoken_for};
+use crate::reactor::{ReapOutcome, exempting, launched_since_stop, spoken_for};
 use anyhow::Context as _;
 use std::time::Duration;
 
@@ -29,17 +30,37 @@ pub(super) enum Found {
 const CONFIRM: Duration = Duration::from_secs(10);
 /// How often it is looked whether this copy still leads while a call is under way.
 const LOOK: Duration = Duration::from_millis(20);
-/// Seconds after a claim from which an end that cannot be carried out counts as failed, so that nothing stays claimed.
-const GIVE_UP: i64 = 900;
+/// Seconds after a claim from which an end that cannot be carried out counts as failed, so that nothing stays claimed; and after
+/// which an end that cannot be looked into says so.
+pub(super) const GIVE_UP: i64 = 900;
 
 pub(super) fn failed(error: impl Into<String>) -> ReapOutcome {
     ReapOutcome::Failed(error.into())
 }
 
-fn protected(action: Action) -> ReapOutcome {
+/// A permission that is missing is told on the lease, which is tried again ever more rarely: no region is held for it.
+pub(super) fn denied(error: AwsError) -> anyhow::Result<Found> {
+    match error {
+        AwsError::Denied { .. } | AwsError::DeniedByOrganization { .. } => {
+            Ok(Found::Outcome(failed(error.to_string())))
+        }
+        other => Err(other.into()),
+    }
+}
+
+/// Which protection stands against it. EC2 terminates what is protected from being stopped alone; its owner meant every end
+/// (Amazon EC2 User Guide, "Enable stop protection": it also protects from accidental termination).
+fn standing(protection: Protection, action: Action) -> Option<Action> {
+    match action {
+        Action::Terminate if protection.terminate => Some(Action::Terminate),
+        Action::Stop | Action::Terminate => protection.stop.then_some(Action::Stop),
+    }
+}
+
+fn protected(against: Action) -> ReapOutcome {
     ReapOutcome::Protected(format!(
         "EC2 protects it: {} is switched off for it",
-        match action {
+        match against {
             Action::Stop => "stopping by API",
             Action::Terminate => "termination by API",
         }
@@ -72,9 +93,13 @@ impl Reaper {
             ResourceState::Running if lease.stopped_at.is_some() => {
                 return Ok(Found::Changed("somebody started it again".to_owned()));
             }
+            // The first end is of what runs: what its owner stopped, no end ends (DESIGN.md).
+            ResourceState::Stopping | ResourceState::Stopped if lease.stopped_at.is_none() && !asked(lease) => {
+                return Ok(Found::Changed("somebody stopped it".to_owned()));
+            }
             _ => {}
         }
-        if lease.stopped_at.is_some() && self.launched_since(&key, &facts) {
+        if lease.stopped_at.is_some() && (launched_since_stop(lease, &facts) || self.launched_since(&key, &facts)) {
             return Ok(Found::Changed("somebody started it since it was seen".to_owned()));
         }
         if let Some(group) = &facts.managed_by {
@@ -83,25 +108,41 @@ impl Reaper {
         if let Some(tag) = self.changed_tag(lease, &facts) {
             return Ok(Found::Changed(format!("its tag {tag} changed")));
         }
-        let facts = self.with_spot_type(&account, &key, facts).await?;
+        if let Some(why) = self.exempt_by(lease, &facts).await? {
+            return Ok(Found::Changed(why));
+        }
+        let facts = match self.with_spot_type(&account, &key, facts).await {
+            Ok(facts) => facts,
+            Err(error) => return denied(error),
+        };
         if action == Action::Stop && !facts.can_stop() {
             // Its notice spoke of a stop: what is harder has to be announced first.
             return Ok(Found::Changed("it cannot be stopped, only terminated".to_owned()));
         }
-        let protection = self.aws.protection(&account, &key.region, &key.resource_id).await?;
-        let is_protected = match action {
-            Action::Stop => protection.stop,
-            Action::Terminate => protection.terminate,
-        };
-        if is_protected {
-            return Ok(Found::Outcome(protected(action)));
+        match self.aws.protection(&account, &key.region, &key.resource_id).await {
+            Ok(protection) => Ok(match standing(protection, action) {
+                Some(against) => Found::Outcome(protected(against)),
+                None => Found::Ready(Box::new(Ready { account, facts, action })),
+            }),
+            Err(error) => denied(error),
         }
-        Ok(Found::Ready(Box::new(Ready { account, facts, action })))
+    }
+
+    /// The exemption rule, as it stands now, that picks out what AWS shows now; who asked for the end of this very lease
+    /// overrides it.
+    pub(super) async fn exempt_by(&self, lease: &Lease, facts: &Facts) -> anyhow::Result<Option<String>> {
+        if asked(lease) {
+            return Ok(None);
+        }
+        let rules = self.rules(lease).await?;
+        let rule = exempting(&rules, facts, self.clock.now());
+        Ok(rule.map(|rule| format!("exempted by rule ({rule}): {}", rule.reason)))
     }
 
     /// Acts on a claimed lease and waits for EC2 to show it. `None`: not finished, the next sweep goes on.
     pub(super) async fn act(&self, lease: &Lease, reap: &Reap) -> anyhow::Result<Option<ReapOutcome>> {
-        let age = self.clock.now().seconds_since(reap.claimed_at);
+        // Also of a claim that a clock made which ran ahead.
+        let age = self.clock.now().seconds_since(reap.claimed_at).saturating_abs();
         match self.try_act(lease, reap).await {
             Err(error) if age > GIVE_UP => Ok(Some(failed(format!("{error:#}")))),
             other => other,
@@ -109,6 +150,9 @@ impl Reaper {
     }
 
     async fn try_act(&self, lease: &Lease, reap: &Reap) -> anyhow::Result<Option<ReapOutcome>> {
+        // Before anything is looked at: nothing waits between the last look and the call.
+        let key = lease.key();
+        let turn = self.aws.turn(&self.account(lease).await?, &key.region).await?;
         let ready = match self.examine(lease, reap.action).await? {
             Found::Ready(ready) => ready,
             Found::Outcome(outcome) => return Ok(Some(outcome)),
@@ -117,7 +161,6 @@ impl Reaper {
         if let Some(why) = self.gate(lease, ready.action).await? {
             return Ok(Some(ReapOutcome::Changed(why)));
         }
-        let key = lease.key();
         // The last read before the call: the claim must still be this one, and nobody have written anything else.
         let now = self.store.get::<Lease>(&key.lease_id()).await?;
         let mine = |now: &Lease| {
@@ -132,7 +175,7 @@ impl Reaper {
         }
         // Dropped, the call is not tried again: a late one could meet what the next leader allowed since.
         let told = tokio::select! {
-            told = self.call(&ready, &key) => told,
+            told = self.call(turn, &ready, &key) => told,
             () = self.lead_in_doubt() => return Ok(None),
         };
         if let Err(error) = told {
@@ -147,21 +190,22 @@ impl Reaper {
     }
 
     /// The one place that ends anything: one instance or group, named by the lease.
-    async fn call(&self, ready: &Ready, key: &LeaseKey) -> Result<(), AwsError> {
+    async fn call(&self, mut turn: Turn, ready: &Ready, key: &LeaseKey) -> Result<(), AwsError> {
         if key.is_group() {
-            self.aws.set_sizes(&ready.account, &key.region, &ready.facts.name, Sizes::ASLEEP).await?;
+            self.aws.set_sizes(turn, &ready.account, &key.region, &ready.facts.name, Sizes::ASLEEP).await?;
             tracing::info!(lease = %key, sizes = ?ready.sizes(), "Auto Scaling was told to put it to sleep");
             return Ok(());
         }
         let (account, region, id) = (&ready.account, &key.region, &key.resource_id);
         let state = match ready.action {
-            Action::Stop => self.aws.stop(account, region, id, Mode::Real).await?,
+            Action::Stop => self.aws.stop(turn, account, region, id, Mode::Real).await?,
             Action::Terminate => {
                 // A persistent request would launch the next one.
                 if let Some(request) = ready.persistent_request() {
-                    self.aws.cancel_spot_request(account, region, request).await?;
+                    self.aws.cancel_spot_request(turn, account, region, request).await?;
+                    turn = self.aws.turn(account, region).await?;
                 }
-                self.aws.terminate(account, region, id, Mode::Real).await?
+                self.aws.terminate(turn, account, region, id, Mode::Real).await?
             }
         };
         tracing::info!(lease = %key, action = ready.action.as_str(), ?state, "EC2 was told");
@@ -217,7 +261,8 @@ impl Reaper {
         if key.is_group() {
             let asleep = self.to_wake(&lease.body, &account).await?;
             if let Some((name, sizes)) = asleep.filter(|_| (self.leads)()) {
-                self.aws.set_sizes(&account, &key.region, &name, sizes).await?;
+                let turn = self.aws.turn(&account, &key.region).await?;
+                self.aws.set_sizes(turn, &account, &key.region, &name, sizes).await?;
                 tracing::info!(lease = %key, %sizes, "woken");
             }
             return Ok(());

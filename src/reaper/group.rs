@@ -2,7 +2,7 @@
 //! in `act`.
 
 use super::Reaper;
-use super::act::{Found, Ready, failed};
+use super::act::{Found, Ready, denied, failed};
 use crate::aws::AwsError;
 use crate::model::{Action, AwsAccount, Facts, Lease, LeaseKey, ManagedBy, Sizes, State};
 use crate::reactor::ReapOutcome;
@@ -17,11 +17,8 @@ impl Reaper {
         }
         let account = self.account(lease).await?;
         let facts = match self.group(&account, &lease.key()).await {
-            // Missing permissions are told on the lease: no region is held for them.
-            Err(error @ (AwsError::Denied { .. } | AwsError::DeniedByOrganization { .. })) => {
-                return Ok(Found::Outcome(failed(error.to_string())));
-            }
-            other => other?,
+            Ok(facts) => facts,
+            Err(error) => return denied(error),
         };
         let Some(facts) = facts else {
             return Ok(Found::Outcome(failed("Auto Scaling does not list the group")));
@@ -42,6 +39,9 @@ impl Reaper {
         }
         if let Some(tag) = self.changed_tag(lease, &facts) {
             return changed(format!("its tag {tag} changed"));
+        }
+        if let Some(why) = self.exempt_by(lease, &facts).await? {
+            return changed(why);
         }
         if let Some(why) = group.protection() {
             return Ok(Found::Outcome(ReapOutcome::Protected(why)));

@@ -2,7 +2,7 @@
 //! the last poll, and what its own lease promised counts until it is over.
 
 use super::Reaper;
-use super::act::{Found, failed};
+use super::act::{Found, denied, failed};
 use crate::aws::AwsError;
 use crate::model::{AwsAccount, Facts, Lease, LeaseKey, ResourceId};
 use crate::reactor::{Covered, ReapOutcome, exempting, promised};
@@ -27,10 +27,7 @@ impl Reaper {
             group.group.iter().flat_map(|group| &group.members).map(|member| &member.id).collect();
         let fresh = match self.fresh_members(account, &key, &listed).await {
             Ok(fresh) => fresh,
-            Err(error @ (AwsError::Denied { .. } | AwsError::DeniedByOrganization { .. })) => {
-                return Ok(Some(Found::Outcome(failed(error.to_string()))));
-            }
-            Err(other) => return Err(other.into()),
+            Err(error) => return denied(error).map(Some),
         };
         if let Some(lost) = listed.iter().find(|id| !fresh.contains_key(**id)) {
             return Ok(Some(Found::Outcome(failed(format!("EC2 does not list its member {lost}")))));
@@ -51,10 +48,7 @@ impl Reaper {
                         format!("its member {id} is protected from termination, which Auto Scaling would pass over");
                     return Ok(Some(Found::Outcome(ReapOutcome::Protected(why))));
                 }
-                Err(error @ (AwsError::Denied { .. } | AwsError::DeniedByOrganization { .. })) => {
-                    return Ok(Some(Found::Outcome(failed(error.to_string()))));
-                }
-                Err(other) => return Err(other.into()),
+                Err(error) => return denied(error).map(Some),
             }
         }
         Ok(None)

@@ -86,12 +86,6 @@ pub(super) struct Can {
     pub(super) exempt: bool,
 }
 
-/// What ends a lease of this instance: some instances cannot be stopped.
-pub(super) fn end_of(lease: &Lease, facts: Option<&Facts>) -> Action {
-    let cannot_stop = facts.is_some_and(|facts| !facts.can_stop());
-    if cannot_stop { Action::Terminate } else { lease.end_action }
-}
-
 pub(super) fn stage(directory: &Directory, lease: &Lease) -> Stage {
     directory.aws_accounts.get(&lease.key.aws_id).map_or(Stage::Observe, AwsAccount::effective_stage)
 }
@@ -123,7 +117,7 @@ impl Card {
         let id = lease.key.resource_id.to_string();
         let name = clean(&lease.summary.name);
         let aws = directory.aws_accounts.get(&lease.key.aws_id).map(|aws| clean(&aws.name));
-        let action = end_of(lease, facts);
+        let action = lease.agreed_end(facts);
         let stage = stage(directory, lease);
         let exemption = exemption(lease, around);
         let asked = asked(lease);

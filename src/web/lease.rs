@@ -1,6 +1,5 @@
 //! One lease: what it is, its whole story, and what its reader can ask for.
 
-use super::card::end_of;
 use super::form::Act;
 use super::html::Desk;
 use super::leases::card;
@@ -59,7 +58,7 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
         first_seen => utc(lease.first_seen),
         exempted => lease.exemption.as_ref().is_some_and(|it| it.until > now),
         in_a_fortnight => now.plus(14 * 86_400).to_string().chars().take(10).collect::<String>(),
-        terminates => end_of(&lease, facts) == crate::model::Action::Terminate,
+        terminates => lease.agreed_end(facts) == crate::model::Action::Terminate,
     };
     desk.show(here, &clean(&lease.summary.name), "lease.html", values)
 }

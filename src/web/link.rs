@@ -2,7 +2,7 @@
 //! scanners of mail fetch is harmless. A token stands for one act on one lease by its owner, or for renewing it by who stands in
 //! for them; terminating needs signing in.
 
-use super::card::{Around, Card, end_of};
+use super::card::{Around, Card};
 use super::form::OpenForm;
 use super::html::{OpenDesk, go};
 use super::limits::Try;
@@ -104,7 +104,10 @@ fn chosen(text: &str, now: Time) -> Result<Time, WebError> {
 }
 
 fn needs_sign_in(found: &Found) -> bool {
-    found.purpose.action == TokenAction::End && end_of(&found.lease, found.facts.as_ref()) == Action::Terminate
+    // What is over already is refused, and says so.
+    let lease = &found.lease;
+    let ends = found.purpose.action == TokenAction::End && lease.state.is_renewable();
+    ends && lease.agreed_end(found.facts.as_ref()) == Action::Terminate
 }
 
 /// The keys are read each time, so that a rotation needs no restart.

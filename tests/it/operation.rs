@@ -219,11 +219,8 @@ async fn an_owner_who_left_leaves_the_lease_to_an_admin_who_is_told() {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_line_renews_and_ends_by_token_lists_pauses_and_examines() {
-    let double = double().await;
-    let program = Program::new(&Setup::default().policy("settle", "1s"), &double.url());
-    let mut child = program.serve(None);
+/// Launches one of Lin's and waits until the mail service took its first notice.
+async fn told(program: &Program, double: &ec2_double::Double) -> (String, ec2_double::Mail) {
     let id = double.handle().at(DEV, EAST).launch(&owned_by("lin"));
     let lease = format!("lease::{DEV}::{EAST}::{id}");
     let told = async || program.document(&lease).await.is_some_and(|doc| doc["notified"].is_object());
@@ -232,14 +229,44 @@ async fn the_command_line_renews_and_ends_by_token_lists_pauses_and_examines() {
         assert!(begun.elapsed() < Duration::from_mins(1), "not told; the log:\n{}", program.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let before = program.document(&lease).await.unwrap();
     let mail = double.handle().mails().into_iter().find(|mail| mail.is_to("lin@bigdb.example")).unwrap();
-    let token = |command: &str| {
-        let start = format!("zerocloud {command} ");
-        let line = mail.text.lines().find_map(|line| line.trim().strip_prefix(start.as_str()).map(str::to_owned));
-        line.unwrap_or_else(|| panic!("no {command} in {}", mail.text))
-    };
-    let (renew, end) = (token("renew"), token("end"));
+    (id, mail)
+}
+
+/// The token of a command in a mail.
+fn token(mail: &ec2_double::Mail, command: &str) -> String {
+    let start = format!("zerocloud {command} ");
+    let line = mail.text.lines().find_map(|line| line.trim().strip_prefix(start.as_str()).map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no {command} in {}", mail.text))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_alone_terminates_nothing_on_the_command_line() {
+    let double = double().await;
+    let setup = Setup::default().policy("settle", "1s").policy("expiry_action", "terminate");
+    let program = Program::new(&setup, &double.url());
+    let mut child = program.serve(None);
+    let (id, mail) = told(&program, &double).await;
+    let refused = program.run(&["end", &token(&mail, "end")]).await;
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && why.contains("sign in with `zerocloud login`"), "{why}");
+    assert!(why.contains(&format!("zerocloud terminate {id}")), "{why}");
+    assert!(double.handle().calls().acting().is_empty());
+    child.kill().await.unwrap();
+    program.clean();
+    double.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_renews_and_ends_by_token_lists_pauses_and_examines() {
+    let double = double().await;
+    let program = Program::new(&Setup::default().policy("settle", "1s"), &double.url());
+    let mut child = program.serve(None);
+    let begun = std::time::Instant::now();
+    let (id, mail) = told(&program, &double).await;
+    let lease = format!("lease::{DEV}::{EAST}::{id}");
+    let before = program.document(&lease).await.unwrap();
+    let (renew, end) = (token(&mail, "renew"), token(&mail, "end"));
     let done = program.run(&["renew", &renew, "--for", "4d"]).await;
     assert!(done.status.success(), "{done:?}");
     assert!(program.document(&lease).await.unwrap()["expires_at"].as_str() > before["expires_at"].as_str());

@@ -1,5 +1,7 @@
 //! The reaper alone, with documents and a feed that a test holds back: what it must find out by itself at the last moment.
 
+mod fresh;
+
 use crate::app::{DEV, EAST, Setup, double, key, owned_by};
 use crate::gateway::Running;
 use ec2_double::{Double, Fault, GroupSpec, Rule, State as Ec2};

@@ -4,7 +4,7 @@
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by, tagged};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use zerocloud::model::{HoldKind, Lease, State};
+use zerocloud::model::{Action, HoldKind, Lease, State};
 
 async fn told(app: &TestApp, owner: &str) -> (String, Lease) {
     let id = app.aws.at(DEV, EAST).launch(&owned_by(&format!("{owner}@bigdb.example")));
@@ -229,6 +229,26 @@ async fn a_stale_link_gets_a_page_that_helps() {
     app.clock.set(lease.ends_at.plus(86_400));
     let page = stranger.get(&renew).await;
     assert!(page.words().contains("This link is over"), "{}", page.words());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_does_what_its_mail_said_though_the_policy_says_more_by_now() {
+    let app = TestApp::start(linked()).await;
+    let (id, lease) = told(&app, "lin").await;
+    app.edit("policy::bigdb", |doc| doc["policy"]["expiry_action"] = json!("terminate")).await;
+    // A new one is judged by it, so it is known.
+    app.aws.at(DEV, EAST).launch(&owned_by("max@bigdb.example"));
+    let known = async || app.leases().await.iter().any(|lease| lease.end_action == Action::Terminate);
+    app.until("the new policy is known", || async { known().await.then_some(()) }).await;
+    let stranger = app.browser();
+    let end = link(&app, "lin@bigdb.example", &id, "End it now");
+    let words = stranger.get(&end).await.words();
+    assert!(words.contains("Its volumes stay"), "{words}");
+    let headers = [("origin", "https://zc.example")];
+    stranger.send(Method::POST, &end, &headers, Some(String::new())).await;
+    let ended = app.lease_where(&id, "ended", |now| now.stopped_at.is_some() || now.state.is_over()).await;
+    assert_eq!((ended.state, ended.key()), (State::Stopped, lease.key()));
     app.stop().await;
 }
 
