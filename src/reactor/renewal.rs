@@ -103,8 +103,8 @@ impl Work<'_> {
         outcome
     }
 
-    /// Judges the first length once the owner is known, by the owner's own policy and by tags that have settled. Only for
-    /// a lease whose end nobody has changed, and never so short that its owner cannot react.
+    /// Judges the first length once the owner is known, and what its end does, by the owner's own policy and by tags that have
+    /// settled. Only for a lease whose end nobody has changed, and never so short that its owner cannot react.
     pub(super) fn judge_length(&mut self) {
         if !std::mem::take(&mut self.marks.length_due) || !self.lease.state.is_renewable() {
             return;
@@ -115,13 +115,17 @@ impl Work<'_> {
         let made = self.lease.first_seen.min(self.now);
         let end = made.plus(length).max(self.now.plus(length.min(policy.min_notice)));
         let edited = self.lease.expires_at != self.lease.granted_until;
-        if self.facts().is_none() || edited || end == self.lease.granted_until {
+        if self.facts().is_none() || edited {
             return;
         }
-        self.lease.expires_at = end;
-        self.lease.granted_until = end;
-        self.lease.ends_at = end.plus(policy.grace);
-        self.lease.log(self.now, format!("its first lease lasts until {end}"));
+        let (grace, action) = (policy.grace, self.end_action());
+        self.lease.ends_at = end.plus(grace);
+        self.lease.end_action = action;
+        if end != self.lease.granted_until {
+            self.lease.expires_at = end;
+            self.lease.granted_until = end;
+            self.lease.log(self.now, format!("its first lease lasts until {end}"));
+        }
     }
 
     /// An edit of `expires_at`: later is a wish to renew, earlier is none and is put back.

@@ -3,7 +3,7 @@
 
 use super::view::View;
 use super::work::Work;
-use crate::model::{Answer, Answered, Doc, Outcome, Request, State, Time};
+use crate::model::{Answer, Answered, Doc, Outcome, Request, State, Time, Wish};
 
 /// How many answers a lease remembers.
 const REMEMBERED: usize = 20;
@@ -16,13 +16,15 @@ pub(super) type Verdict = Result<String, String>;
 pub(super) fn refuse_all(view: &View, now: Time) -> Vec<Doc<Request>> {
     let purge_at = now.plus(view.account_policy.retention);
     let open = view.requests.iter().filter(|doc| doc.body.answer.is_none());
-    let refused = open.cloned().map(|mut doc| {
-        let reason = "there is no such lease".to_owned();
-        doc.body.answer = Some(Answer { outcome: Outcome::Refused, reason, until: None, at: now });
-        doc.body.purge_at = Some(purge_at);
-        doc
-    });
-    refused.collect()
+    open.map(|doc| refused(doc, "there is no such lease", now, purge_at)).collect()
+}
+
+/// Answered on the request alone.
+fn refused(doc: &Doc<Request>, reason: &str, now: Time, purge_at: Time) -> Doc<Request> {
+    let mut doc = doc.clone();
+    doc.body.answer = Some(Answer { outcome: Outcome::Refused, reason: reason.to_owned(), until: None, at: now });
+    doc.body.purge_at = Some(purge_at);
+    doc
 }
 
 impl<'a> Work<'a> {
@@ -35,7 +37,7 @@ impl<'a> Work<'a> {
         let room = REMEMBERED.saturating_sub(known);
         let fresh: Vec<_> = open.into_iter().filter(|doc| self.answered(&doc.id).is_none()).collect();
         for doc in fresh.into_iter().take(room) {
-            if self.waits(&doc.body) {
+            if self.waits(&doc.body) || self.no_say(&doc.body).is_some() {
                 continue;
             }
             let owner = self.lease.owner.clone();
@@ -48,12 +50,16 @@ impl<'a> Work<'a> {
         false
     }
 
-    /// The answers to write for requests that are answered on the lease.
+    /// The answers to write: those that stand on the lease, and to who has no say in it. These change nothing there, neither
+    /// its story nor its revision, and tell nothing of it.
     pub(super) fn answers(&self) -> Vec<Doc<Request>> {
         let retention = self.policy().retention;
         self.mine()
             .filter_map(|doc| {
-                let said = self.answered(&doc.id)?;
+                let Some(said) = self.answered(&doc.id) else {
+                    let why = self.no_say(&doc.body).filter(|_| !self.waits(&doc.body))?;
+                    return Some(refused(doc, why, self.now, self.now.plus(retention)));
+                };
                 let mut doc = doc.clone();
                 doc.body.answer =
                     Some(Answer { outcome: said.outcome, reason: said.reason.clone(), until: said.until, at: said.at });
@@ -75,6 +81,21 @@ impl<'a> Work<'a> {
 
     fn answered(&self, id: &str) -> Option<&Answered> {
         self.lease.answered.iter().find(|said| said.request == id)
+    }
+
+    /// Why a wish is no business of whoever has it.
+    fn no_say(&self, request: &Request) -> Option<&'static str> {
+        let who = &request.user;
+        if request.account != self.lease.account || self.user(who).is_none() {
+            return Some("nobody here by that name");
+        }
+        if request.action == Wish::Accept {
+            let offered = self.lease.offered_to.as_ref() == Some(who);
+            return (!offered && *who != self.lease.owner).then_some("it was not offered to you");
+        }
+        let stands_in = self.stands_in(who) && request.action == Wish::Renew;
+        let may = *who == self.lease.owner || self.is_admin(who) || stands_in;
+        (!may).then_some("only its owner or an admin may ask that")
     }
 
     /// While the reaper acts, and before the owner is known, a wish keeps.

@@ -12,7 +12,7 @@ fn away(s: &mut Scene) {
     lin.extra.insert("delegate_until".to_owned(), json!(noon().plus(DAY)));
 }
 
-const OTHERS: &str = "| refused: only its owner or an admin may ask that until +2d";
+const OTHERS: &str = "| refused: only its owner or an admin may ask that";
 
 #[rustfmt::skip] // A row is a line where it can be.
 const STANDING_IN: &[Row] = &[
@@ -30,20 +30,20 @@ const STANDING_IN: &[Row] = &[
         s.now = noon().plus(DAY);
         s.ask("max", Wish::Renew, &json!({}));
     },
-     "| refused: only its owner or an admin may ask that until +2d, lin warning-86400"),
+     "| refused: only its owner or an admin may ask that, lin warning-86400"),
     ("nor does a delegate who left", |s| {
         away(s);
         s.view.users.retain(|user| user.user.as_str() != "max");
         s.ask("max", Wish::Renew, &json!({}));
     },
-     "| refused: nobody here by that name until +2d"),
+     "| refused: nobody here by that name"),
     ("nor one of another Account", |s| {
         away(s);
         let max = s.view.users.iter_mut().find(|user| user.user.as_str() == "max").unwrap();
         max.account = AccountId::parse("other").unwrap();
         s.ask("max", Wish::Renew, &json!({}));
     },
-     "| refused: nobody here by that name until +2d"),
+     "| refused: nobody here by that name"),
     ("nor the delegate of a delegate", |s| {
         away(s);
         let max = s.view.users.iter_mut().find(|user| user.user.as_str() == "max").unwrap();

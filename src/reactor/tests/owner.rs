@@ -83,7 +83,7 @@ const UNJUDGED: &[Row] = &[
         s.resource().facts.tags.clear();
         s.lease().settle_at = noon().plus(-HOUR);
         s.ask("lin", Wish::End, &json!({}));
-    }, "| refused: only its owner or an admin may ask that until +2d"),
+    }, "| refused: only its owner or an admin may ask that"),
 ];
 
 #[rustfmt::skip] // A row is a line where it can be.

@@ -1,6 +1,7 @@
 //! Lease arithmetic.
 
-use crate::model::{Lease, Policy, Time};
+use super::scene::{HOUR, Scene, noon};
+use crate::model::{Action, Lease, Policy, Time};
 use crate::reactor::{Renewal, lease_length, renew, renewal_limit};
 use proptest::prelude::*;
 use serde_json::json;
@@ -50,4 +51,20 @@ proptest! {
             prop_assert!(!matches!(renew(once, wish, limit), Renewal::Granted(_)));
         }
     }
+}
+
+#[test]
+fn the_owners_own_policy_counts_for_the_first_end_too() {
+    let mut scene = Scene::unknown();
+    scene.view.policy = Policy { grace: 5 * HOUR, expiry_action: Action::Terminate, ..Policy::default() };
+    let decision = scene.decide();
+    scene.apply(decision);
+    let found = scene.lease().clone();
+    assert!(found.owner.is_pending());
+    assert_eq!((found.end_action, found.ends_at), (Action::Stop, found.expires_at.plus(HOUR)));
+    scene.now = noon().plus(200);
+    while scene.apply(scene.decide()) {}
+    let owned = scene.lease();
+    assert_eq!((owned.owner.as_str(), owned.expires_at), ("lin", found.expires_at));
+    assert_eq!((owned.end_action, owned.ends_at), (Action::Terminate, owned.expires_at.plus(5 * HOUR)));
 }

@@ -3,7 +3,8 @@
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{Row, check, pause, stage};
-use crate::model::{Policy, ResourceState, Stage, StoppedBy, UserId, Wish};
+use crate::model::{Outcome, Policy, ResourceState, Stage, StoppedBy, UserId, Wish};
+use crate::reactor::Effect;
 use serde_json::json;
 
 fn wish(scene: &mut Scene, action: &str, at: i64) {
@@ -23,11 +24,11 @@ const RENEWING: &[Row] = &[
     ("by an admin", |s| s.ask("ada", Wish::Renew, &json!({})),
      "term 3, until +3d, ends +3d1h | done: renewed until 2026-11-27T12:00:00Z until +3d"),
     ("by somebody else", |s| s.ask("max", Wish::Renew, &json!({})),
-     "| refused: only its owner or an admin may ask that until +2d"),
-    ("by nobody", |s| s.ask("ghost", Wish::Renew, &json!({})), "| refused: nobody here by that name until +2d"),
+     "| refused: only its owner or an admin may ask that"),
+    ("by nobody", |s| s.ask("ghost", Wish::Renew, &json!({})), "| refused: nobody here by that name"),
     ("from another Account", |s| {
         s.ask("lin", Wish::Renew, &json!({"account": "other"}));
-    }, "| refused: nobody here by that name until +2d"),
+    }, "| refused: nobody here by that name"),
     ("about another lease", |s| {
         s.ask("lin", Wish::Renew, &json!({"lease": "lease::111122223333::us-east-1::i-0def"}));
     }, "|"),
@@ -313,9 +314,9 @@ const HANDING_OVER: &[Row] = &[
     ("accepted by another", |s| {
         s.lease().offered_to = Some(UserId::parse("max").unwrap());
         s.ask("ada", Wish::Accept, &json!({}));
-    }, "| refused: it was not offered to you until +2d, max offered"),
+    }, "| refused: it was not offered to you, max offered"),
     ("accepted when nothing was offered", |s| s.ask("max", Wish::Accept, &json!({})),
-     "| refused: it was not offered to you until +2d"),
+     "| refused: it was not offered to you"),
     ("said not to be theirs by an admin", |s| s.ask("ada", Wish::NotMine, &json!({})),
      "| refused: only its owner can say that it is not theirs until +2d"),
 ];
@@ -446,4 +447,27 @@ fn the_limit_for_edits_is_the_policys_and_the_present_end_while_over_the_limit_o
     assert_eq!(limit(|s| s.view.policy.max_total = Some(DAY)), noon().plus(2 * DAY));
     assert_eq!(limit(|s| s.resource().facts.state = ResourceState::Stopped), noon().plus(2 * DAY));
     assert_eq!(limit(|s| s.view.policy = Policy { max_lease: 60, ..Policy::default() }), noon().plus(2 * DAY));
+}
+
+#[test]
+fn the_wishes_of_strangers_are_answered_on_the_request_and_leave_the_lease_alone() {
+    let mut scene = Scene::active();
+    for action in [Wish::Renew, Wish::End, Wish::NotMine, Wish::Accept, Wish::Terminate] {
+        scene.ask("max", action, &json!({}));
+    }
+    for number in 0..30 {
+        scene.ask(&format!("ghost{number}"), Wish::Renew, &json!({}));
+    }
+    let decision = scene.decide();
+    assert_eq!(decision.lease, None, "its story, its revision or its memory of answers is theirs to fill");
+    let answers: Vec<_> = decision
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Answer(doc) => doc.body.answer.as_ref(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers.len(), 35, "each is answered");
+    assert!(answers.iter().all(|answer| answer.outcome == Outcome::Refused && answer.until.is_none()));
 }

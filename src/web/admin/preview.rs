@@ -101,17 +101,17 @@ impl Preview {
         }
         self.mails += fresh.len();
         self.addressees.extend(fresh.iter().map(|told| told.user.clone()));
-        let order = compare(before.ends.first(), after.ends.first());
+        let (order, was, will) = moved(&before.ends, &after.ends);
         let weight = match order {
-            Ordering::Less => (0, after.ends.first().map_or(Time::MAX, |end| end.at)),
-            Ordering::Greater => (1, before.ends.first().map_or(Time::MAX, |end| end.at)),
+            Ordering::Less => (0, will.map_or(Time::MAX, |end| end.at)),
+            Ordering::Greater => (1, was.map_or(Time::MAX, |end| end.at)),
             Ordering::Equal => (2, lease.expires_at),
         };
         self.sooner += usize::from(order == Ordering::Less);
         self.later += usize::from(order == Ordering::Greater);
         self.changed += 1;
         let name = name(lease);
-        if let (Ordering::Less, Some(end)) = (order, after.ends.first())
+        if let (Ordering::Less, Some(end)) = (order, will)
             && self.first.as_ref().is_none_or(|(at, ..)| end.at < *at)
         {
             let what = format!("{name} would be {}", lease.past(end.action));
@@ -163,6 +163,13 @@ fn lines(lease: &Lease, forecast: &Forecast) -> Vec<String> {
     lines
 }
 
+/// Which of the ends comes sooner or later, the first that does: also the termination of what is stopped when it always was.
+fn moved<'a>(before: &'a [Ending], after: &'a [Ending]) -> (Ordering, Option<&'a Ending>, Option<&'a Ending>) {
+    let ends = (0..before.len().max(after.len())).map(|number| (before.get(number), after.get(number)));
+    let mut moved = ends.map(|(was, will)| (compare(was, will), was, will));
+    moved.find(|(order, ..)| order.is_ne()).unwrap_or((Ordering::Equal, None, None))
+}
+
 /// Which end comes first; none is later than any.
 fn compare(before: Option<&Ending>, after: Option<&Ending>) -> Ordering {
     match (before, after) {
@@ -182,4 +189,28 @@ pub(in crate::web) fn name(lease: &Lease) -> String {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moved;
+    use crate::model::{Action, Time};
+    use crate::reactor::Ending;
+    use std::cmp::Ordering;
+
+    fn end(at: i64, action: Action) -> Ending {
+        Ending { at: Time::from_unix(at), action }
+    }
+
+    #[test]
+    fn a_termination_that_comes_sooner_after_the_same_stop_counts_as_sooner() {
+        let stop = || end(100, Action::Stop);
+        let (week, day) = ([stop(), end(700, Action::Terminate)], [stop(), end(200, Action::Terminate)]);
+        let (order, was, will) = moved(&week, &day);
+        assert_eq!((order, was, will), (Ordering::Less, Some(&week[1]), Some(&day[1])));
+        assert_eq!(moved(&day, &week).0, Ordering::Greater);
+        assert_eq!(moved(&day, &day), (Ordering::Equal, None, None));
+        assert_eq!(moved(&day[..1], &day).0, Ordering::Less, "one that never came");
+        assert_eq!(moved(&[end(100, Action::Terminate)], &day[..1]).0, Ordering::Greater, "a stop is milder");
+    }
 }
