@@ -144,16 +144,6 @@ impl Aws {
         self.ec2(account, region, async |ec2| ec2.ask(ids).await).await
     }
 
-    /// Whether one instance is protected from termination.
-    pub async fn termination_protection(
-        &self,
-        account: &AwsAccount,
-        region: &Region,
-        id: &ResourceId,
-    ) -> Result<bool, AwsError> {
-        self.ec2(account, region, |ec2| async move { ec2.termination_protection(id).await }).await
-    }
-
     /// Stop and termination protection of one instance.
     pub async fn protection(
         &self,

@@ -6,6 +6,7 @@
 //! anything else is sent, so that only the death of the process in between can send a mail twice. Decides nothing about
 //! leases.
 
+mod advice;
 #[cfg(test)]
 mod away;
 mod compose;

@@ -43,3 +43,4 @@ pub use reap::{ReapOutcome, claim, paced, reaped, spoken_for};
 pub use reconcile::{Change, Reconciled, Scan, reconcile};
 pub use renewal::{Renewal, lease_length, renew, renewal_limit};
 pub use view::{Decision, DueEnd, Effect, Known, View};
+pub use wishes::ASKED_FOR_ITS_END;

@@ -1,6 +1,6 @@
 //! Instants, spans and texts of others as a reader sees them. Pure.
 
-use crate::model::{HoldKind, Lease, Time, UserId};
+use crate::model::{Facts, HoldKind, Lease, Policy, Time, UserId};
 use jiff::tz::TimeZone;
 
 /// Where the reader is; UTC when nobody knows or the name is not one.
@@ -106,12 +106,18 @@ pub fn hold_words(kind: &str) -> String {
 }
 
 /// Why a lease that nothing gives to anybody went to an admin; `name` is how people call a user.
-pub fn not_theirs(lease: &Lease, name: impl Fn(&UserId) -> String) -> String {
-    match lease.disowned_by() {
-        Some(user) => {
+pub fn not_theirs(lease: &Lease, facts: Option<&Facts>, policy: &Policy, name: impl Fn(&UserId) -> String) -> String {
+    let stranger = facts.and_then(|facts| facts.tag(&policy.owner_tag));
+    match (lease.disowned_by(), stranger) {
+        (Some(user), _) => {
             format!("{} said that it is not theirs, and nothing names anybody else, so it went to an admin", name(user))
         }
-        None => "nothing names an owner, so it went to an admin".to_owned(),
+        (None, Some(stranger)) => format!(
+            "its tag {} says {}, and nobody here is known by that, so it went to an admin",
+            clean(&policy.owner_tag),
+            cut(&clean(stranger), 80)
+        ),
+        (None, None) => "nothing names an owner, so it went to an admin".to_owned(),
     }
 }
 

@@ -107,14 +107,12 @@ impl Ec2 {
     }
 
     pub(super) async fn protection(&self, id: &ResourceId) -> Result<Protection, AwsError> {
-        let terminate = self.termination_protection(id).await?;
+        let terminate = self.attribute(id, InstanceAttributeName::DisableApiTermination).await?;
         let stop = self.attribute(id, InstanceAttributeName::DisableApiStop).await?;
-        Ok(Protection { stop: self.flag(stop.disable_api_stop)?, terminate })
-    }
-
-    pub(super) async fn termination_protection(&self, id: &ResourceId) -> Result<bool, AwsError> {
-        let reply = self.attribute(id, InstanceAttributeName::DisableApiTermination).await?;
-        self.flag(reply.disable_api_termination)
+        Ok(Protection {
+            stop: self.flag(stop.disable_api_stop)?,
+            terminate: self.flag(terminate.disable_api_termination)?,
+        })
     }
 
     fn flag(&self, flag: Option<AttributeBooleanValue>) -> Result<bool, AwsError> {

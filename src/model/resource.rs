@@ -142,6 +142,14 @@ pub struct Volume {
 pub const OWNER_WRITTEN: &str = "zerocloud:owner";
 
 impl Facts {
+    /// The value of a tag whose key is `key` in any case and that says something; the exact key wins, then the first in order.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        let wanted = key.trim().to_lowercase();
+        let any_case =
+            self.tags.iter().filter(|(name, _)| name.trim().to_lowercase() == wanted).map(|(_, value)| value);
+        self.tags.get(key).into_iter().chain(any_case).map(|value| value.trim()).find(|value| !value.is_empty())
+    }
+
     /// Whether the owner's tag, which says `value`, is what zerocloud wrote there itself: that tells nothing new.
     pub fn wrote_owner(&self, value: &str) -> bool {
         self.tags.get(OWNER_WRITTEN).is_some_and(|written| written.trim().eq_ignore_ascii_case(value.trim()))

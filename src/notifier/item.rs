@@ -2,11 +2,13 @@
 //!
 //! It says what is true now, not what was when it was queued: a warning that went out late speaks of the grace that runs.
 
+use super::advice::{admin_next, visit};
 use super::judge::is_hold;
 use crate::model::{
     Action, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Notice, NoticeKind, Policy, Stage,
     State, Time, User, UserId,
 };
+use crate::reactor::ASKED_FOR_ITS_END;
 use crate::tokens::{Purpose, TokenAction, Tokens};
 use crate::words::{Zone, clean, cut, hold_word, not_theirs, short_utc, span, utc, with_instants};
 use serde::Serialize;
@@ -41,7 +43,15 @@ pub(super) struct Item {
     rows: Vec<Row>,
     next: Vec<String>,
     actions: Vec<Choice>,
+    visit: Option<Visit>,
     tone: &'static str,
+}
+
+/// A page to sign in at, and what for.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Visit {
+    pub(super) label: &'static str,
+    pub(super) link: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -98,13 +108,16 @@ pub(super) fn kind_now(told: &Told, now: Time) -> NoticeKind {
 pub(super) fn item(told: &Told, kind: &NoticeKind, context: &Context<'_>, zone: &Zone) -> Item {
     let facets = Facets::of(told, context);
     let (subject, headline, lead) = facets.opening(kind);
+    let actions = facets.actions(kind, context);
+    let elsewhere = || visit(&told.lease, &told.notice.user, kind, context);
     Item {
         subject,
         headline,
         lead,
         rows: facets.rows(zone),
         next: facets.next(kind),
-        actions: facets.actions(kind, context),
+        visit: actions.is_empty().then(elsewhere).flatten(),
+        actions,
         tone: match kind {
             NoticeKind::First | NoticeKind::Offered | NoticeKind::Ended => "calm",
             _ => "soon",
@@ -203,15 +216,18 @@ impl<'a> Facets<'a> {
             NoticeKind::Stopped if lease.is_group() => (
                 format!("Put to sleep: {title}"),
                 format!("Put to sleep: {title}"),
-                "Its lease ended and zerocloud set its sizes to 0, so Auto Scaling terminates its members.".to_owned(),
+                format!(
+                    "{} and zerocloud set its sizes to 0, so Auto Scaling terminates its members.",
+                    self.why_ended()
+                ),
             ),
             NoticeKind::Stopped => (
                 format!("Stopped: {title}"),
                 format!("Stopped: {title}"),
                 if self.stage >= Stage::Terminate {
-                    format!("Its lease ended and zerocloud stopped it. It is to be terminated at {}.", utc(ends))
+                    format!("{} and zerocloud stopped it. It is to be terminated at {}.", self.why_ended(), utc(ends))
                 } else {
-                    "Its lease ended and zerocloud stopped it.".to_owned()
+                    format!("{} and zerocloud stopped it.", self.why_ended())
                 },
             ),
             NoticeKind::Ended if lease.state == State::Gone => (
@@ -230,6 +246,16 @@ impl<'a> Facets<'a> {
                 format!("{} asks you to take it over. Its lease ends at {}.", self.owner_name(), utc(expires)),
             ),
             NoticeKind::Admin(word) => self.admin_headline(word),
+        }
+    }
+
+    /// Its time, or whoever asked for its end, as the story has it since the last end that was granted.
+    fn why_ended(&self) -> String {
+        let since = self.lease().events.iter().rev().take_while(|line| !line.what.contains(" until "));
+        let asked = since.filter_map(|line| line.what.strip_suffix(ASKED_FOR_ITS_END)).next();
+        match asked.and_then(|user| UserId::parse(user).ok()) {
+            Some(user) => format!("{} asked for its end,", self.name_of(&user)),
+            None => "Its lease ended".to_owned(),
         }
     }
 
@@ -327,7 +353,9 @@ impl<'a> Facets<'a> {
             EvidenceSource::Tag => format!("its tag {} says {value}", clean(&self.policy.owner_tag)),
             EvidenceSource::Launcher => format!("CloudTrail says that {value} launched it"),
             EvidenceSource::KeyName => format!("it was launched with the SSH key {value}"),
-            EvidenceSource::Admin => not_theirs(self.lease(), |user| self.name_of(user)),
+            EvidenceSource::Admin => {
+                not_theirs(self.lease(), self.told.facts.as_ref(), &self.policy, |user| self.name_of(user))
+            }
             EvidenceSource::None => "the owner is not known yet".to_owned(),
         };
         if self.for_owner() {
@@ -345,7 +373,7 @@ impl<'a> Facets<'a> {
         let lease = self.lease();
         let mut next = match kind {
             NoticeKind::Ended => vec!["Nothing more happens.".to_owned()],
-            NoticeKind::Admin(word) => vec![Facets::admin_next(word)],
+            NoticeKind::Admin(word) => vec![admin_next(word)],
             NoticeKind::Stopped => self.after_stop(),
             NoticeKind::Offered => {
                 vec![format!("Nothing changes unless you accept; until then it stays with {}.", self.owner_name())]
@@ -411,33 +439,10 @@ impl<'a> Facets<'a> {
                 utc(self.lease().ends_at)
             ));
         }
-        next.push("To keep it, start it in EC2: it gets a new lease from that moment.".to_owned());
+        next.push(
+            "To keep it, start it again, in zerocloud or in EC2: it gets a new lease from that moment.".to_owned(),
+        );
         next
-    }
-
-    fn admin_next(word: &str) -> String {
-        let text = match word {
-            "stage" => "Raise the stage of the AWS account if zerocloud should do this, or renew the lease.",
-            "pause" => "zerocloud resume lifts the pause; what is overdue then gets its notice time first.",
-            "exemption" => "It ends when the exemption does; an admin can lift it on the lease.",
-            "pace" => {
-                "It goes on by itself as the hour passes. If so many ends are right, raise max_reaps_per_hour in the policy; if not, zerocloud pause stops them all."
-            }
-            "region" => {
-                "zerocloud doctor says what it sees in the region; it goes on once two scans agree or an admin resumes it."
-            }
-            "protection" => {
-                "Lift the protection in EC2 or Auto Scaling, renew the lease, or exempt it with a reason and an end."
-            }
-            "no_notice" | "unreachable" => {
-                "It does not end before somebody was told. Check the owner's address, and sending with zerocloud doctor."
-            }
-            "managed_elsewhere" => "End it where it is managed: zerocloud does not end single members.",
-            "over_quota" => "It gets its usual lease back when the owner holds fewer.",
-            "owner_left" => "Give it to somebody, or let it end.",
-            _ => "zerocloud leases shows the lease with its story.",
-        };
-        text.to_owned()
     }
 
     /// What the owner can do by token, and who stands in for them. Others act signed in: a token would let them act as

@@ -229,3 +229,46 @@ fn a_reader_of_text_gets_no_html() {
         Context { directory: &directory, tokens: &Tokens::fixed(7), public_url: None, now: told[0].lease.first_seen };
     assert_eq!(compose(&told, &context).unwrap().html, None);
 }
+
+#[test]
+fn every_mail_that_no_token_answers_leads_to_the_lease_for_who_may_see_it() {
+    let url = Some("https://zerocloud.bigdb.example/");
+    let page = "https://zerocloud.bigdb.example/leases/111122223333::";
+    let over = |lease: &mut Lease| lease.state = State::Stopped;
+    let offered = |mut told: Told| {
+        told.notice.user = UserId::parse("root").unwrap();
+        told
+    };
+    for (told, label) in [
+        (told(NoticeKind::Stopped, over), "Start it again"),
+        (group(NoticeKind::Stopped, over), "Wake it"),
+        (offered(told(NoticeKind::Offered, |_| ())), "Take it over, or leave it"),
+        (to_admin(told(NoticeKind::Admin("protection".into()), held(HoldKind::Protection, "on"))), "Look at it"),
+    ] {
+        let mail = mail(&[told], Stage::Terminate, url);
+        let html = mail.html.as_deref().unwrap();
+        assert!(mail.text.contains(&format!("{label} (sign in there):\n  {page}")), "{}", mail.text);
+        assert!(html.contains(label) && html.matches("<a class").count() == 1 && !mail.text.contains("/l/"), "{html}");
+    }
+    let ended = mail(&[told(NoticeKind::Ended, |lease| lease.state = State::Terminated)], Stage::Terminate, url);
+    assert!(!ended.text.contains(page), "{}", ended.text);
+}
+
+#[test]
+fn who_asked_for_the_end_is_named_and_an_earlier_wish_is_forgotten() {
+    let stopped = |lines: &[&str]| {
+        let told = told(NoticeKind::Stopped, |lease| {
+            lease.state = State::Stopped;
+            lease.events.clear();
+            for line in lines {
+                lease.log(lease.first_seen, *line);
+            }
+        });
+        text(&mail(&[told], Stage::Stop, None))
+    };
+    let asked = stopped(&["lin asked for its end", "lin: it will be stopped now", "claimed to stop", "stopped"]);
+    assert!(asked.contains("asked for its end, and zerocloud stopped it."), "{asked}");
+    let renewed =
+        stopped(&["lin asked for its end", "renewed: until 2026-12-01T09:00:00Z", "claimed to stop", "stopped"]);
+    assert!(renewed.contains("Its lease ended and zerocloud stopped it."), "{renewed}");
+}

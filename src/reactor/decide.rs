@@ -59,16 +59,25 @@ fn finish(work: Work<'_>, effects: Vec<Effect>, next: Option<Time>) -> Decision 
         lease.max_expires_at =
             if over_quota || !lease.state.is_renewable() { lease.expires_at } else { limit.max(lease.expires_at) };
     }
-    let reason = reason(&lease);
+    let reason = reason(view.lease.as_ref(), &lease);
     Decision { lease: changed.then_some(lease), effects, next, reason }
 }
 
-fn reason(lease: &Lease) -> String {
-    if let Some(hold) = &lease.hold {
+/// What is new of it, for the audit: a line that its story had before is told once.
+fn reason(before: Option<&Lease>, lease: &Lease) -> String {
+    let new = |differs: &dyn Fn(&Lease) -> bool| before.is_none_or(differs);
+    if let Some(hold) = lease.hold.as_ref().filter(|_| new(&|before| before.hold != lease.hold)) {
         return format!("held ({}): {}", hold.kind.as_str(), hold.reason);
     }
-    let story = lease.events.last().map_or("", |line| line.what.as_str());
-    format!("{}: {story}", lease.state.as_str())
+    let what = match (lease.events.last(), &lease.notified) {
+        (Some(line), _) if new(&|before| before.events != lease.events) => line.what.clone(),
+        (_, Some(told)) if new(&|before| before.notified != lease.notified) => {
+            format!("the mail service took its notice ({})", told.kind)
+        }
+        _ if new(&|before| before.summary.state != lease.summary.state) => format!("AWS says: {}", lease.summary.state),
+        _ => "brought up to date".to_owned(),
+    };
+    format!("{}: {what}", lease.state.as_str())
 }
 
 impl Work<'_> {

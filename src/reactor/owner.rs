@@ -1,7 +1,6 @@
 //! Who owns a lease, and why: owner tag, launcher, SSH key, an admin. Evidence that somebody refused never counts, and
 //! later evidence never takes a lease from a person.
 
-use super::renewal::tag;
 use super::view::View;
 use super::work::{VALUE, Work, people, resource};
 use crate::model::{Evidence, EvidenceSource, Facts, Lease, Role, User, UserId};
@@ -22,7 +21,8 @@ pub struct Found {
 pub fn evidence(view: &View, lease: &Lease) -> Option<Found> {
     let facts = &resource(view, lease)?.facts;
     // The owner is not known yet, so the tag's name comes from the policy without a user layer.
-    let by_tag = tag(facts, &view.account_policy.owner_tag)
+    let by_tag = facts
+        .tag(&view.account_policy.owner_tag)
         .and_then(|value| Some((EvidenceSource::Tag, value, named(view, lease, value)?)));
     let by_launcher = || {
         let value = launcher(&lease.trigger)?;

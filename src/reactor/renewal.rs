@@ -27,18 +27,11 @@ pub fn lease_length(text: &str) -> Option<i64> {
     (seconds > 0).then_some(seconds)
 }
 
-/// The value of a tag whose key is `key` in any case and that says something; the exact key wins, then the first in order.
-pub(super) fn tag<'a>(facts: &'a Facts, key: &str) -> Option<&'a str> {
-    let wanted = key.trim().to_lowercase();
-    let any_case = facts.tags.iter().filter(|(name, _)| name.trim().to_lowercase() == wanted).map(|(_, value)| value);
-    facts.tags.get(key).into_iter().chain(any_case).map(|value| value.trim()).find(|value| !value.is_empty())
-}
-
 /// How long a new lease is: what the lease tag asks for within policy, else the default. What ran before its AWS account
 /// was `connected` gets a full default lease at least: its tag was no wish to us.
 pub(super) fn first_length(policy: &Policy, facts: Option<&Facts>, connected: Option<Time>) -> i64 {
     let most = policy.max_total.map_or(policy.max_lease, |total| policy.max_lease.min(total.max(1)));
-    let asked = facts.and_then(|facts| tag(facts, &policy.lease_tag)).and_then(lease_length);
+    let asked = facts.and_then(|facts| facts.tag(&policy.lease_tag)).and_then(lease_length);
     let length = asked.map_or(policy.default_lease, |asked| asked.min(most)).max(1);
     let launched = facts.and_then(|facts| facts.launch_time);
     let found = matches!((launched, connected), (Some(launched), Some(connected)) if launched < connected);

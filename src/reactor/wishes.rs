@@ -7,6 +7,8 @@ use super::requests::Verdict;
 use super::work::Work;
 use crate::model::{Action, EvidenceSource, Refusal, Request, Stage, State, Wish};
 
+/// What the story says of who asked, after their id.
+pub const ASKED_FOR_ITS_END: &str = " asked for its end";
 const MANAGED: &str = "a group, cluster or fleet decides about it";
 
 impl Work<'_> {
@@ -121,7 +123,7 @@ impl Work<'_> {
         self.marks.over_quota = None;
         self.marks.reviving = None;
         self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
-        self.next_term(format!("{} asked for its end", request.user));
+        self.next_term(format!("{}{ASKED_FOR_ITS_END}", request.user));
         Ok(format!("it will be {} now", self.lease.past(action)))
     }
 

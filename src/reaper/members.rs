@@ -3,7 +3,7 @@
 
 use super::Reaper;
 use super::act::{Found, denied, failed};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Protection};
 use crate::model::{AwsAccount, Facts, Lease, LeaseKey, ResourceId};
 use crate::reactor::{Covered, ReapOutcome, exempting, promised};
 use anyhow::Context as _;
@@ -41,11 +41,11 @@ impl Reaper {
             return Ok(Some(Found::Changed(why)));
         }
         for (id, _) in members {
-            match self.aws.termination_protection(account, &key.region, id).await {
-                Ok(false) | Err(AwsError::NotFound { .. }) => {}
-                Ok(true) => {
-                    let why =
-                        format!("its member {id} is protected from termination, which Auto Scaling would pass over");
+            match self.aws.protection(account, &key.region, id).await {
+                Ok(Protection { stop: false, terminate: false }) | Err(AwsError::NotFound { .. }) => {}
+                Ok(protection) => {
+                    let from = if protection.terminate { "termination" } else { "being stopped" };
+                    let why = format!("its member {id} is protected from {from}, which Auto Scaling would pass over");
                     return Ok(Some(Found::Outcome(ReapOutcome::Protected(why))));
                 }
                 Err(error) => return denied(error).map(Some),

@@ -141,7 +141,7 @@ impl Card {
             region: lease.key.region.to_string(),
             aws: aws.filter(|name| !name.is_empty()).unwrap_or_else(|| lease.key.aws_id.to_string()),
             owner,
-            evidence: evidence(directory, lease, &policy),
+            evidence: evidence(directory, lease, facts, &policy),
             state: lease.state.as_str(),
             word,
             tone,
@@ -245,14 +245,14 @@ fn label(lease: &Lease) -> &'static str {
     }
 }
 
-fn evidence(directory: &Directory, lease: &Lease, policy: &Policy) -> String {
+fn evidence(directory: &Directory, lease: &Lease, facts: Option<&Facts>, policy: &Policy) -> String {
     let value = clean(&lease.owner_evidence.value);
     match lease.owner_evidence.source {
         EvidenceSource::Request => "taken over, or given by an admin".to_owned(),
         EvidenceSource::Tag => format!("its tag {} says {value}", clean(&policy.owner_tag)),
         EvidenceSource::Launcher => format!("CloudTrail says that {value} launched it"),
         EvidenceSource::KeyName => format!("launched with the SSH key {value}"),
-        EvidenceSource::Admin => not_theirs(lease, |user| user_name(directory, lease, user)),
+        EvidenceSource::Admin => not_theirs(lease, facts, policy, |user| user_name(directory, lease, user)),
         EvidenceSource::None => "not judged yet".to_owned(),
     }
 }

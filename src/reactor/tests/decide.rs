@@ -367,3 +367,20 @@ const NEW: &[Row] = &[
 fn a_new_lease() {
     check(Scene::unknown, NEW);
 }
+
+#[test]
+fn the_audit_tells_each_line_of_a_story_once() {
+    let mut s = Scene::active();
+    s.ask("lin", Wish::Renew, &json!({}));
+    let renewed = s.decide();
+    assert!(renewed.reason.contains("renewed until"), "{}", renewed.reason);
+    s.apply(renewed);
+    s.told("first", "lin", 60);
+    s.now = noon().plus(120);
+    let noted = s.decide();
+    assert!(noted.lease.is_some(), "nothing was saved");
+    assert_eq!(noted.reason, "active: the mail service took its notice (first)");
+    s.apply(noted);
+    s.resource().facts.name = "renamed".to_owned();
+    assert_eq!(s.decide().reason, "active: brought up to date");
+}
