@@ -96,6 +96,7 @@ pub fn hold_word(kind: HoldKind) -> &'static str {
         HoldKind::Protection => "protected",
         HoldKind::NoNotice => "nobody was told",
         HoldKind::ManagedElsewhere => "managed elsewhere",
+        HoldKind::Unreadable => "a document cannot be read",
     }
 }
 

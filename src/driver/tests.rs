@@ -44,6 +44,7 @@ impl World for Small {
             region: None,
             policy: Policy::default(),
             account_policy: Policy::default(),
+            unreadable: vec![],
             users: vec![],
             pauses: vec![],
             requests: vec![],

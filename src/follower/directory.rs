@@ -65,6 +65,29 @@ fn put_aws_account(directory: &mut Directory, it: crate::model::AwsAccount) -> S
     scope
 }
 
+/// Notes that a document cannot be read. `None` when it is not one of the directory's.
+pub(super) fn unreadable(directory: &mut Directory, id: &str) -> Option<Scope> {
+    let scope = scope(id)?;
+    directory.unreadable.insert(id.to_owned());
+    Some(scope)
+}
+
+/// It can be read again, or is gone. `None` when nothing was wrong with it.
+pub(super) fn mended(directory: &mut Directory, id: &str) -> Option<Scope> {
+    directory.unreadable.remove(id).then(|| scope(id)).flatten()
+}
+
+/// What a document that decides about ends bears on, by its id.
+fn scope(id: &str) -> Option<Scope> {
+    let parts: Vec<&str> = id.split("::").collect();
+    match parts[..] {
+        ["pause", "all"] => Some(Scope::Everything),
+        ["account" | "user" | "policy" | "pause", account, ..] => AccountId::parse(account).ok().map(Scope::Account),
+        ["aws_account", _, aws_id] | ["region", aws_id, _] => AwsId::parse(aws_id).ok().map(Scope::AwsAccount),
+        _ => None,
+    }
+}
+
 /// Takes a document out: it was deleted, or cannot be read any more.
 pub(super) fn remove(directory: &mut Directory, id: &str) -> Option<Scope> {
     let parts: Vec<&str> = id.split("::").collect();

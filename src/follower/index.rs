@@ -254,7 +254,10 @@ impl Index {
                     Some(why) => tables.name(id, why),
                     None => drop(tables.unreadable.remove(id)),
                 }
-                tables.put(id, document)
+                let mended = tables.mended(id);
+                let mut wakes = tables.put(id, document);
+                wakes.extend(mended.filter(|_| wakes.is_empty()));
+                wakes
             }
             Err(why) => {
                 tables.name(id, why);
@@ -313,15 +316,27 @@ impl Tables {
     }
 
     /// A document that cannot be read says nothing any more, but for a resource: unknown is not gone (SAFETY.md,
-    /// invariant 6), so what was seen last stays. A policy, a pause or a person that cannot be read stays in force too.
+    /// invariant 6), so what was seen last stays. A policy, a pause or a person that cannot be read stays in force too, and
+    /// what they bear on is held: this memory ends with the process.
     fn unreadable_now(&mut self, id: &str) -> Vec<Wake> {
         match lease_id(id) {
             Some(key) => self.remove_lease(&key),
             None if id.starts_with("request::") || id.starts_with("notice::") => self.remove(id),
             // A key of which nothing is known lets nobody in.
             None if id.starts_with(EventKey::PREFIX) => self.remove(id),
-            None => Vec::new(),
+            None => {
+                let scope = directory::unreadable(Arc::make_mut(&mut self.directory), id);
+                scope.map(|scope| self.concerned(&scope)).into_iter().collect()
+            }
         }
+    }
+
+    fn mended(&mut self, id: &str) -> Option<Wake> {
+        if !self.directory.unreadable.contains(id) {
+            return None;
+        }
+        let scope = directory::mended(Arc::make_mut(&mut self.directory), id)?;
+        Some(self.concerned(&scope))
     }
 
     fn put_lease(&mut self, row: LeaseRow) -> Vec<Wake> {
@@ -447,18 +462,4 @@ fn lease_id(id: &str) -> Option<LeaseKey> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Index, Wake};
-    use serde_json::json;
-
-    #[test]
-    fn a_region_that_was_paused_is_not_scanned_again_at_once_but_when_an_admin_resumes_it() {
-        let index = Index::default();
-        let mut region =
-            json!({ "type": "region", "account": "bigdb", "state": "paused", "since": "2026-11-24T08:00:00Z" });
-        let id = "region::111122223333::us-east-1";
-        assert!(!index.apply(id, Some(&region)).contains(&Wake::Accounts), "two scans agree that are one moment");
-        region["resume"] = json!(true);
-        assert!(index.apply(id, Some(&region)).contains(&Wake::Accounts));
-    }
-}
+mod tests;

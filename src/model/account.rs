@@ -3,7 +3,7 @@
 use super::{AccountId, AwsId, EventKey, ExemptionRule, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,6 +164,11 @@ pub struct User {
 }
 
 impl User {
+    /// The id of a user's document.
+    pub fn doc_id(account: &AccountId, user: &UserId) -> String {
+        format!("user::{account}::{user}")
+    }
+
     /// The name in Sync Gateway, `{account}.{user}`.
     pub fn gateway_name(account: &AccountId, user: &UserId) -> String {
         format!("{account}.{user}")
@@ -259,14 +264,29 @@ pub struct Directory {
     pub regions: BTreeMap<(AwsId, Region), RegionState>,
     /// Keys of event destinations, by their names.
     pub event_keys: BTreeMap<String, EventKey>,
+    /// Ids of those that stand there and cannot be read. What was read of them before stays in force.
+    pub unreadable: BTreeSet<String>,
 }
 
 impl Directory {
     /// The policy in force for a lease of `owner`.
     pub fn policy(&self, account: &AccountId, aws_id: &AwsId, owner: Option<&UserId>) -> Policy {
-        let mut ids = vec![format!("policy::{account}"), format!("policy::{account}::aws::{aws_id}")];
-        ids.extend(owner.map(|user| format!("policy::{account}::user::{user}")));
-        Policy::effective(ids.iter().filter_map(|id| self.policies.get(id)))
+        Policy::effective(policy_ids(account, aws_id, owner).iter().filter_map(|id| self.policies.get(id)))
+    }
+
+    /// Those that bear on the end of a lease and cannot be read: what they say of it is not known.
+    pub fn unreadable_for(&self, account: &AccountId, key: &LeaseKey, owner: Option<&UserId>) -> Vec<String> {
+        let (aws_id, region) = (&key.aws_id, &key.region);
+        let mut ids = vec![
+            format!("account::{account}"),
+            format!("aws_account::{account}::{aws_id}"),
+            format!("region::{aws_id}::{region}"),
+        ];
+        ids.extend(pause_ids(account, key));
+        ids.extend(policy_ids(account, aws_id, owner));
+        ids.extend(owner.map(|user| User::doc_id(account, user)));
+        ids.retain(|id| self.unreadable.contains(id));
+        ids
     }
 
     /// The exemption rules of an Account that can be read.
@@ -297,9 +317,19 @@ impl Directory {
 
     /// The pauses that bear on a lease: of everything, of the Account, of the AWS account.
     pub fn pauses(&self, account: &AccountId, key: &LeaseKey) -> Vec<&Pause> {
-        let ids = ["pause::all".to_owned(), format!("pause::{account}"), format!("pause::{account}::{}", key.aws_id)];
-        ids.iter().filter_map(|id| self.pauses.get(id)).collect()
+        pause_ids(account, key).iter().filter_map(|id| self.pauses.get(id)).collect()
     }
+}
+
+/// The policies that count for an owner's lease, in the order in which they are applied.
+fn policy_ids(account: &AccountId, aws_id: &AwsId, owner: Option<&UserId>) -> Vec<String> {
+    let mut ids = vec![format!("policy::{account}"), format!("policy::{account}::aws::{aws_id}")];
+    ids.extend(owner.map(|user| format!("policy::{account}::user::{user}")));
+    ids
+}
+
+fn pause_ids(account: &AccountId, key: &LeaseKey) -> [String; 3] {
+    ["pause::all".to_owned(), format!("pause::{account}"), format!("pause::{account}::{}", key.aws_id)]
 }
 
 #[cfg(test)]

@@ -106,6 +106,8 @@ pub enum HoldKind {
     NoNotice,
     /// A group, cluster or fleet decides about it.
     ManagedElsewhere,
+    /// What an admin or a person decided cannot be read.
+    Unreadable,
 }
 
 impl HoldKind {
@@ -120,6 +122,7 @@ impl HoldKind {
             HoldKind::Protection => "protection",
             HoldKind::NoNotice => "no_notice",
             HoldKind::ManagedElsewhere => "managed_elsewhere",
+            HoldKind::Unreadable => "unreadable",
         }
     }
 }

@@ -22,6 +22,9 @@ pub(super) fn admin_next(word: &str) -> String {
             "It does not end before somebody was told. Check the owner's address, and sending with zerocloud doctor."
         }
         "managed_elsewhere" => "End it where it is managed: zerocloud does not end single members.",
+        "unreadable" => {
+            "The status page and zerocloud doctor say what is wrong with it. Once it is mended, the end gets its notice time first."
+        }
         "over_quota" => "It gets its usual lease back when the owner holds fewer.",
         "owner_left" => "Give it to somebody, or let it end.",
         _ => "zerocloud leases shows the lease with its story.",

@@ -7,8 +7,8 @@ const FIRST_WAIT: i64 = 15;
 /// The longest wait between two attempts, in seconds.
 const LONGEST_WAIT: i64 = 3_600;
 /// The words of admin notices that are about a hold.
-const HOLDS: [&str; 8] =
-    ["stage", "pause", "exemption", "pace", "region", "protection", "no_notice", "managed_elsewhere"];
+const HOLDS: [&str; 9] =
+    ["stage", "pause", "exemption", "pace", "region", "protection", "no_notice", "managed_elsewhere", "unreadable"];
 
 /// What to do with a queued notice now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

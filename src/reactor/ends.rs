@@ -183,7 +183,12 @@ impl Work<'_> {
         self.lease.hold.as_ref().is_some_and(|hold| {
             matches!(
                 hold.kind,
-                HoldKind::Stage | HoldKind::Exemption | HoldKind::Region | HoldKind::ManagedElsewhere | HoldKind::Pause
+                HoldKind::Stage
+                    | HoldKind::Exemption
+                    | HoldKind::Region
+                    | HoldKind::ManagedElsewhere
+                    | HoldKind::Pause
+                    | HoldKind::Unreadable
             )
         })
     }

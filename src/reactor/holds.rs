@@ -4,7 +4,7 @@
 use super::cover::{cover, exempting_member, promised_member};
 use super::exempt::exempting;
 use super::work::Work;
-use crate::model::{Action, Hold, HoldKind, Lease, Time, UserId};
+use crate::model::{Action, Hold, HoldKind, Lease, Time, User, UserId};
 
 /// A hold is looked at again after a day at most.
 const REVIEW: i64 = 86_400;
@@ -27,6 +27,7 @@ impl Work<'_> {
             .or_else(|| self.paused())
             .or_else(|| self.exempt())
             .or_else(|| self.promised_member())
+            .or_else(|| self.unreadable())
             .or_else(|| self.unseen())
     }
 
@@ -89,6 +90,16 @@ impl Work<'_> {
     fn promised_member(&self) -> Option<Obstacle> {
         let (reason, until) = promised_member(&self.view.members, self.now)?;
         Some(Obstacle::Hold(HoldKind::Exemption, reason, Some(until)))
+    }
+
+    /// What stands in a document that cannot be read may keep it from this end. Who asks for the end of this very lease needs
+    /// no owner who can be read.
+    fn unreadable(&self) -> Option<Obstacle> {
+        let owner = User::doc_id(&self.lease.account, &self.lease.owner);
+        let asked = self.marks.wish.is_some();
+        let odd = self.view.unreadable.iter().find(|id| !asked || **id != owner)?;
+        let reason = format!("the document {odd} cannot be read, and what it says of this end is not known");
+        Some(Obstacle::Hold(HoldKind::Unreadable, reason, None))
     }
 
     /// What was not seen in the last scan is not ended: unknown is not gone.

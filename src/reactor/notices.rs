@@ -174,7 +174,8 @@ impl Work<'_> {
     /// The mail service refused the owner's address, or returned what was sent there, or there is none.
     fn owner_unreachable(&self) -> bool {
         let Some(owner) = self.user(&self.lease.owner) else {
-            return true;
+            // One that cannot be read is told once it can be; until then the end is held, and admins hear of that.
+            return !self.owner_unreadable();
         };
         let failed = self.of_term().any(|notice| {
             notice.user == owner.user
@@ -237,5 +238,5 @@ impl Work<'_> {
 
 /// Holds that need an admin. The others are an admin's own doing, and shown.
 fn is_told(kind: HoldKind) -> bool {
-    matches!(kind, HoldKind::NoNotice | HoldKind::Protection | HoldKind::Pace | HoldKind::Region)
+    matches!(kind, HoldKind::NoNotice | HoldKind::Protection | HoldKind::Pace | HoldKind::Region | HoldKind::Unreadable)
 }

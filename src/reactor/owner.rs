@@ -146,9 +146,14 @@ impl Work<'_> {
         evidence(self.view, &self.lease).or_else(by_default)
     }
 
-    /// No people at all is a directory that could not be read, not an Account that everybody left.
+    /// No people at all is a directory that could not be read, not an Account that everybody left; nor has one left whose
+    /// document stands there and cannot be read (SAFETY.md, invariant 6).
     pub(super) fn owner_left(&self) -> bool {
-        !self.lease.owner.is_pending() && self.user(&self.lease.owner).is_none() && !self.view.users.is_empty()
+        !self.lease.owner.is_pending() && self.user(&self.lease.owner).is_none() && !self.unknown_owner()
+    }
+
+    fn unknown_owner(&self) -> bool {
+        self.view.users.is_empty() || self.owner_unreadable()
     }
 
     /// Whether tags have had time to settle. A settle time that lies further off than the policy's, by a clock that was
@@ -205,7 +210,7 @@ impl Work<'_> {
                 self.marks.granted_owner = Some(owner);
                 false
             }
-            Some(_) if self.view.users.is_empty() => false,
+            Some(_) if self.user(&owner).is_none() && self.unknown_owner() => false,
             Some(granted) if self.user(&owner).is_none() => {
                 // Nobody by that name: the edit is put back.
                 self.lease.owner = granted.clone();

@@ -15,5 +15,6 @@ mod renewal;
 mod requests;
 mod scene;
 mod table;
+mod unreadable;
 mod world;
 mod year;

@@ -23,6 +23,8 @@ pub struct View {
     pub policy: Policy,
     /// The same without the user layer: for a lease whose owner is not judged yet.
     pub account_policy: Policy,
+    /// Ids of the small documents that bear on its end and cannot be read, its owner's among them.
+    pub unreadable: Vec<String>,
     /// All people of the Account, in id order.
     pub users: Vec<User>,
     /// Pauses that bear on it, also lifted ones.
@@ -66,6 +68,7 @@ impl View {
             region: directory.regions.get(&region).cloned(),
             policy: directory.policy(account, &key.aws_id, owner),
             account_policy: directory.policy(account, &key.aws_id, None),
+            unreadable: directory.unreadable_for(account, key, owner),
             users: directory.of(account).cloned().collect(),
             pauses: directory.pauses(account, key).into_iter().cloned().collect(),
             rules: directory.rules(account),

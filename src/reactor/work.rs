@@ -43,6 +43,12 @@ impl<'a> Work<'a> {
         people(self.view, &self.lease).find(|user| user.user == *id)
     }
 
+    /// Whether the owner has a document that cannot be read: they are neither gone nor out of reach.
+    pub(super) fn owner_unreadable(&self) -> bool {
+        let id = User::doc_id(&self.lease.account, &self.lease.owner);
+        self.view.unreadable.contains(&id)
+    }
+
     pub(super) fn admins(&self) -> impl Iterator<Item = &'a User> + use<'a> {
         let account = self.lease.account.clone();
         self.view.users.iter().filter(move |user| user.account == account && user.role == Role::Admin)

@@ -29,8 +29,8 @@ const WISHES: [Wish; 8] = [
     Wish::Revive,
     Wish::ApplyPolicy,
 ];
-const HOLDS: [&str; 8] =
-    ["stage", "pause", "exemption", "pace", "region", "protection", "no_notice", "managed_elsewhere"];
+const HOLDS: [&str; 9] =
+    ["stage", "pause", "exemption", "pace", "region", "protection", "no_notice", "managed_elsewhere", "unreadable"];
 const KINDS: [&str; 6] = ["first", "warning-3600", "expired", "stopped", "ended", "admin-no_notice"];
 
 fn span() -> impl Strategy<Value = i64> {
@@ -53,7 +53,7 @@ fn scenes() -> impl Strategy<Value = Scene> {
         Scene::asleep,
         || Scene::unknown().grouped(),
     ]);
-    let changes = prop::collection::vec((0_u8..34, 0_usize..64, span()), 0..10);
+    let changes = prop::collection::vec((0_u8..35, 0_usize..64, span()), 0..10);
     (base, changes, span()).prop_map(|(base, changes, ahead)| {
         let mut scene = base();
         for change in changes {
@@ -84,7 +84,7 @@ fn change_lease(scene: &mut Scene, (field, pick, span): Change) {
             lease.stopped_by = [None, Some(StoppedBy::Other), Some(StoppedBy::Zerocloud)][pick % 3];
         }
         9 => {
-            let hold = json!({"kind": HOLDS[pick % 8], "reason": "", "since": at, "review_at": at.plus(HOUR)});
+            let hold = json!({"kind": HOLDS[pick % 9], "reason": "", "since": at, "review_at": at.plus(HOUR)});
             lease.hold = serde_json::from_value(hold).unwrap();
         }
         10 => lease.exemption = serde_json::from_value(json!({"reason": "demo", "until": at})).unwrap(),
@@ -173,6 +173,7 @@ fn change_view(scene: &mut Scene, (field, pick, span): Change) {
             scene.view.cover = (pick % 3 > 0).then_some(Cover { key: group, owner });
         }
         33 => change_group(scene, pick),
+        34 => scene.view.unreadable.push(["policy::bigdb", "user::bigdb::lin", "pause::all"][pick % 3].to_owned()),
         _ => {}
     }
 }
@@ -221,6 +222,7 @@ fn against(view: &View, lease: &Lease, due: &DueEnd, now: Time) -> Option<&'stat
         (view.region.as_ref().is_some_and(|region| region.state != "ok"), "its region is paused"),
         (resource.is_none_or(|resource| resource.missing.is_some()), "it was not seen"),
         (resource.is_some_and(|resource| resource.facts.managed_by.is_some()), "another decides about it"),
+        (view.unreadable.iter().any(|id| !wish || !id.starts_with("user::")), "what bears on it cannot be read"),
         (!wish && lease.exemption.as_ref().is_some_and(|exemption| exemption.until > now), "it is exempted"),
         (!due.resumes && resource.is_some_and(|resource| !fits(resource.facts.state)), "its state does not fit"),
         (!due.resumes && now < lease.ends_at, "it is early"),

@@ -83,6 +83,7 @@ impl Scene {
             region: None,
             policy: Policy::default(),
             account_policy: Policy::default(),
+            unreadable: Vec::new(),
             users: serde_json::from_value(users).unwrap(),
             pauses: Vec::new(),
             requests: Vec::new(),

@@ -219,6 +219,7 @@ impl World {
             aws_account: Some(self.aws.clone()),
             region: self.region.clone(),
             account_policy: policy.clone(),
+            unreadable: Vec::new(),
             policy,
             users: self.users.clone(),
             pauses: self.pauses.clone(),

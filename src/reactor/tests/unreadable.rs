@@ -1,0 +1,61 @@
+//! What cannot be read is not known: people, policies and exemption rules whose documents are broken.
+
+use super::scene::{DAY, HOUR, Scene, noon};
+use super::table::{Row, check, held, lin_leaves};
+use crate::model::Wish;
+use serde_json::json;
+
+/// Lin's document stands there and cannot be read; this process never saw it otherwise.
+fn lin_is_broken(s: &mut Scene) {
+    lin_leaves(s);
+    unreadable(s, "user::bigdb::lin");
+}
+
+fn unreadable(s: &mut Scene, id: &str) {
+    s.view.unreadable.push(id.to_owned());
+}
+
+#[rustfmt::skip] // A row is a line where it can be.
+const RUNNING: &[Row] = &[
+    ("its owner cannot be read: it stays theirs, and nobody is told in their place", lin_is_broken, "|"),
+    ("its warning waits", |s| {
+        lin_is_broken(s);
+        s.now = s.lease().expires_at.plus(-1800);
+    }, "|"),
+    ("an admin gives it to somebody who cannot be read: that waits", |s| {
+        unreadable(s, "user::bigdb::eve");
+        s.lease().owner = crate::model::UserId::parse("eve").unwrap();
+    }, "| resource of eve"),
+    ("a policy that cannot be read holds nothing before the end", |s| unreadable(s, "policy::bigdb"), "|"),
+];
+
+#[rustfmt::skip]
+const OVERDUE: &[Row] = &[
+    ("its owner cannot be read", lin_is_broken, "hold unreadable | ada admin-unreadable"),
+    ("its owner cannot be read any more and was before", |s| unreadable(s, "user::bigdb::lin"),
+     "hold unreadable | ada admin-unreadable"),
+    ("its policy cannot be read", |s| unreadable(s, "policy::bigdb::aws::111122223333"),
+     "hold unreadable | ada admin-unreadable"),
+    ("held so and told so", |s| {
+        unreadable(s, "policy::bigdb");
+        held(s, "unreadable");
+        s.told("admin-unreadable", "ada", -1800);
+    }, "|"),
+    ("mended: whoever counted on it is told of the new end", |s| held(s, "unreadable"),
+     "term 3, ends +1h, no hold | lin expired"),
+    ("a person's own wish needs no owner who can be read", |s| {
+        lin_is_broken(s);
+        s.ask("ada", Wish::End, &json!({}));
+    }, "term 3, ends +0 | done: it will be stopped now until -2h, stop is due"),
+];
+
+#[test]
+fn an_owner_who_cannot_be_read_keeps_the_lease_and_what_is_not_known_holds_its_end() {
+    check(Scene::active, RUNNING);
+    check(Scene::overdue, OVERDUE);
+    let mut scene = Scene::overdue();
+    unreadable(&mut scene, "pause::bigdb");
+    let hold = scene.decide().lease.unwrap().hold.unwrap();
+    assert_eq!(hold.reason, "the document pause::bigdb cannot be read, and what it says of this end is not known");
+    assert!(hold.review_at <= noon().plus(DAY) && hold.since >= noon().plus(-HOUR));
+}
