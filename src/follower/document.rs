@@ -71,11 +71,19 @@ pub fn fault(id: &str, rev: Option<&str>, body: &Value) -> Option<String> {
     }
 }
 
-/// What of a readable document has no effect.
+/// What of a readable document has no effect, or not the one that it should have.
 pub(super) fn passed_over(document: &Document) -> Option<String> {
-    let Document::Policy(_, layer) = document else { return None };
-    let odd = layer.unreadable();
-    (!odd.is_empty()).then(|| format!("{}: without effect, the other settings count", odd.join(", ")))
+    match document {
+        Document::Policy(_, layer) => {
+            let odd = layer.unreadable();
+            (!odd.is_empty()).then(|| format!("{}: without effect, the other settings count", odd.join(", ")))
+        }
+        Document::Account(account) => {
+            let odd = account.rule_faults();
+            (!odd.is_empty()).then(|| format!("exemption rules: {}", odd.join("; ")))
+        }
+        _ => None,
+    }
 }
 
 fn typed(prefix: &str, id: &str, rev: Option<&str>, body: &Value) -> Result<Document, String> {

@@ -3,6 +3,7 @@
 use super::{AccountId, AwsId, EventKey, ExemptionRule, Extra, LeaseKey, Policy, PolicyLayer, Region, Time, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A customer.
@@ -19,12 +20,23 @@ pub struct Account {
 }
 
 impl Account {
-    /// The exemption rules in its settings. One that cannot be read exempts nothing; the others still count.
+    /// The exemption rules in its settings, also those with a fault: see [`ExemptionRule::read`].
     pub fn rules(&self) -> Vec<ExemptionRule> {
-        let settings = self.extra.get("settings");
-        let all = settings.and_then(|settings| settings.get("exemptions")).and_then(serde_json::Value::as_array);
-        let read = |rule: &serde_json::Value| serde_json::from_value(rule.clone()).ok();
-        all.into_iter().flatten().filter_map(read).collect()
+        self.written_rules().map(|written| ExemptionRule::read(written).0).collect()
+    }
+
+    /// What is wrong with its exemption rules.
+    pub fn rule_faults(&self) -> Vec<String> {
+        self.written_rules().filter_map(|written| ExemptionRule::read(written).1).collect()
+    }
+
+    /// What is no list of rules is one rule that nobody understands.
+    fn written_rules(&self) -> impl Iterator<Item = &Value> {
+        let settings = self.extra.get("settings").filter(|settings| !settings.is_null());
+        let all =
+            settings.map(|settings| if settings.is_object() { settings.get("exemptions") } else { Some(settings) });
+        let all = all.flatten().filter(|all| !all.is_null());
+        all.into_iter().flat_map(|all| all.as_array().map_or(std::slice::from_ref(all), Vec::as_slice))
     }
 }
 
@@ -101,13 +113,13 @@ impl AwsAccount {
 
     /// Whether an admin wants zerocloud to write tags here.
     pub fn writes_tags(&self) -> bool {
-        self.extra.get("write_tags").and_then(serde_json::Value::as_bool) == Some(true)
+        self.extra.get("write_tags").and_then(Value::as_bool) == Some(true)
     }
 
     /// Since when the stage in force is: a fall does not move [`AwsAccount::stage_accepted`], whose time tells since when ends
     /// are allowed, and stands in a field of its own.
     pub fn stage_since(&self) -> Option<Time> {
-        let lowered = self.extra.get(AwsAccount::LOWERED).and_then(serde_json::Value::as_str);
+        let lowered = self.extra.get(AwsAccount::LOWERED).and_then(Value::as_str);
         let lowered = lowered.and_then(|at| Time::parse(at).ok());
         lowered.max(self.stage_accepted.map(|accepted| accepted.since))
     }
@@ -176,7 +188,7 @@ impl User {
 
     /// What the mail service said of this user's address for good: it takes no mail, or its reader does not want any. Of
     /// an address that is not theirs any more it says nothing.
-    pub fn mail_problem(&self) -> Option<&serde_json::Map<String, serde_json::Value>> {
+    pub fn mail_problem(&self) -> Option<&serde_json::Map<String, Value>> {
         let problem = self.extra.get("mail_problem")?.as_object()?;
         let address = problem.get("address")?.as_str()?;
         address.trim().eq_ignore_ascii_case(self.email.trim()).then_some(problem)
@@ -204,7 +216,7 @@ impl User {
 
 /// What can be read, else nothing: people write these fields, and one of a wrong type must not make its document unreadable.
 fn if_readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
-    let value = serde_json::Value::deserialize(from)?;
+    let value = Value::deserialize(from)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
@@ -353,6 +365,17 @@ mod tests {
         assert_eq!((user.aliases.len(), user.key_names.len(), user.time_zone), (0, 0, None));
         let written = json!({"account": "bigdb", "aws_id": "111122223333", "stage": "stop", "name": 12});
         assert_eq!(serde_json::from_value::<AwsAccount>(written).unwrap().name, "");
+    }
+
+    #[test]
+    fn exemptions_that_are_no_list_are_one_rule_that_holds_everything() {
+        let rules = |settings: Value| {
+            let written = json!({"account": "bigdb", "settings": settings});
+            let account: super::Account = serde_json::from_value(written).unwrap();
+            (account.rules().len(), account.rule_faults().len())
+        };
+        assert_eq!([json!(null), json!({}), json!({"exemptions": null})].map(rules), [(0, 0); 3]);
+        assert_eq!([json!("x"), json!({"exemptions": {}}), json!({"exemptions": [7]})].map(rules), [(1, 1); 3]);
     }
 
     fn lin(more: &Value) -> User {

@@ -3,7 +3,11 @@
 
 use super::{Facts, Time};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
+
+/// How much of a rule that cannot be read is shown, in characters.
+const SHOWN: usize = 200;
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +21,9 @@ pub enum RuleKind {
     Image,
     /// The Name tag.
     Name,
+    /// Nobody can tell: everything, until it is mended. Never written.
+    #[serde(skip)]
+    Unknown,
 }
 
 impl RuleKind {
@@ -27,7 +34,13 @@ impl RuleKind {
             RuleKind::Vpc => "vpc",
             RuleKind::Image => "image",
             RuleKind::Name => "name",
+            RuleKind::Unknown => "unknown",
         }
+    }
+
+    /// The kind that a word means, in any case.
+    fn meant(word: &Value) -> Option<RuleKind> {
+        serde_json::from_value(word.as_str()?.trim().to_lowercase().into()).ok()
     }
 }
 
@@ -66,7 +79,52 @@ impl ExemptionRule {
             RuleKind::Vpc => facts.vpc_id.as_deref().is_some_and(fits),
             RuleKind::Image => facts.image_id.as_deref().is_some_and(fits),
             RuleKind::Name => !facts.name.trim().is_empty() && fits(&facts.name),
+            RuleKind::Unknown => true,
         }
+    }
+
+    /// A rule as it stands in the settings, and what is wrong with it. What an admin meant to exempt is not ended because of
+    /// a slip: a rule of which it can be told what it picks holds that, and one of which it cannot holds everything; both
+    /// until they are mended, or their end, where that can be read.
+    pub fn read(written: &Value) -> (ExemptionRule, Option<String>) {
+        if let Ok(rule) = ExemptionRule::deserialize(written)
+            && rule.is_told()
+        {
+            return (rule, None);
+        }
+        let field = |name: &str| written.get(name).unwrap_or(&Value::Null);
+        let text = |name: &str| match field(name) {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+            other => other.to_string(),
+        };
+        let time = |name: &str| field(name).as_str().and_then(|at| Time::parse(at).ok());
+        let mut rule = ExemptionRule {
+            id: text("id"),
+            by: RuleKind::meant(field("by")).unwrap_or(RuleKind::Unknown),
+            key: text("key"),
+            value: text("value"),
+            reason: text("reason"),
+            until: time("until").unwrap_or(Time::MAX),
+            made_by: text("made_by"),
+            made_at: time("made_at").unwrap_or(Time::MIN),
+        };
+        if !rule.is_told() {
+            rule.by = RuleKind::Unknown;
+            rule.value = written.to_string().chars().take(SHOWN).collect();
+        }
+        let until = time("until").map_or("it is mended".to_owned(), |until| until.to_string());
+        let fault = match rule.by {
+            RuleKind::Unknown => format!("every end is held until {until}, as nobody can tell what it picks: {rule}"),
+            _ => format!("{rule} is not written as it should be, and holds what it picks until {until}"),
+        };
+        (rule, Some(fault))
+    }
+
+    /// Whether it can be told what it picks.
+    fn is_told(&self) -> bool {
+        let keyed = self.by != RuleKind::Tag || !self.key.trim().is_empty();
+        self.by != RuleKind::Unknown && keyed && !self.value.trim().is_empty()
     }
 }
 
@@ -77,6 +135,7 @@ impl fmt::Display for ExemptionRule {
             RuleKind::Vpc => write!(f, "VPC {}", self.value),
             RuleKind::Image => write!(f, "image {}", self.value),
             RuleKind::Name => write!(f, "name {}", self.value),
+            RuleKind::Unknown => f.write_str(&self.value),
         }
     }
 }
@@ -138,5 +197,52 @@ mod tests {
         assert!(rule(RuleKind::Name, "", "build-*").picks(&facts));
         assert!(rule(RuleKind::Vpc, "", "vpc-1").picks(&facts));
         assert!(!rule(RuleKind::Image, "", "*").picks(&facts), "what is not known is not picked");
+    }
+
+    #[test]
+    fn a_rule_with_a_slip_holds_what_it_means_and_one_that_nobody_understands_holds_everything() {
+        let facts = |tag: &str| -> Facts {
+            serde_json::from_value(json!({"state": "running", "tags": {(tag): "true"}})).unwrap()
+        };
+        let good = json!({
+            "id": "1", "by": "tag", "key": "keep", "value": "*", "reason": "demo", "until": "2027-12-31T00:00:00Z",
+            "made_at": "2026-11-24T08:00:00Z",
+        });
+        let with = |more: serde_json::Value| {
+            let mut rule = good.as_object().unwrap().clone();
+            rule.extend(more.as_object().unwrap().clone());
+            rule.retain(|_, value| *value != json!("none"));
+            json!(rule)
+        };
+        assert_eq!(ExemptionRule::read(&good).1, None);
+        let read = |written: serde_json::Value| {
+            let (rule, fault) = ExemptionRule::read(&written);
+            assert!(fault.is_some(), "{written} is no fault");
+            (rule.picks(&facts("keep")), rule.picks(&facts("other")), rule.until)
+        };
+        let end = Time::parse("2027-12-31T00:00:00Z").unwrap();
+        for (slip, until) in [
+            (json!({"until": "2027-12-31"}), Time::MAX),
+            (json!({"until": null, "reason": 7}), Time::MAX),
+            (json!({"made_at": "none", "id": "none"}), end),
+            (json!({"by": "Tag ", "value": true}), end),
+        ] {
+            assert_eq!(read(with(slip.clone())), (true, false, until), "{slip}");
+        }
+        for (slip, until) in [
+            (json!({"by": "subnet"}), end),
+            (json!({"by": "unknown", "until": "soon"}), Time::MAX),
+            (json!({"key": ""}), end),
+            (json!({"value": "none"}), end),
+            (json!({"value": " "}), end),
+            (json!({"value": ["a"]}), end),
+        ] {
+            assert_eq!(read(with(slip.clone())), (true, true, until), "{slip}");
+        }
+        for odd in [json!("tag keep"), json!(7), json!(null), json!([])] {
+            assert_eq!(read(odd.clone()), (true, true, Time::MAX), "{odd}");
+        }
+        let named = ExemptionRule::read(&with(json!({"by": "subnet"}))).0.to_string();
+        assert!(named.contains(r#""by":"subnet""#) && named.len() <= 200, "{named}");
     }
 }

@@ -1,13 +1,13 @@
-//! Which exemption rule keeps a resource from its end: of those in force that pick it out, the one that lasts longest. And what
-//! the story tells of an admin's own word about one lease.
+//! Which exemption rule keeps a resource from its end: of those in force that pick it out, the one that lasts longest; one that
+//! nobody understands only where no other does. And what the story tells of an admin's own word about one lease.
 
 use super::work::Work;
-use crate::model::{ExemptionRule, Facts, Time};
+use crate::model::{ExemptionRule, Facts, RuleKind, Time};
 
 /// The rule in force at `now` for a resource with these facts.
 pub fn exempting<'a>(rules: &'a [ExemptionRule], facts: &Facts, now: Time) -> Option<&'a ExemptionRule> {
     let in_force = rules.iter().filter(|rule| rule.until > now && rule.picks(facts));
-    in_force.max_by_key(|rule| rule.until)
+    in_force.max_by_key(|rule| (rule.by != RuleKind::Unknown, rule.until))
 }
 
 impl Work<'_> {

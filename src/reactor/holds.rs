@@ -4,7 +4,7 @@
 use super::cover::{cover, exempting_member, promised_member};
 use super::exempt::exempting;
 use super::work::Work;
-use crate::model::{Action, Hold, HoldKind, Lease, Time, User, UserId};
+use crate::model::{Action, ExemptionRule, Hold, HoldKind, Lease, RuleKind, Time, User, UserId};
 
 /// A hold is looked at again after a day at most.
 const REVIEW: i64 = 86_400;
@@ -73,17 +73,26 @@ impl Work<'_> {
         }
         let own = self.lease.exemption.as_ref().filter(|exemption| exemption.until > self.now);
         let own = own.map(|exemption| (format!("exempted: {}", exemption.reason), exemption.until));
+        let kind = |rule: &ExemptionRule| match rule.by {
+            RuleKind::Unknown => HoldKind::Unreadable,
+            _ => HoldKind::Exemption,
+        };
         let rule = || {
             let rule = exempting(&self.view.rules, self.facts()?, self.now)?;
-            Some((format!("exempted by rule ({rule}): {}", rule.reason), rule.until))
+            let reason = match rule.by {
+                RuleKind::Unknown => format!("an exemption rule cannot be read, and may be about it: {rule}"),
+                _ => format!("exempted by rule ({rule}): {}", rule.reason),
+            };
+            Some((kind(rule), reason, rule.until))
         };
         let member = || {
             let (member, rule) = exempting_member(&self.view.rules, &self.view.members, self.now)?;
             let id = &member.resource.key.resource_id;
-            Some((format!("its member {id} is exempted by rule ({rule}): {}", rule.reason), rule.until))
+            Some((kind(rule), format!("its member {id} is exempted by rule ({rule}): {}", rule.reason), rule.until))
         };
-        let (reason, until) = own.or_else(rule).or_else(member)?;
-        Some(Obstacle::Hold(HoldKind::Exemption, reason, Some(until)))
+        let own = own.map(|(reason, until)| (HoldKind::Exemption, reason, until));
+        let (kind, reason, until) = own.or_else(rule).or_else(member)?;
+        Some(Obstacle::Hold(kind, reason, Some(until)))
     }
 
     /// Who asks for the end of a group overrides no promise to others.

@@ -2,7 +2,7 @@
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{Row, check, held, lin_leaves};
-use crate::model::Wish;
+use crate::model::{ExemptionRule, Wish};
 use serde_json::json;
 
 /// Lin's document stands there and cannot be read; this process never saw it otherwise.
@@ -48,6 +48,42 @@ const OVERDUE: &[Row] = &[
         s.ask("ada", Wish::End, &json!({}));
     }, "term 3, ends +0 | done: it will be stopped now until -2h, stop is due"),
 ];
+
+fn rule(s: &mut Scene, more: &serde_json::Value) {
+    let mut written = json!({
+        "id": "1", "by": "tag", "key": "owner", "value": "lin*", "reason": "demo", "until": noon().plus(DAY),
+        "made_at": noon().plus(-DAY),
+    });
+    written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    s.view.rules.push(ExemptionRule::read(&written).0);
+}
+
+#[rustfmt::skip]
+const RULES: &[Row] = &[
+    ("a rule whose end cannot be read holds what it picks", |s| rule(s, &json!({"until": "2027-12-31"})),
+     "hold exemption |"),
+    ("and nothing else", |s| rule(s, &json!({"until": "2027-12-31", "value": "max"})), "| stop is due"),
+    ("one that nobody understands holds every end, and admins are told", |s| rule(s, &json!({"by": "subnet"})),
+     "hold unreadable | ada admin-unreadable"),
+    ("until its end", |s| rule(s, &json!({"by": "subnet", "until": noon()})), "| stop is due"),
+    ("beside one that is understood and picks it, it is no news", |s| {
+        rule(s, &json!({"by": "subnet", "until": 7}));
+        rule(s, &json!({}));
+    }, "hold exemption |"),
+    ("a person's own wish overrides it, as every rule", |s| {
+        rule(s, &json!({"by": "subnet"}));
+        s.ask("lin", Wish::End, &json!({}));
+    }, "term 3, ends +0 | done: it will be stopped now until -2h, stop is due"),
+];
+
+#[test]
+fn an_exemption_rule_that_cannot_be_read_ends_nothing_that_it_may_be_about() {
+    check(Scene::overdue, RULES);
+    let mut scene = Scene::overdue();
+    rule(&mut scene, &json!({"by": "subnet"}));
+    let hold = scene.decide().lease.unwrap().hold.unwrap();
+    assert!(hold.reason.contains(r#""by":"subnet""#), "{}", hold.reason);
+}
 
 #[test]
 fn an_owner_who_cannot_be_read_keeps_the_lease_and_what_is_not_known_holds_its_end() {
