@@ -2,7 +2,7 @@
 
 use super::resource::LeaseKeyFields;
 use super::{AccountId, Action, Extra, Facts, LeaseKey, NoticeKind, Outcome, Sizes, Stage, Time, UserId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// Where a lease is in its life (DESIGN.md, "A lease's life").
@@ -228,8 +228,9 @@ pub struct LogLine {
     pub what: String,
 }
 
-/// A lease document. `docs/documents.md` says who may write which field.
+/// A lease document. `docs/documents.md` says who may write which field. Read, its times make sense.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 #[expect(missing_docs, reason = "the fields are described in docs/documents.md, once")]
 pub struct Lease {
     pub account: AccountId,
@@ -279,7 +280,34 @@ pub struct Lease {
     pub extra: Extra,
 }
 
+impl Serialize for Lease {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Lease::serialize(self, to)
+    }
+}
+
+/// For whoever decides or acts as for whoever shows: one whose times make no sense cannot be read, and so ends nothing and is
+/// named. Whoever wrote it did not mean it.
+impl<'de> Deserialize<'de> for Lease {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Lease, D::Error> {
+        let lease = Lease::deserialize(from)?;
+        lease.absurd().map_or(Ok(lease), |why| Err(serde::de::Error::custom(why)))
+    }
+}
+
 impl Lease {
+    fn absurd(&self) -> Option<String> {
+        let sane = Time::from_unix(946_684_800)..Time::from_unix(32_503_680_000);
+        let times = [
+            ("first_seen", self.first_seen),
+            ("expires_at", self.expires_at),
+            ("granted_until", self.granted_until),
+            ("ends_at", self.ends_at),
+        ];
+        let (name, at) = times.iter().find(|(_, at)| !sane.contains(at))?;
+        Some(format!("{name} is {at}, which is not between the years 2000 and 3000"))
+    }
+
     /// What is leased.
     pub fn key(&self) -> LeaseKey {
         self.key.key()
@@ -328,5 +356,38 @@ impl Lease {
         self.events.push(LogLine { at, what: what.into() });
         let surplus = self.events.len().saturating_sub(20);
         self.events.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lease;
+    use serde_json::{Value, json};
+
+    /// Whoever decides and whoever acts reads leases so: what cannot be read is left alone.
+    #[test]
+    fn a_lease_whose_times_make_no_sense_cannot_be_read_by_anybody() {
+        let lease = json!({
+            "account": "bigdb", "aws_id": "111122223333", "region": "us-east-1", "resource_id": "i-1", "kind": "instance",
+            "state": "expired", "owner": "lin", "owner_evidence": { "source": "tag", "at": "2026-11-24T08:00:00Z" },
+            "first_seen": "2026-11-24T08:00:00Z", "settle_at": "2026-11-24T08:02:00Z", "term": 1, "end_action": "stop",
+            "expires_at": "2026-11-27T08:00:00Z", "granted_until": "2026-11-27T08:00:00Z", "ends_at": "2026-11-27T09:00:00Z",
+            "max_expires_at": "2026-12-01T08:00:00Z", "colour": "blue",
+        });
+        let read = serde_json::from_value::<Lease>(lease.clone()).unwrap();
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!(written["colour"], "blue", "unknown fields survive");
+        assert_eq!(serde_json::from_value::<Lease>(written).unwrap(), read);
+        for (field, absurd) in [
+            ("first_seen", "1970-01-01T00:00:00Z"),
+            ("expires_at", "1999-12-31T23:59:59Z"),
+            ("granted_until", "3000-01-01T00:00:00Z"),
+            ("ends_at", "0001-01-01T00:00:00Z"),
+        ] {
+            let mut odd = lease.clone();
+            odd[field] = Value::from(absurd);
+            let why = serde_json::from_value::<Lease>(odd).unwrap_err().to_string();
+            assert!(why.starts_with(&format!("{field} is {absurd}, which is not between")), "{why}");
+        }
     }
 }

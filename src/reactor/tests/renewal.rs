@@ -7,14 +7,20 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn lease(first_seen: i64, end: i64) -> Lease {
-    let (first, end) = (Time::from_unix(first_seen), Time::from_unix(end));
+    let first = "2026-11-24T08:00:00Z";
     let fields = json!({
         "account": "bigdb", "aws_id": "111122223333", "region": "us-east-1", "resource_id": "i-0abc",
         "kind": "instance", "state": "active", "owner": "lin", "owner_evidence": {"source": "tag", "at": first},
-        "first_seen": first, "settle_at": first, "term": 1, "expires_at": end, "granted_until": end,
-        "max_expires_at": end, "ends_at": end, "end_action": "stop",
+        "first_seen": first, "settle_at": first, "term": 1, "expires_at": first, "granted_until": first,
+        "max_expires_at": first, "ends_at": first, "end_action": "stop",
     });
-    serde_json::from_value(fields).unwrap()
+    let mut lease: Lease = serde_json::from_value(fields).unwrap();
+    // No document has times such as these may be.
+    lease.first_seen = Time::from_unix(first_seen);
+    lease.granted_until = Time::from_unix(end);
+    (lease.expires_at, lease.max_expires_at, lease.ends_at) =
+        (lease.granted_until, lease.granted_until, lease.granted_until);
+    lease
 }
 
 #[test]
