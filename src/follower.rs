@@ -17,6 +17,7 @@ use crate::model::LeaseKey;
 use crate::store::{Change, Feed, Store, StoreError};
 use futures_util::StreamExt as _;
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a document that cannot be read is waited for between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How much waits for whoever sees the feed beside the index, at most.
+const KEPT: usize = 20_000;
 
 /// What a change bears on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +60,39 @@ pub struct Tap {
     pub wants: fn(&str) -> bool,
 }
 
-impl Tap {
-    /// Gone, it takes nothing any more.
-    async fn pass(&self, seen: Seen) {
-        let _ = self.to.send(seen).await;
+/// What waits for a tap that is full: the feed never waits for it.
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<Seen>,
+    lost: bool,
+}
+
+impl Waiting {
+    fn push(&mut self, seen: Seen) {
+        if matches!((&seen, self.queue.back()), (Seen::CaughtUp, Some(Seen::CaughtUp))) {
+            return;
+        }
+        if self.queue.len() < KEPT {
+            self.lost = false;
+            return self.queue.push_back(seen);
+        }
+        // What is not seen now differs from what was seen last, and so is seen with the next change or start.
+        if !std::mem::replace(&mut self.lost, true) {
+            tracing::warn!("whoever sees the feed beside the index is far behind and misses something");
+        }
+    }
+
+    /// Hands over one as soon as there is room; for ever while nothing waits. Gone, a tap takes nothing any more.
+    async fn hand_over(&mut self, tap: Option<&Tap>) {
+        let Some(tap) = tap.filter(|_| !self.queue.is_empty()) else { return std::future::pending().await };
+        match tap.to.reserve().await {
+            Ok(room) => {
+                if let Some(seen) = self.queue.pop_front() {
+                    room.send(seen);
+                }
+            }
+            Err(_) => self.queue.clear(),
+        }
     }
 }
 
@@ -82,17 +115,19 @@ pub async fn run_seen(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut feed = pin!(store.changes("0".to_owned()));
+    let mut waiting = Waiting::default();
     loop {
         let item = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
+            () = waiting.hand_over(tap.as_ref()) => continue,
             item = feed.next() => item,
         };
         match item {
             None => return Ok(()),
             Some(Feed::CaughtUp) => {
                 index.set_caught_up();
-                if let Some(tap) = &tap {
-                    shutdown.run_until_cancelled(tap.pass(Seen::CaughtUp)).await;
+                if tap.is_some() {
+                    waiting.push(Seen::CaughtUp);
                 }
             }
             Some(Feed::Change(change)) => {
@@ -100,8 +135,8 @@ pub async fn run_seen(
                 let Some(doc) = shutdown.run_until_cancelled(read).await else { return Ok(()) };
                 let woken = index.apply(&change.id, doc.as_ref());
                 index.set_seq(change.seq);
-                if let Some(tap) = tap.as_ref().filter(|tap| (tap.wants)(&change.id)) {
-                    shutdown.run_until_cancelled(tap.pass(Seen::Changed(change.id, doc))).await;
+                if tap.as_ref().is_some_and(|tap| (tap.wants)(&change.id)) {
+                    waiting.push(Seen::Changed(change.id, doc));
                 }
                 if !index.is_caught_up() {
                     continue;

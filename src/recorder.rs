@@ -24,6 +24,8 @@ const PREFIX: &str = "known::";
 const BEGUN: &str = "known::begun";
 /// How long the documents are waited for between two tries.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Tries of one change before they come only now and then.
+const QUICK: u32 = 5;
 /// What is known from the start is written so many at a time.
 const TOGETHER: usize = 500;
 
@@ -161,7 +163,10 @@ impl Recorder {
     /// One change, until it is recorded.
     async fn persist(&self, id: &str, doc: Option<&Value>, ledger: &mut Ledger) {
         let Some(kind) = Kind::of(id) else { return };
-        loop {
+        for tried in 0_u32.. {
+            if tried >= QUICK {
+                tokio::time::sleep(AGAIN).await;
+            }
             match self.record(kind, id, doc, ledger).await {
                 Ok(()) => return,
                 Err(StoreError::Conflict { .. }) => {}
@@ -179,9 +184,36 @@ impl Recorder {
             match self.store.get::<Known>(&note_id(id)).await {
                 Ok(Some(known)) => drop(ledger.insert(id.to_owned(), known)),
                 Ok(None) => drop(ledger.remove(id)),
+                Err(why @ StoreError::Malformed { .. }) => {
+                    tracing::warn!(id, %why, "the audit has a gap here: what was noted cannot be read, and is noted anew");
+                    match self.note_anew(kind, id, doc, ledger).await {
+                        Ok(()) => return,
+                        Err(why) => tracing::warn!(id, %why, "is noted anew in a moment"),
+                    }
+                }
                 Err(why) => tracing::debug!(id, %why, "is read again"),
             }
         }
+    }
+
+    /// Writes over a note that cannot be read: what stands there now is known, and who did it is not.
+    async fn note_anew(
+        &self,
+        kind: Kind,
+        id: &str,
+        doc: Option<&Value>,
+        ledger: &mut Ledger,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let rev = self.store.get::<Value>(&note_id(id)).await?.and_then(|doc| doc.rev);
+        let account = account(doc);
+        let gone = doc.is_none().then(|| now.plus(self.retention(account.as_ref())));
+        let facts = doc.map(|doc| facts::facts(kind, doc));
+        let body = Known { about: id.to_owned(), account, facts, at: Some(now), purge_at: gone, ..Known::default() };
+        let mut note = Doc { id: note_id(id), rev, body };
+        note.rev = Some(self.store.put("known", &note).await?);
+        ledger.insert(id.to_owned(), note);
+        Ok(())
     }
 
     async fn record(&self, kind: Kind, id: &str, doc: Option<&Value>, ledger: &mut Ledger) -> Result<(), StoreError> {
@@ -200,7 +232,7 @@ impl Recorder {
         let announced = known.announced.as_ref().filter(|it| it.explains(doc.is_none(), now)).map(|it| it.by.clone());
         let by_itself = author.is_some();
         let by = author.or(announced).or_else(|| holder(kind, &known).filter(|_| doc.is_none()));
-        let account = doc.and_then(|doc| doc.get("account")?.as_str()).and_then(|name| AccountId::parse(name).ok());
+        let account = account(doc);
         let gone = facts.is_none().then(|| now.plus(self.retention(known.account.as_ref())));
         let body = Known {
             about: id.to_owned(),
@@ -262,6 +294,10 @@ impl Recorder {
     }
 }
 
+fn account(doc: Option<&Value>) -> Option<AccountId> {
+    doc.and_then(|doc| doc.get("account")?.as_str()).and_then(|name| AccountId::parse(name).ok())
+}
+
 /// Tokens are revoked by their own person alone.
 fn holder(kind: Kind, known: &Known) -> Option<String> {
     let user = known.facts.as_ref().and_then(|facts| facts.get("user")?.as_str());
@@ -278,8 +314,7 @@ fn noted(id: &str, doc: &Value, old: Option<&Doc<Known>>, shape: u64) -> Option<
     let kind = Kind::of(id)?;
     let now = facts::facts(kind, doc);
     let Some(old) = old else {
-        let account = doc.get("account").and_then(Value::as_str).and_then(|name| AccountId::parse(name).ok());
-        let body = Known { about: id.to_owned(), account, facts: Some(now), ..Known::default() };
+        let body = Known { about: id.to_owned(), account: account(Some(doc)), facts: Some(now), ..Known::default() };
         return (kind.since() > shape).then(|| Doc { id: note_id(id), rev: None, body });
     };
     let complete = |facts: &Option<Facts>| facts.as_ref().map(|facts| facts::completed(kind, facts, &now, shape));

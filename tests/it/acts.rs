@@ -1,10 +1,15 @@
 //! What admins do stands in the audit: by whom, from what to what, once; on whatever way it came.
 
 use crate::api::Program;
-use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
+use crate::app::{DEV, EAST, Setup, TestApp, gateway, owned_by};
 use ec2_double::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use zerocloud::follower::{self, Index, Seen, Tap};
+use zerocloud::model::Doc;
 
 /// The events about what admins did, oldest first: act, who, and the sentence.
 async fn acts(app: &TestApp) -> Vec<(String, String, String)> {
@@ -236,4 +241,53 @@ async fn a_lease_that_an_admin_gives_to_somebody_says_so_in_its_audit() {
     assert_eq!((&event["by"], &event["owner"]), (&json!("bigdb.ada"), &json!("max")), "{event}");
     assert!(event["reason"].as_str().unwrap().contains("an admin gave it to max"), "{event}");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_read_is_a_gap_in_the_audit_and_stops_nothing() {
+    let app = TestApp::start(Setup::default()).await;
+    begun(&app).await;
+    let note = "known::policy::bigdb";
+    app.edit(note, |doc| doc["facts"] = json!("broken")).await;
+    app.edit("policy::bigdb", |doc| doc["policy"]["grace"] = 60.into()).await;
+    app.until("noted anew", || async {
+        let note = app.store.get::<Value>(note).await.unwrap().unwrap().body;
+        (note["facts"]["grace"] == 60).then_some(())
+    })
+    .await;
+    // What comes after it is recorded, and the feed goes on.
+    app.edit("policy::bigdb", |doc| doc["policy"]["grace"] = 120.into()).await;
+    told(&app, "Policy of the Account: grace 1 minute → 2 minutes").await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
+    app.settled(&id, "lin").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_sees_the_feed_beside_the_index_never_keeps_it_waiting() {
+    let (_folder, running, store) = gateway().await;
+    let policy = |number: usize| format!("policy::bigdb::user::u{number}");
+    for number in 0..8 {
+        let body = json!({ "account": "bigdb", "user": format!("u{number}"), "policy": {} });
+        store.put("user_policy", &Doc { id: policy(number), rev: None, body }).await.unwrap();
+    }
+    let (index, stop) = (Index::default(), CancellationToken::new());
+    let (wakes, _unheard) = mpsc::channel(64);
+    let (to, mut seen) = mpsc::channel(1);
+    let tap = Tap { to, wants: |id| id.starts_with("policy::") };
+    let following = follower::run_seen(store.clone(), index.clone(), wakes, Some(tap), stop.clone());
+    let test = async {
+        // Nobody takes anything from the tap.
+        tokio::time::timeout(Duration::from_secs(20), index.caught_up()).await.expect("the index waits for the tap");
+        assert_eq!(index.directory().policies.len(), 8);
+        for number in 0..8 {
+            let Some(Seen::Changed(id, Some(_))) = seen.recv().await else { panic!("not seen: {number}") };
+            assert_eq!(id, policy(number));
+        }
+        assert!(matches!(seen.recv().await, Some(Seen::CaughtUp)));
+        stop.cancel();
+    };
+    let (followed, ()) = tokio::join!(following, test);
+    followed.unwrap();
+    running.stop().await;
 }
