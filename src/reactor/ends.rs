@@ -163,7 +163,7 @@ impl Work<'_> {
     }
 
     /// How long before the coming end its notice must have been accepted.
-    fn notice_time(&self) -> i64 {
+    pub(super) fn notice_time(&self) -> i64 {
         if self.is_second() { self.policy().terminate_notice } else { self.policy().min_notice }
     }
 

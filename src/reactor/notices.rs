@@ -204,9 +204,14 @@ impl Work<'_> {
             message_id: None,
             accepted_at: None,
             error: None,
-            purge_at: Some(self.now.plus(self.policy().retention)),
+            purge_at: Some(self.needed_until().plus(self.policy().retention)),
             extra: Extra::new(),
         }
+    }
+
+    /// Until when a notice may be what allows an end: without it nobody counts as told, and all of it begins again.
+    fn needed_until(&self) -> Time {
+        self.now.max(self.lease.ends_at).plus(self.notice_time())
     }
 
     /// Notes on a hold who was told of it: the mail service took the notice.

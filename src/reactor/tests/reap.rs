@@ -181,3 +181,22 @@ fn the_pace_holds_only_what_is_due() {
         assert_eq!(paced(scene.lease(), noon()), *scene.lease(), "{kind}");
     }
 }
+
+/// The ledger is what an end is allowed by, so what it needs stays, however short ended leases are kept.
+#[test]
+fn a_notice_stays_as_long_as_the_end_that_it_announces_needs_it() {
+    let gone = |mut scene: Scene| {
+        scene.view.policy.retention = 12 * HOUR;
+        scene.view.notices.clear();
+        scene.lease().notified = None;
+        let effects = scene.decide().effects;
+        let queued =
+            effects.into_iter().filter_map(|effect| if let Effect::Queue(it) = effect { Some(it) } else { None });
+        queued.map(|notice| format!("{} {}", notice.kind, span(notice.purge_at.unwrap()))).collect::<Vec<_>>()
+    };
+    let mut stopped = Scene::stopped();
+    stopped.lease().ends_at = noon().plus(7 * DAY);
+    assert_eq!(gone(stopped), ["stopped +8d12h"]);
+    assert_eq!(gone(Scene::active()), ["first +2d14h"]);
+    assert_eq!(gone(Scene::stopped())[0], "stopped +1d12h");
+}
