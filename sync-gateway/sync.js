@@ -324,6 +324,8 @@ function (doc, oldDoc, meta) {
            "action is unknown");
     refuse(doc.until !== undefined && !isTime(doc.until), "until must be a time");
     refuse(doc.at !== undefined && !isTime(doc.at), "at must be a time");
+    // It may have waited in a phone, and what was renewed since is not ended by it.
+    refuse((doc.action === "end" || doc.action === "terminate") && doc.at === undefined, "ending needs at");
     refuse(doc.to !== undefined && !isId(doc.to), "to must be a user id");
     refuse(doc.action === "hand_over" && doc.to === undefined, "handing over needs to");
     refuse(doc.reason !== undefined && !isText(doc.reason), "reason must be a text");

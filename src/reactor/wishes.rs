@@ -131,6 +131,9 @@ impl Work<'_> {
     fn timely(&self, request: &Request) -> Result<(), String> {
         let asked = self.wished_at(request);
         match self.marks.wished_at {
+            Some(since) if request.at.is_none() => {
+                Err(format!("it was renewed or started at {since}, and you do not say when you asked; ask again"))
+            }
             Some(since) if asked < since => {
                 Err(format!("it was renewed or started at {since}, after you asked at {asked}; ask again"))
             }

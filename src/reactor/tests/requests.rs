@@ -168,10 +168,12 @@ const ENDING: &[Row] = &[
     },
      "term 4, until +3d, ends +3d1h | done: renewed until 2026-11-27T12:00:00Z until +3d, \
      done: it will be stopped now until +0"),
-    ("without a date", |s| {
+    ("without a date", |s| s.ask("lin", Wish::End, &json!({"at": null})), ENDED),
+    ("without a date, and renewed before it came", |s| {
         s.marks()["wished_at"] = json!(noon().plus(-HOUR));
         s.ask("lin", Wish::End, &json!({"at": null}));
-    }, ENDED),
+    },
+     "| refused: it was renewed or started at 2026-11-24T11:00:00Z, and you do not say when you asked; ask again until +2d"),
 ];
 
 #[rustfmt::skip] // A row is a line where it can be.
