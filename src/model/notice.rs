@@ -19,8 +19,8 @@ pub enum NoticeKind {
     Stopped,
     /// It ended for good.
     Ended,
-    /// It was offered to the addressee.
-    Offered,
+    /// It was offered to the addressee; the number tells an offer from those before it.
+    Offered(u32),
     /// To admins: something needs them; the word says what (a hold's kind, `unreachable`, `over_quota`, `owner_left`).
     Admin(String),
 }
@@ -33,7 +33,8 @@ impl fmt::Display for NoticeKind {
             NoticeKind::Expired => f.write_str("expired"),
             NoticeKind::Stopped => f.write_str("stopped"),
             NoticeKind::Ended => f.write_str("ended"),
-            NoticeKind::Offered => f.write_str("offered"),
+            NoticeKind::Offered(0 | 1) => f.write_str("offered"),
+            NoticeKind::Offered(number) => write!(f, "offered-{number}"),
             NoticeKind::Admin(what) => write!(f, "admin-{what}"),
         }
     }
@@ -53,10 +54,12 @@ impl TryFrom<String> for NoticeKind {
             "expired" => Ok(NoticeKind::Expired),
             "stopped" => Ok(NoticeKind::Stopped),
             "ended" => Ok(NoticeKind::Ended),
-            "offered" => Ok(NoticeKind::Offered),
+            "offered" => Ok(NoticeKind::Offered(1)),
             other => {
                 if let Some(seconds) = other.strip_prefix("warning-").and_then(|s| s.parse().ok()) {
                     Ok(NoticeKind::Warning(seconds))
+                } else if let Some(number) = other.strip_prefix("offered-").and_then(|s| s.parse().ok()) {
+                    Ok(NoticeKind::Offered(number))
                 } else if let Some(what) = other.strip_prefix("admin-") {
                     Ok(NoticeKind::Admin(what.to_owned()))
                 } else {

@@ -39,7 +39,7 @@ pub(super) fn visit(lease: &Lease, reader: &UserId, kind: &NoticeKind, context: 
     let admin = context.directory.user(&lease.account, reader).is_some_and(|user| user.role == Role::Admin);
     let label = match kind {
         NoticeKind::Ended => return None,
-        NoticeKind::Offered => "Take it over, or leave it",
+        NoticeKind::Offered(_) => "Take it over, or leave it",
         _ if *reader != lease.owner && !admin => return None,
         NoticeKind::Stopped if lease.state == State::Stopped && lease.is_group() => "Wake it",
         NoticeKind::Stopped if lease.state == State::Stopped => "Start it again",

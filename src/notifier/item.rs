@@ -119,7 +119,7 @@ pub(super) fn item(told: &Told, kind: &NoticeKind, context: &Context<'_>, zone: 
         visit: actions.is_empty().then(elsewhere).flatten(),
         actions,
         tone: match kind {
-            NoticeKind::First | NoticeKind::Offered | NoticeKind::Ended => "calm",
+            NoticeKind::First | NoticeKind::Offered(_) | NoticeKind::Ended => "calm",
             _ => "soon",
         },
     }
@@ -240,7 +240,7 @@ impl<'a> Facets<'a> {
                 format!("Terminated: {title}"),
                 "EC2 says that it is terminated, so its lease is over.".to_owned(),
             ),
-            NoticeKind::Offered => (
+            NoticeKind::Offered(_) => (
                 format!("Offered to you: {title}"),
                 format!("Offered to you: {title}"),
                 format!("{} asks you to take it over. Its lease ends at {}.", self.owner_name(), utc(expires)),
@@ -375,7 +375,7 @@ impl<'a> Facets<'a> {
             NoticeKind::Ended => vec!["Nothing more happens.".to_owned()],
             NoticeKind::Admin(word) => vec![admin_next(word)],
             NoticeKind::Stopped => self.after_stop(),
-            NoticeKind::Offered => {
+            NoticeKind::Offered(_) => {
                 vec![format!("Nothing changes unless you accept; until then it stays with {}.", self.owner_name())]
             }
             _ => self.at_the_end(),
@@ -450,7 +450,7 @@ impl<'a> Facets<'a> {
     fn actions(&self, kind: &NoticeKind, context: &Context<'_>) -> Vec<Choice> {
         let lease = self.lease();
         let stands_in = self.away_until.is_some() && !self.for_owner();
-        if !(self.for_owner() || stands_in) || !lease.state.is_renewable() || *kind == NoticeKind::Offered {
+        if !(self.for_owner() || stands_in) || !lease.state.is_renewable() || matches!(kind, NoticeKind::Offered(_)) {
             return Vec::new();
         }
         let mut offered = vec![(TokenAction::Renew, "Renew it", "renew")];

@@ -44,7 +44,7 @@ pub(super) fn judge(notice: &Notice, lease: Option<&Lease>, stage: Stage) -> Ver
         },
         NoticeKind::Stopped if lease.state != State::Stopped => Verdict::Wait,
         NoticeKind::Ended if !lease.state.is_over() => Verdict::Wait,
-        NoticeKind::Offered if lease.offered_to.as_ref() != Some(&notice.user) => Verdict::Obsolete,
+        NoticeKind::Offered(_) if lease.offered_to.as_ref() != Some(&notice.user) => Verdict::Obsolete,
         _ => Verdict::Send,
     }
 }

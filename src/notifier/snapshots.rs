@@ -131,7 +131,7 @@ fn ended() {
 
 #[test]
 fn offered() {
-    let mut told = told(NoticeKind::Offered, |_| ());
+    let mut told = told(NoticeKind::Offered(1), |_| ());
     told.notice.user = UserId::parse("root").unwrap();
     told.lease.offered_to = Some(told.notice.user.clone());
     insta::assert_snapshot!(text(&mail(&[told], Stage::Stop, None)));
@@ -242,7 +242,7 @@ fn every_mail_that_no_token_answers_leads_to_the_lease_for_who_may_see_it() {
     for (told, label) in [
         (told(NoticeKind::Stopped, over), "Start it again"),
         (group(NoticeKind::Stopped, over), "Wake it"),
-        (offered(told(NoticeKind::Offered, |_| ())), "Take it over, or leave it"),
+        (offered(told(NoticeKind::Offered(1), |_| ())), "Take it over, or leave it"),
         (to_admin(told(NoticeKind::Admin("protection".into()), held(HoldKind::Protection, "on"))), "Look at it"),
     ] {
         let mail = mail(&[told], Stage::Terminate, url);

@@ -57,7 +57,7 @@ fn urgent_from(notice: &Notice, lease: Standing, policy: &Policy) -> Option<Time
         noticed.min(lease.expires_at.plus(-SOON))
     };
     match notice.kind {
-        NoticeKind::First | NoticeKind::Offered => Some(needed()),
+        NoticeKind::First | NoticeKind::Offered(_) => Some(needed()),
         // The last one never waits.
         NoticeKind::Warning(lead) => policy.warnings.iter().any(|other| *other < lead).then(needed),
         NoticeKind::Ended => Some(Time::MAX),
@@ -114,7 +114,7 @@ mod tests {
         let (policy, nine) = (Policy::default(), digest(9, "UTC"));
         let leaves = |kind, left| leaves_at(&of(kind, now), ending(now.plus(left)), &policy, &nine, now);
         let digest = time("2026-11-25T09:00:00Z");
-        for kind in [NoticeKind::First, NoticeKind::Warning(2 * DAY), NoticeKind::Offered, NoticeKind::Ended] {
+        for kind in [NoticeKind::First, NoticeKind::Warning(2 * DAY), NoticeKind::Offered(1), NoticeKind::Ended] {
             assert_eq!(leaves(kind.clone(), 7 * DAY), digest, "{kind}");
         }
         let admin = NoticeKind::Admin("pace".to_owned());
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(leaves(kind.clone(), 7 * DAY), now, "{kind}");
         }
         // What ends within a day carries that with it.
-        for kind in [NoticeKind::First, NoticeKind::Warning(DAY), NoticeKind::Offered] {
+        for kind in [NoticeKind::First, NoticeKind::Warning(DAY), NoticeKind::Offered(1)] {
             assert_eq!(leaves(kind.clone(), DAY), now, "{kind}");
             assert_eq!(leaves(kind, DAY + HOUR), now.plus(HOUR));
         }
@@ -153,7 +153,7 @@ mod tests {
             Just(NoticeKind::Expired),
             Just(NoticeKind::Stopped),
             Just(NoticeKind::Ended),
-            Just(NoticeKind::Offered),
+            Just(NoticeKind::Offered(1)),
             Just(NoticeKind::Admin("pace".to_owned())),
             (1..10 * DAY).prop_map(NoticeKind::Warning),
         ]
@@ -175,7 +175,7 @@ mod tests {
             let at = leaves_at(&notice, lease, &policy, &digest(hour, zone), now);
             let since = notice.due_at.min(now);
             prop_assert!(at >= since && at <= since.plus(26 * HOUR), "{at} of {since}");
-            let told_of_end = kind.announces_end() || kind == NoticeKind::Offered;
+            let told_of_end = kind.announces_end() || matches!(kind, NoticeKind::Offered(_));
             if told_of_end {
                 prop_assert!(at <= since || at <= lease.expires_at.plus(-DAY));
                 prop_assert!(at <= since || at <= lease.ends_at.plus(-min_notice));

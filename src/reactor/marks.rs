@@ -38,9 +38,17 @@ pub(super) struct Marks {
     /// When a person last asked for what the lease has now, by their own clock; an older wish for its end is out of date.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wished_at: Option<Time>,
+    /// How often it was offered to somebody.
+    #[serde(skip_serializing_if = "is_none")]
+    pub offers: u32,
     /// The exemption that the story tells of; another one on the lease is an admin's edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exemption: Option<Exemption>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A lease over `max_instances`.

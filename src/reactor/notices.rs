@@ -36,7 +36,7 @@ impl Work<'_> {
         let newest = self
             .of_term()
             .filter(|notice| notice.status == NoticeStatus::Accepted)
-            .filter(|notice| !matches!(notice.kind, NoticeKind::Admin(_) | NoticeKind::Offered))
+            .filter(|notice| !matches!(notice.kind, NoticeKind::Admin(_) | NoticeKind::Offered(_)))
             .filter(|notice| notice.user == self.lease.owner || self.is_admin(&notice.user))
             .filter_map(|notice| Some((notice.accepted_at?, notice.kind.clone())))
             .max();
@@ -58,13 +58,16 @@ impl Work<'_> {
         self.for_owner(&mut due);
         self.for_admins(&mut due);
         if let Some(to) = self.lease.offered_to.as_ref().and_then(|to| self.user(to)) {
-            due.push(self.notice(NoticeKind::Offered, to));
+            due.push(self.notice(NoticeKind::Offered(self.marks.offers.max(1)), to));
         }
         let mut fresh: Vec<Notice> = Vec::new();
         for notice in due {
-            // Within a term the id is made of these two.
+            // Within a term the id is made of these two. An offer that waits to be sent tells of the one now.
+            let offer = |it: &Notice| matches!(it.kind, NoticeKind::Offered(_));
+            let waits = |other: &Notice| offer(other) && offer(&notice) && other.status == NoticeStatus::Queued;
             let same = |other: &Notice| {
-                other.kind == notice.kind && other.address.trim().to_lowercase() == notice.address.to_lowercase()
+                (other.kind == notice.kind || waits(other))
+                    && other.address.trim().to_lowercase() == notice.address.to_lowercase()
             };
             let twice = self.of_term().any(same) || fresh.iter().any(same);
             if !twice && notice.address.contains('@') {

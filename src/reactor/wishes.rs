@@ -179,6 +179,11 @@ impl Work<'_> {
         if *to == self.lease.owner {
             return Err("it is theirs already".to_owned());
         }
+        if self.lease.offered_to.as_ref() != Some(to) {
+            // One that went to somebody else meanwhile is another offer, and told again.
+            let before = self.marks.offers.max(u32::from(self.lease.offered_to.is_some()));
+            self.marks.offers = before.saturating_add(1);
+        }
         self.lease.offered_to = Some(to.clone());
         Ok(format!("offered to {to}; it is theirs once they accept"))
     }

@@ -104,7 +104,7 @@ pub(super) fn notice_word(kind: &NoticeKind) -> String {
         NoticeKind::Expired => "Notice that it is over".to_owned(),
         NoticeKind::Stopped => "Notice that it was stopped".to_owned(),
         NoticeKind::Ended => "Notice that it ended".to_owned(),
-        NoticeKind::Offered => "Offer".to_owned(),
+        NoticeKind::Offered(_) => "Offer".to_owned(),
         NoticeKind::Admin(what) => format!("Word for admins ({})", clean(&what.replace(['_', '-'], " "))),
     }
 }

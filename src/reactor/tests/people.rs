@@ -62,7 +62,7 @@ pub(super) fn read(year: &mut Year, who: &str, key: &LeaseKey, kind: &NoticeKind
             let to = DEVS[year.dice.below(DEVS.len())];
             ask(year, who, key, Wish::HandOver, &json!({"to": to}));
         }
-        (NoticeKind::Offered, 0..=70) => ask(year, who, key, Wish::Accept, &json!({})),
+        (NoticeKind::Offered(_), 0..=70) => ask(year, who, key, Wish::Accept, &json!({})),
         (NoticeKind::First | NoticeKind::Warning(_) | NoticeKind::Expired, 9..=12) => {
             ask(year, who, key, Wish::End, &json!({}));
         }

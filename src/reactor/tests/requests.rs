@@ -3,7 +3,7 @@
 
 use super::scene::{DAY, HOUR, Scene, noon};
 use super::table::{Row, check, pause, stage};
-use crate::model::{Outcome, Policy, ResourceState, Stage, StoppedBy, UserId, Wish};
+use crate::model::{NoticeStatus, Outcome, Policy, ResourceState, Stage, StoppedBy, UserId, Wish};
 use crate::reactor::Effect;
 use serde_json::json;
 
@@ -434,6 +434,31 @@ fn every_wish_is_judged_once_however_many_come() {
     let judged = scene.lease().events.iter().filter(|line| line.what.contains("offered to max")).count();
     let remembered = scene.lease().answered.iter().filter(|said| said.request == first.id).count();
     assert_eq!((judged, remembered), (0, 1), "judged again, or forgotten");
+}
+
+#[test]
+fn an_offer_made_again_is_told_again_and_once() {
+    let mut scene = Scene::active();
+    let mut offer = |number: usize, to: &str, status: NoticeStatus| {
+        scene.ask("lin", Wish::HandOver, &json!({"to": to}));
+        scene.view.requests.last_mut().unwrap().id = format!("request::bigdb::lin::{number}");
+        let decision = scene.decide();
+        let told = decision.effects.iter().filter_map(|effect| match effect {
+            Effect::Queue(notice) => Some(format!("{} {}", notice.user, notice.kind)),
+            _ => None,
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
+        scene.apply(decision);
+        scene.view.notices.iter_mut().for_each(|notice| notice.status = status);
+        assert!(scene.decide().effects.is_empty(), "told twice");
+        told
+    };
+    assert_eq!(offer(1, "max", NoticeStatus::Accepted), "max offered");
+    assert_eq!(offer(2, "ada", NoticeStatus::Accepted), "ada offered-2");
+    assert_eq!(offer(3, "max", NoticeStatus::Accepted), "max offered-3");
+    assert_eq!(offer(4, "max", NoticeStatus::Obsolete), "", "it is offered to them already");
+    assert_eq!(offer(5, "ada", NoticeStatus::Queued), "ada offered-4");
+    assert_eq!(offer(6, "max", NoticeStatus::Queued), "", "what waits to be sent tells of it");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn told(notice: &Notice) -> Said {
         NoticeKind::Expired => "that its lease is over and when it ends".to_owned(),
         NoticeKind::Stopped => "that it is stopped, and when it will be terminated".to_owned(),
         NoticeKind::Ended => "that it ended".to_owned(),
-        NoticeKind::Offered => "that it is offered to them".to_owned(),
+        NoticeKind::Offered(_) => "that it is offered to them".to_owned(),
         NoticeKind::Admin(what) => format!("as an admin: {}", clean(what).replace('_', " ")),
     };
     (format!("tell {} {what}", notice.user), Some(notice.due_at), "they are to know before anything happens".to_owned())
