@@ -27,6 +27,7 @@ mod scheduler;
 mod store;
 mod sync;
 mod tidy;
+mod unreadable;
 mod views;
 mod web;
 mod web_access;

@@ -1,4 +1,4 @@
-//! What operators rely on: one leader, plan, doctor, tokens, documents that nobody can read, people who leave.
+//! What operators rely on: one leader, plan, doctor, tokens, people who leave.
 
 use crate::app::{DEV, EAST, Setup, TestApp, after, double, gateway, owned_by};
 use crate::gateway::{Running, place};
@@ -9,10 +9,8 @@ use tokio_util::sync::CancellationToken;
 use zerocloud::clock::Clock;
 use zerocloud::config::Config;
 use zerocloud::leader;
-use zerocloud::model::{Doc, State};
+use zerocloud::model::State;
 use zerocloud::serve;
-
-const HOUR: i64 = 3_600;
 
 #[tokio::test]
 async fn a_second_copy_waits_and_takes_over_when_the_leader_leaves_or_falls_silent() {
@@ -161,49 +159,6 @@ async fn plan_reads_only_and_serve_then_does_the_same() {
     let app = app.go_on().await;
     app.state(&ends, State::Stopped).await;
     assert_eq!(app.aws.calls().acting().iter().map(|call| call.ids.clone()).collect::<Vec<_>>(), [vec![ends]]);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn documents_that_cannot_be_read_are_named_left_alone_and_hold_nobody_up() {
-    let app = TestApp::start(Setup::default()).await;
-    let good = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
-    let lease = app.settled(&good, "lin").await;
-    let broken = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
-    app.settled(&broken, "lin").await;
-    let id = app.lease(&broken).await.unwrap().key().lease_id();
-    app.edit(&id, |doc| doc["expires_at"] = json!("soon")).await;
-    let odd = [
-        ("lease", "lease::111122223333::us-east-1::i-0odd", json!({"account": "bigdb", "state": "asleep"})),
-        ("user", "lease::111122223333::us-east-1::i-0user", json!({"account": "bigdb"})),
-        ("user", "user::bigdb::eve", json!({"account": "bigdb", "user": "eve", "role": "emperor"})),
-        ("notice", "notice::x", json!({"account": "bigdb"})),
-        ("request", "request::bigdb::lin::1", json!({"account": "bigdb", "user": "lin", "lease": 7})),
-        ("account_policy", "policy::other", json!({"account": "other", "policy": {"grace": "long"}})),
-        ("pause", "pause::Bad Account", json!({"since": "2026-11-24T08:00:00Z"})),
-        ("aws_account", "aws_account::bigdb::1", json!({"account": "bigdb", "aws_id": "1"})),
-        ("resource", "resource::111122223333::us-east-1::i-0odd", json!({"facts": []})),
-    ];
-    for (kind, id, body) in &odd {
-        app.store.put(kind, &Doc { id: (*id).to_owned(), rev: None, body: body.clone() }).await.unwrap();
-    }
-    let named = zerocloud::follower::unreadable_documents(&app.store).await.unwrap();
-    let named: Vec<&str> = named.iter().map(|(id, _)| id.as_str()).collect();
-    assert!(named.contains(&id.as_str()));
-    assert!(odd.iter().all(|(_, id, _)| named.contains(id)), "{named:?}");
-    let revs = async || {
-        let mut all = Vec::new();
-        for (_, id, _) in &odd {
-            all.push(app.store.get::<Value>(id).await.unwrap().unwrap().rev);
-        }
-        all
-    };
-    let before = revs().await;
-    app.clock.set(after(lease.ends_at, 2 * HOUR));
-    app.state(&good, State::Stopped).await;
-    app.polled(DEV, EAST, 2).await;
-    assert_eq!(revs().await, before, "a document that cannot be read was written");
-    assert!(app.aws.calls().acting().naming(&broken).is_empty(), "an instance whose lease cannot be read was ended");
     app.stop().await;
 }
 
