@@ -17,6 +17,7 @@ mod estimate;
 mod event_keys;
 mod exemptions;
 mod form;
+pub mod granted;
 mod group;
 mod headers;
 mod hooks;

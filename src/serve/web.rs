@@ -74,7 +74,8 @@ impl Pages {
             if !accounts {
                 offer_setup(&state, &base).await?;
             }
-            let served = web::run(self.listener, state, stop).await;
+            let sessions = web::granted::keep(state.clone());
+            let (served, _) = tokio::join!(web::run(self.listener, state, stop), sessions);
             while following.join_next().await.is_some() {}
             served
         });

@@ -14,6 +14,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// One that a client has, by the cookie's name and its value.
+    pub(crate) fn known(cookie: &str, id: &str) -> Session {
+        Session { cookie: cookie.to_owned(), id: SecretString::from(id) }
+    }
+
     /// As a `Cookie` header; secret.
     pub(crate) fn cookie(&self) -> String {
         format!("{}={}", self.cookie, self.id.expose_secret())

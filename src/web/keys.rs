@@ -58,6 +58,6 @@ pub(super) async fn revoke(
     Path(id): Path<String>,
     act: Act,
 ) -> Result<Response, WebError> {
-    token::revoke(&state.store, &act.person.account, &act.person.user, &id).await?;
+    token::revoke(&state, &act.person.account, &act.person.user, &id).await?;
     Ok(act.done("/settings", "Revoked; it is of no use any more."))
 }

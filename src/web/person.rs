@@ -150,6 +150,17 @@ impl State {
         self.gateway_sessions().retain(|_, known| known.name != name);
     }
 
+    /// The same of one token, whose session at the gateway is ended.
+    pub(super) async fn forget_one(&self, session_hash: &str) {
+        let known = self.gateway_sessions().remove(session_hash);
+        if let Some(known) = known
+            && let Err(error) = self.store.end_session(&known.session).await
+        {
+            // Nobody has it but this process: it ends by its time.
+            tracing::debug!(%error, "a session that nobody uses any more is not ended");
+        }
+    }
+
     fn gateway_sessions(&self) -> MutexGuard<'_, HashMap<String, GatewaySession>> {
         self.gateway_sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// The cookie, without the prefix that its place gives it.
 pub(super) const COOKIE: &str = "zerocloud";
-const PREFIX: &str = "web_session::";
+pub(super) const PREFIX: &str = "web_session::";
 /// How often it is noted that a session is used, seconds.
 const NOTED: i64 = 300;
 

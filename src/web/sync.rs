@@ -9,6 +9,7 @@ mod websocket;
 use multipart::{Multipart, boundary};
 use strip::{Shape, Stripper};
 
+use super::granted::{self, Key, Right};
 use super::limits::Try;
 use super::streams::{Kind, Place};
 use super::token::{Caller, Scope};
@@ -19,7 +20,8 @@ use axum::extract::{FromRequestParts as _, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use std::borrow::Cow;
@@ -78,26 +80,29 @@ pub(super) async fn pass(
         state.limits.check(Try::SignIn, site.client)?;
     }
     let mapped = mapped(&mut parts, &site, &state).await?;
-    let headers = passed_on(&parts.headers, mapped.as_ref().map(|(_, session)| session));
+    let headers = passed_on(&parts.headers, mapped.as_ref().map(|mapped| &mapped.session));
     let socket = websocket::is_asked(&parts.headers);
-    let place = if socket || named(&url) == "_changes" {
-        let who = match mapped {
-            Some((person, _)) => person.gateway_name(),
-            None => known_as(&state, &headers).await.unwrap_or_else(|| site.client.to_string()),
+    let open = if socket || named(&url) == "_changes" {
+        let (who, key) = match mapped {
+            Some(Mapped { person, right, .. }) => (person.gateway_name(), Key::Right(right)),
+            None => {
+                let key = own_cookie(&parts.headers).and_then(Key::of_cookie).unwrap_or(Key::Password);
+                (known_as(&state, &headers).await.unwrap_or_else(|| site.client.to_string()), key)
+            }
         };
-        Some(state.streams.take(Kind::Feeds, &who)?)
+        Some(Open { place: state.streams.take(Kind::Feeds, &who)?, over: Box::pin(granted::over(state.clone(), key)) })
     } else {
         None
     };
     if socket {
-        return websocket::pass(&state, parts, url, headers, place).await;
+        return websocket::pass(&state, parts, url, headers, open).await;
     }
     let mut sent = state.feeds.request(parts.method.clone(), url.clone()).headers(headers);
     if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         sent = sent.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
     let answer = sent.send().await.map_err(|why| WebError::Unavailable(anyhow::Error::new(why.without_url())))?;
-    Ok(passed_back(answer, &url, parts.method == Method::HEAD, place))
+    Ok(passed_back(answer, &url, parts.method == Method::HEAD, open))
 }
 
 /// As whom the gateway knows who brings a way to sign in of their own; nobody, when it does not.
@@ -137,27 +142,35 @@ fn named(url: &Url) -> Cow<'_, str> {
     percent_decode_str(last).decode_utf8_lossy()
 }
 
+/// Who is signed in here, and acts there.
+struct Mapped {
+    person: Person,
+    session: Session,
+    right: Right,
+}
+
+/// A feed or a socket that is open: its place among its reader's, and what ends with their right to read.
+struct Open {
+    place: Place,
+    over: BoxFuture<'static, ()>,
+}
+
 /// The session at the gateway of whoever is signed in here, unless the request brings its own way to sign in. A cookie of ours
 /// counts only for what our own pages send.
-async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<(Person, Session)>, WebError> {
+async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<Mapped>, WebError> {
     let basic = parts.headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Basic "));
     if basic || own_cookie(&parts.headers).is_some() || !site.is_own(&parts.headers) {
         return Ok(None);
     }
-    let bearer = parts.headers.get(header::AUTHORIZATION).is_some();
-    let person = if bearer {
+    let caller = if parts.headers.get(header::AUTHORIZATION).is_some() {
         let caller = <Caller as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
-        caller.map(|caller| caller.may(Scope::Sync).map(|()| caller.person)).transpose()?
+        caller.map(|caller| caller.may(Scope::Sync).map(|()| caller)).transpose()?
     } else {
-        <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?
+        <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?.map(Caller::in_browser)
     };
-    match person {
-        Some(person) => {
-            let session = person.session(state).await?;
-            Ok(Some((person, session)))
-        }
-        None => Ok(None),
-    }
+    let Some(caller) = caller else { return Ok(None) };
+    let session = caller.person.session(state).await?;
+    Ok(Some(Mapped { right: Right::of(&caller), person: caller.person, session }))
 }
 
 /// The gateway's cookie, when the client has one.
@@ -185,7 +198,7 @@ fn passed_on(from: &HeaderMap, session: Option<&Session>) -> HeaderMap {
     to
 }
 
-fn passed_back(answer: reqwest::Response, url: &Url, head: bool, place: Option<Place>) -> Response {
+fn passed_back(answer: reqwest::Response, url: &Url, head: bool, open: Option<Open>) -> Response {
     let mut response = StatusCode::OK.into_response();
     *response.status_mut() = answer.status();
     let headers = response.headers_mut();
@@ -208,7 +221,7 @@ fn passed_back(answer: reqwest::Response, url: &Url, head: bool, place: Option<P
     let kind =
         answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let stripping = if head { Stripping::Nothing } else { Stripping::of(&kind, url) };
-    *response.body_mut() = Body::from_stream(stripped(answer.bytes_stream(), stripping, place));
+    *response.body_mut() = Body::from_stream(stripped(answer.bytes_stream(), stripping, open));
     response
 }
 
@@ -269,13 +282,18 @@ impl Stripping {
     }
 }
 
-/// The body as it flows, rewritten part by part. It holds its place among its reader's feeds until it ends or is dropped.
+/// The body as it flows, rewritten part by part, while its reader may read. It holds its place among their feeds until it ends or
+/// is dropped.
 fn stripped(
     body: impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send + 'static,
     stripping: Stripping,
-    place: Option<Place>,
+    open: Option<Open>,
 ) -> impl Stream<Item = reqwest::Result<bytes::Bytes>> + Send {
-    let state = (Box::pin(body), Some(stripping), place);
+    let (place, over) = match open {
+        Some(Open { place, over }) => (Some(place), over),
+        None => (None, std::future::pending().boxed()),
+    };
+    let state = (Box::pin(body.take_until(over)), Some(stripping), place);
     futures_util::stream::unfold(state, |(mut body, stripping, place)| async move {
         let mut stripping = stripping?;
         loop {

@@ -3,7 +3,7 @@
 
 use super::limits::Try;
 use super::session::{hash, random};
-use super::{Person, Site, State, WebError};
+use super::{Person, Site, State, WebError, granted, session};
 use crate::model::{AccountId, Doc, Extra, Time, User, UserId};
 use crate::store::{Store, StoreError};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -18,6 +18,8 @@ const PREFIX: &str = "api_token::";
 const MARK: &str = "zcp_";
 /// How often it is noted that a token is used, seconds.
 const NOTED: i64 = 300;
+/// How often a lost race is run again.
+const TRIES: u32 = 5;
 /// Tokens that one person may have.
 const MOST: usize = 50;
 
@@ -92,12 +94,23 @@ pub async fn list(store: &Store, account: &AccountId, user: &UserId) -> Result<V
     Ok(read.collect())
 }
 
-/// Revokes one of that person's.
-pub async fn revoke(store: &Store, account: &AccountId, user: &UserId, id: &str) -> Result<(), WebError> {
-    let found = list(store, account, user).await?.into_iter().find(|(known, _)| known == id);
-    let Some((_, doc)) = found else { return Err(WebError::NotFound("there is no such token".to_owned())) };
-    store.delete(&doc.id, &doc.rev.unwrap_or_default()).await?;
-    Ok(())
+/// Revokes one of that person's, and ends every session that it gave.
+pub(super) async fn revoke(state: &State, account: &AccountId, user: &UserId, id: &str) -> Result<(), WebError> {
+    for _ in 0..TRIES {
+        let found = list(&state.store, account, user).await?.into_iter().find(|(known, _)| known == id);
+        let Some((_, doc)) = found else { return Err(WebError::NotFound("there is no such token".to_owned())) };
+        match state.store.delete(&doc.id, &doc.rev.unwrap_or_default()).await {
+            // That it was used was noted meanwhile.
+            Err(StoreError::Conflict { .. }) => {}
+            Err(why) => return Err(why.into()),
+            Ok(()) => {
+                granted::end_given_by(state, &doc.id).await;
+                state.forget_one(doc.id.strip_prefix(PREFIX).unwrap_or_default()).await;
+                return Ok(());
+            }
+        }
+    }
+    Err(WebError::Conflict)
 }
 
 /// Names a token without being one.
@@ -115,6 +128,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Somebody signed in with a browser.
+    pub(super) fn in_browser(person: Person) -> Caller {
+        Caller { person, scopes: None }
+    }
+
     /// Goes on only with that scope.
     pub fn may(&self, scope: Scope) -> Result<(), WebError> {
         match &self.scopes {
@@ -135,6 +153,12 @@ impl Caller {
     /// The token that this call brought, by its id.
     pub fn token(&self) -> Option<String> {
         self.scopes.as_ref().map(|_| short(&self.person.session_hash))
+    }
+
+    /// The document of what this call brought: of a token, or of a browser's session.
+    pub(super) fn document(&self) -> String {
+        let prefix = if self.scopes.is_some() { PREFIX } else { session::PREFIX };
+        format!("{prefix}{}", self.person.session_hash)
     }
 
     /// A token may not make others: it would outlive its own revocation.
@@ -178,7 +202,7 @@ impl OptionalFromRequestParts<State> for Caller {
         let brought = parts.headers.get("x-csrf-token").map(axum::http::HeaderValue::as_bytes).unwrap_or_default();
         let own = site.is_own(&parts.headers) && bool::from(brought.ct_eq(person.csrf.as_bytes()));
         if safe || own {
-            Ok(Some(Caller { person, scopes: None }))
+            Ok(Some(Caller::in_browser(person)))
         } else {
             Err(WebError::Forbidden("a browser's call must bring the X-CSRF-Token of its page".to_owned()))
         }

@@ -5,6 +5,7 @@ mod admins;
 mod live;
 mod once;
 mod people;
+mod phones;
 mod refusals;
 mod streams;
 

@@ -10,7 +10,7 @@ use crate::model::Doc;
 use crate::store::{Change, Feed};
 use crate::web::streams::Kind;
 use crate::web::token::{Caller, Scope};
-use crate::web::{State, WebError};
+use crate::web::{State, WebError, granted};
 use axum::extract::State as At;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -77,6 +77,7 @@ pub(super) async fn stream(
     let feed = state.store.changes_as(&session, since).await?;
     let (events, waiting) = mpsc::channel(WAITING);
     let (stop, prices) = (state.stop.clone(), state.prices().await?);
+    let over = granted::over(state.clone(), granted::Key::Right(granted::Right::of(&caller)));
     let reading = async move {
         let mut feed = std::pin::pin!(feed);
         while let Some(item) = feed.next().await {
@@ -89,7 +90,10 @@ pub(super) async fn stream(
     };
     // Read and told apart, so that a reader who takes nothing is noticed; both end with the connection.
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(async move { stop.run_until_cancelled(tokio::time::timeout(LASTS, reading)).await });
+    let allowed = async move {
+        tokio::select! { () = reading => {}, () = over => {} }
+    };
+    tasks.spawn(async move { stop.run_until_cancelled(tokio::time::timeout(LASTS, allowed)).await });
     let told = futures_util::stream::unfold((waiting, tasks, place), |(mut waiting, tasks, place)| async move {
         let event = waiting.recv().await?;
         Some((Ok(event), (waiting, tasks, place)))

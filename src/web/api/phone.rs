@@ -1,14 +1,11 @@
 //! A session at the gateway for a phone that syncs documents.
 
 use crate::web::token::{Caller, Scope};
-use crate::web::{Site, State, WebError, sync};
+use crate::web::{Site, State, WebError, granted, sync};
 use axum::Json;
 use axum::extract::State as At;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-/// How long it is good, seconds.
-const LASTS: u32 = 86_400;
 
 /// What a phone needs to sync documents.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +24,8 @@ pub(super) struct SyncSession {
     channels: Vec<String>,
 }
 
-/// A session for syncing documents, for a day. The access rules judge what is written with it.
+/// A session for syncing documents: for a day, however much it is used, and no longer than the token that gave it, which ends
+/// it when it is revoked. The access rules judge what is written with it.
 #[utoipa::path(post, path = "/api/v1/sync-session", tag = "sync", responses((status = 201, body = SyncSession)))]
 pub(super) async fn sync_session(
     At(state): At<State>,
@@ -36,7 +34,7 @@ pub(super) async fn sync_session(
 ) -> Result<(axum::http::StatusCode, Json<SyncSession>), WebError> {
     caller.may(Scope::Sync)?;
     let person = &caller.person;
-    let session = state.store.session(&person.gateway_name(), LASTS).await?;
+    let (session, expires) = granted::give(&state, &caller).await?;
     let (name, id) = session.parts();
     let mut channels = vec![format!("account:{}", person.account), format!("user:{}:{}", person.account, person.user)];
     channels.extend(person.is_admin().then(|| format!("admin:{}", person.account)));
@@ -44,7 +42,7 @@ pub(super) async fn sync_session(
         url: format!("{}{}", site.origin, sync::PATH),
         cookie_name: name.to_owned(),
         session_id: id.to_owned(),
-        expires: state.clock.now().plus(i64::from(LASTS)).to_string(),
+        expires: expires.to_string(),
         user: person.gateway_name(),
         channels,
     };

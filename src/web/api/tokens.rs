@@ -105,7 +105,7 @@ pub(super) async fn revoke(
     if own.as_ref() != Some(&id) {
         caller.browser()?;
     }
-    token::revoke(&state.store, &caller.person.account, &caller.person.user, &id).await?;
+    token::revoke(&state, &caller.person.account, &caller.person.user, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,0 +1,185 @@
+//! Sessions at the gateway that were given away, to phones that sync documents. The gateway prolongs each while it is used; so
+//! what gave it stands beside it in a document `sync_session::{hash}` that no channel shows, and it is ended here when its day is
+//! over, and when the token or the browser's session that gave it is. Feeds that are open are cut by the same rule.
+
+use super::session::hash;
+use super::token::Caller;
+use super::{State, WebError};
+use crate::model::{AccountId, Doc, Extra, Time, UserId};
+use crate::store::{Session, StoreError};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const PREFIX: &str = "sync_session::";
+/// How long one is good, seconds, however much it is used.
+const LASTS: i64 = 86_400;
+/// How long its document waits to be seen after that, seconds: zerocloud may stand still meanwhile, while the gateway goes on.
+const KEPT: i64 = 30 * 86_400;
+/// How often it is looked which are over.
+const EVERY: Duration = Duration::from_secs(10);
+/// How often it is asked whether a feed may stay open.
+const ASKED: Duration = Duration::from_secs(15);
+
+/// By what right somebody syncs: what they signed in with here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Right {
+    /// Whose Account.
+    pub(super) account: AccountId,
+    /// Who.
+    pub(super) user: UserId,
+    /// The document of the token, or of the browser's session.
+    by: String,
+}
+
+/// What of that document counts here; both kinds have it.
+#[derive(Debug, Deserialize)]
+struct Giver {
+    expires: Time,
+}
+
+/// A session's document.
+#[derive(Debug, Serialize, Deserialize)]
+struct Granted {
+    #[serde(flatten)]
+    right: Right,
+    cookie: String,
+    /// Secret.
+    session: String,
+    given: Time,
+    expires: Time,
+    purge_at: Time,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl Right {
+    /// Of who calls.
+    pub(super) fn of(caller: &Caller) -> Right {
+        let (account, user) = (caller.person.account.clone(), caller.person.user.clone());
+        Right { account, user, by: caller.document() }
+    }
+
+    /// Until when at most; `None` when it is over.
+    async fn until(&self, state: &State) -> Result<Option<Time>, StoreError> {
+        let Some(giver) = state.store.get::<Giver>(&self.by).await? else { return Ok(None) };
+        let here = !state.index.is_caught_up() || state.index.directory().user(&self.account, &self.user).is_some();
+        Ok(Some(giver.body.expires).filter(|expires| here && state.clock.now() < *expires))
+    }
+}
+
+/// A session for syncing, and when it ends.
+pub(super) async fn give(state: &State, caller: &Caller) -> Result<(Session, Time), WebError> {
+    let (right, now) = (Right::of(caller), state.clock.now());
+    let over = || WebError::SignIn { next: "/leases".to_owned() };
+    let giver = right.until(state).await?.ok_or_else(over)?;
+    let expires = giver.min(now.plus(LASTS));
+    let ttl = u32::try_from(expires.seconds_since(now)).map_err(|why| WebError::Internal(why.into()))?;
+    let session = state.store.session(&caller.person.gateway_name(), ttl).await?;
+    let (cookie, id) = session.parts();
+    let doc_id = format!("{PREFIX}{}", hash(id));
+    let (cookie, id) = (cookie.to_owned(), id.to_owned());
+    let (purge_at, extra) = (expires.plus(KEPT), Extra::new());
+    let body = Granted { right, cookie, session: id, given: now, expires, purge_at, extra };
+    // Nobody gets one that nobody would end.
+    if let Err(why) = state.store.put("sync_session", &Doc { id: doc_id, rev: None, body }).await {
+        state.store.end_session(&session).await?;
+        return Err(why.into());
+    }
+    Ok((session, expires))
+}
+
+/// Ends those that this token gave, at once. What cannot be ended now is ended by the next look.
+pub(super) async fn end_given_by(state: &State, token: &str) {
+    let ended = async {
+        for (id, rev, granted) in all(state).await?.into_iter().filter(|(_, _, granted)| granted.right.by == token) {
+            end(state, &id, &rev, &granted).await?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    if let Err(error) = ended.await {
+        tracing::warn!(%error, "sessions that a token gave are not ended yet; it is tried again");
+    }
+}
+
+/// Ends, now and then, what is over; for as long as this state's server runs.
+pub async fn keep(state: State) -> anyhow::Result<()> {
+    let run = async {
+        state.index.caught_up().await;
+        loop {
+            if let Err(error) = sweep(&state).await {
+                tracing::warn!(%error, "it is not known yet which sessions for syncing are over");
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    state.stop.run_until_cancelled(run).await;
+    Ok(())
+}
+
+async fn sweep(state: &State) -> Result<(), StoreError> {
+    for (id, rev, granted) in all(state).await? {
+        if granted.stands(state).await? {
+            continue;
+        }
+        match end(state, &id, &rev, &granted).await {
+            Ok(()) => tracing::debug!(account = %granted.right.account, user = %granted.right.user, "a session is over"),
+            Err(error) => tracing::warn!(%error, "a session for syncing is not ended yet"),
+        }
+    }
+    Ok(())
+}
+
+async fn all(state: &State) -> Result<Vec<(String, String, Granted)>, StoreError> {
+    let docs = state.store.prefix(PREFIX).await?.into_iter();
+    Ok(docs.filter_map(|doc| Some((doc.id, doc.rev?, serde_json::from_value(doc.body).ok()?))).collect())
+}
+
+async fn end(state: &State, id: &str, rev: &str, granted: &Granted) -> Result<(), StoreError> {
+    let over = |result| match result {
+        // Another copy was quicker.
+        Err(StoreError::NotFound { .. } | StoreError::Conflict { .. }) => Ok(()),
+        other => other,
+    };
+    over(state.store.end_session(&Session::known(&granted.cookie, &granted.session)).await)?;
+    over(state.store.delete(id, rev).await)
+}
+
+impl Granted {
+    async fn stands(&self, state: &State) -> Result<bool, StoreError> {
+        Ok(state.clock.now() < self.expires && self.right.until(state).await?.is_some())
+    }
+}
+
+/// By what a feed is open.
+#[derive(Debug)]
+pub(super) enum Key {
+    /// What its reader is signed in with here.
+    Right(Right),
+    /// A session that the reader has at the gateway.
+    Session(Session),
+    /// A password there.
+    Password,
+}
+
+/// Waits until that is over.
+pub(super) async fn over(state: State, key: Key) {
+    loop {
+        tokio::time::sleep(ASKED).await;
+        let stands = match &key {
+            Key::Right(right) => right.until(&state).await.map(|until| until.is_some()),
+            Key::Session(session) => state.store.session_stands(session).await,
+            Key::Password => Ok(true),
+        };
+        // What cannot be asked is not over.
+        if matches!(stands, Ok(false)) {
+            return;
+        }
+    }
+}
+
+impl Key {
+    /// Of a cookie as it was sent, `name=value`.
+    pub(super) fn of_cookie(pair: &str) -> Option<Key> {
+        pair.split_once('=').map(|(name, id)| Key::Session(Session::known(name, id)))
+    }
+}

@@ -1,0 +1,101 @@
+//! What a phone may do with a token, and until when.
+
+use super::{Program, hour, http};
+use crate::app::TestApp;
+use futures_util::StreamExt as _;
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A session that was given to a phone.
+pub struct Phone {
+    database: String,
+    cookie: String,
+    expires: String,
+}
+
+impl Phone {
+    async fn of(program: &Program) -> Phone {
+        Phone::read(&program.post("sync-session", json!({})).await)
+    }
+
+    fn read(made: &Value) -> Phone {
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        let cookie = format!("{}={}", text("cookie_name"), text("session_id"));
+        Phone { database: text("url"), cookie, expires: text("expires") }
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        http().get(format!("{}/{path}", self.database)).header("cookie", &self.cookie).send().await.unwrap()
+    }
+
+    async fn is_over(&self) -> Option<()> {
+        (self.get("_all_docs").await.status() == StatusCode::UNAUTHORIZED).then_some(())
+    }
+}
+
+const FEED: &str = "_changes?feed=continuous&heartbeat=25000";
+
+/// Waits until the server ends a feed.
+async fn ends(feed: Response, what: &str) {
+    let mut parts = feed.bytes_stream();
+    let last = async { while let Some(Ok(_)) = parts.next().await {} };
+    tokio::time::timeout(Duration::from_mins(1), last).await.unwrap_or_else(|_| panic!("{what} goes on"));
+}
+
+#[tokio::test]
+async fn revoking_a_token_ends_the_sessions_and_feeds_that_it_gave_and_no_others() {
+    let app = TestApp::start(hour()).await;
+    let (lost, kept) = (Program::all(&app, "lin").await, Program::all(&app, "lin").await);
+    let (lost_phone, kept_phone) = (Phone::of(&lost).await, Phone::of(&kept).await);
+    for phone in [&lost_phone, &kept_phone] {
+        assert_eq!(phone.get("_all_docs").await.status(), StatusCode::OK);
+    }
+    let by_cookie = lost_phone.get(FEED).await;
+    let by_token = http().get(format!("{}/{FEED}", lost_phone.database)).bearer_auth(&lost.token).send().await.unwrap();
+    let events = http().get(format!("{}/api/v1/events", app.web)).bearer_auth(&lost.token).send().await.unwrap();
+    let stays = kept_phone.get(FEED).await;
+    for feed in [&by_cookie, &by_token, &events, &stays] {
+        assert_eq!(feed.status(), StatusCode::OK);
+    }
+    assert_eq!(lost.send(Method::DELETE, "tokens/current", &[], None).await.status, 204);
+    assert_eq!(lost_phone.is_over().await, Some(()), "at once");
+    assert_eq!(kept_phone.get("_all_docs").await.status(), StatusCode::OK);
+    ends(by_cookie, "a feed of the lost session").await;
+    ends(by_token, "a feed of the lost token").await;
+    ends(events, "a stream of the lost token").await;
+    let mut stays = stays.bytes_stream();
+    let quiet = async { while let Some(Ok(_)) = stays.next().await {} };
+    assert!(tokio::time::timeout(Duration::from_secs(1), quiet).await.is_err(), "the other phone's feed goes on");
+    kept.get("leases").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_for_syncing_lasts_a_day_however_much_it_is_used_and_no_longer_than_what_gave_it() {
+    let app = TestApp::start(hour()).await;
+    let lin = Program::all(&app, "lin").await;
+    let first = Phone::of(&lin).await;
+    assert_eq!(first.expires, app.clock.now().plus(86_400).to_string());
+    app.advance(86_399);
+    assert_eq!(first.get("_all_docs").await.status(), StatusCode::OK);
+    app.advance(2);
+    app.until("the day is over", || first.is_over()).await;
+    // Its token goes on, gives another, and ends that one with itself.
+    app.advance(89 * 86_400 - 3_600);
+    let last = Phone::of(&lin).await;
+    assert_eq!(last.get("_all_docs").await.status(), StatusCode::OK);
+    assert!(last.expires < app.clock.now().plus(3_601).to_string(), "{}", last.expires);
+    let browser = app.sign_in("lin").await;
+    let csrf = browser.get("/leases").await.field("csrf");
+    let made = browser.send(Method::POST, "/api/v1/sync-session", &[("x-csrf-token", &csrf)], None).await;
+    let of_browser = Phone::read(&serde_json::from_str(&made.text).unwrap());
+    app.advance(3_601);
+    app.until("the token is over", || last.is_over()).await;
+    assert_eq!(of_browser.get("_all_docs").await.status(), StatusCode::OK);
+    app.advance(43_200);
+    app.until("the browser's session is over", || of_browser.is_over()).await;
+    let left = || async { app.store.prefix("sync_session::").await.unwrap().is_empty().then_some(()) };
+    app.until("nothing is kept of them", left).await;
+    app.stop().await;
+}
