@@ -15,6 +15,7 @@ mod verify;
 
 pub use prove::Refused;
 pub use regions::Compared;
+pub(crate) use regions::is_like_one;
 pub use report::{Allowed, Check, Permission, Report, Seen, Stands};
 pub use role::Ends;
 pub use template::Kind;

@@ -50,7 +50,7 @@ pub(super) fn well_formed(regions: &[Region]) -> Result<(), Trouble> {
 }
 
 /// Such as `us-east-1`, `us-gov-west-1`, `us-isob-east-1`: words, and a number at the end.
-fn is_like_one(name: &str) -> bool {
+pub(crate) fn is_like_one(name: &str) -> bool {
     let mut parts: Vec<&str> = name.split('-').collect();
     let number = parts.pop().unwrap_or_default();
     let word = |part: &&str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_lowercase());

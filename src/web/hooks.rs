@@ -66,7 +66,7 @@ async fn check<'a>(state: &State, settings: &SesSettings, message: &'a Message) 
     if !settings.topics.contains(&message.topic_arn) {
         return Err(refused("this topic is not one of ours"));
     }
-    let url = sns::allowed(&message.signing_cert_url, settings.endpoint.as_deref())
+    let url = sns::certificate(&message.signing_cert_url, settings.endpoint.as_deref())
         .ok_or_else(|| refused("the certificate is not from SNS"))?;
     let pem = certificate(state, url).await?;
     message.verify(&pem).map_err(|why| {
@@ -88,11 +88,15 @@ async fn certificate(state: &State, url: Url) -> Result<String, WebError> {
     }
     let unreachable = |why: reqwest::Error| WebError::Unavailable(anyhow::Error::new(why).context("SNS's certificate"));
     let response = state.http.get(url.clone()).send().await.map_err(unreachable)?;
-    let response = response.error_for_status().map_err(unreachable)?;
-    let pem = response.text().await.map_err(unreachable)?;
-    if pem.len() > MOST_BYTES {
-        return Err(refused("the certificate is too large"));
+    let mut response = response.error_for_status().map_err(unreachable)?;
+    let mut pem = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(unreachable)? {
+        if pem.len() + part.len() > MOST_BYTES {
+            return Err(refused("the certificate is too large"));
+        }
+        pem.extend(part);
     }
+    let pem = String::from_utf8(pem).map_err(|_| refused("the certificate is no text"))?;
     let mut known = state.certificates.0.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= REMEMBERED {
         known.clear();
@@ -103,7 +107,7 @@ async fn certificate(state: &State, url: Url) -> Result<String, WebError> {
 
 /// Subscribes to the topic, as its owner asked for.
 async fn confirm(state: &State, settings: &SesSettings, url: &str) -> Result<(), WebError> {
-    let url = sns::allowed(url, settings.endpoint.as_deref())
+    let url = sns::confirmation(url, settings.endpoint.as_deref())
         .ok_or_else(|| refused("the confirmation does not go to SNS"))?;
     let answer = state.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
     answer

@@ -59,7 +59,12 @@ impl Sns {
         let pem = certificate(&KEY);
         let confirmed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&confirmed);
-        let routes = Router::new().route("/cert.pem", get(move || async move { pem })).route(
+        let routes = Router::new().route("/cert.pem", get(move || async move { pem }));
+        let endless = || {
+            futures_util::stream::repeat(Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b'x'; 4096])))
+        };
+        let endless = get(move || async move { axum::body::Body::from_stream(endless()) });
+        let routes = routes.route("/endless.pem", endless).route(
             "/",
             get(move || async move {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -226,6 +231,7 @@ async fn only_what_sns_signed_for_our_topic_counts() {
         with("SignatureVersion", "3".into()),
         with("SigningCertURL", "https://sns.us-east-1.amazonaws.com.evil.example/cert.pem".into()),
         with("SigningCertURL", "file:///etc/passwd".into()),
+        with("SigningCertURL", format!("{}/endless.pem", sns.url).into()),
         with("Type", "SubscriptionConfirmation".into()),
         foreign,
         old,

@@ -1,5 +1,6 @@
 //! Messages of SNS and their signatures (SNS Developer Guide, "Verifying the signatures of Amazon SNS messages"). Pure.
 
+use crate::connect::is_like_one;
 use crate::model::Time;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use reqwest::Url;
@@ -115,8 +116,26 @@ impl Message {
     }
 }
 
-/// An address that belongs to SNS: `https://sns.{region}.amazonaws.com`, or below the endpoint that is configured in its place.
-pub(super) fn allowed(url: &str, endpoint: Option<&str>) -> Option<Url> {
+/// Where a certificate of SNS is: `https://sns.{region}.amazonaws.com/SimpleNotificationService-{hex}.pem`. Whoever serves one
+/// signs whatever they like, and SNS answers other addresses with what its callers said.
+pub(super) fn certificate(url: &str, endpoint: Option<&str>) -> Option<Url> {
+    let url = of_sns(url, endpoint)?;
+    let name = url.path().strip_prefix("/SimpleNotificationService-").and_then(|rest| rest.strip_suffix(".pem"));
+    let hex = name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_hexdigit()));
+    let plain = url.query().is_none() && url.fragment().is_none();
+    (endpoint.is_some() || (hex && plain)).then_some(url)
+}
+
+/// Where a subscription is confirmed: `https://sns.{region}.amazonaws.com/?Action=ConfirmSubscription&…`.
+pub(super) fn confirmation(url: &str, endpoint: Option<&str>) -> Option<Url> {
+    let url = of_sns(url, endpoint)?;
+    let mut actions = url.query_pairs().filter(|(name, _)| name == "Action").map(|(_, action)| action);
+    let confirms = actions.next().as_deref() == Some("ConfirmSubscription") && actions.next().is_none();
+    (endpoint.is_some() || (confirms && url.path() == "/")).then_some(url)
+}
+
+/// An address at SNS itself, or below the endpoint that is configured in its place.
+fn of_sns(url: &str, endpoint: Option<&str>) -> Option<Url> {
     let url = Url::parse(url).ok()?;
     if !url.username().is_empty() || url.password().is_some() {
         return None;
@@ -125,11 +144,14 @@ pub(super) fn allowed(url: &str, endpoint: Option<&str>) -> Option<Url> {
         let endpoint = Url::parse(endpoint).ok()?;
         return (url.origin() == endpoint.origin()).then_some(url);
     }
-    let host = url.host_str()?;
-    let rest = host.strip_prefix("sns.")?;
-    let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"))?;
-    let plain = !region.is_empty() && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    (url.scheme() == "https" && url.port().is_none() && plain).then_some(url)
+    let rest = url.host_str()?.strip_prefix("sns.")?;
+    // A bucket of the name "sns" answers at sns.s3.amazonaws.com.
+    let region = match rest.strip_suffix(".amazonaws.com") {
+        Some(region) => Some(region).filter(|region| !region.starts_with("cn-")),
+        None => rest.strip_suffix(".amazonaws.com.cn").filter(|region| region.starts_with("cn-")),
+    };
+    let there = region.is_some_and(is_like_one);
+    (url.scheme() == "https" && url.port().is_none() && there).then_some(url)
 }
 
 #[derive(Debug)]
@@ -167,31 +189,77 @@ impl SignatureVerificationAlgorithm for Sha256 {
 
 #[cfg(test)]
 mod tests {
-    use super::allowed;
+    use super::{certificate, confirmation};
+
+    const PEM: &str = "SimpleNotificationService-01d088a6f77103d0fe307c0069e40ed6.pem";
 
     #[test]
     fn only_sns_itself_is_asked_for_certificates() {
-        for good in ["https://sns.us-east-1.amazonaws.com/c.pem", "https://sns.cn-north-1.amazonaws.com.cn/c.pem"] {
-            assert!(allowed(good, None).is_some(), "{good}");
+        for host in
+            ["sns.us-east-1.amazonaws.com", "sns.us-gov-west-1.amazonaws.com", "sns.cn-north-1.amazonaws.com.cn"]
+        {
+            assert!(certificate(&format!("https://{host}/{PEM}"), None).is_some(), "{host}");
         }
-        for bad in [
-            "http://sns.us-east-1.amazonaws.com/c.pem",
-            "https://sns.us-east-1.amazonaws.com.evil.example/c.pem",
-            "https://evil.example/sns.us-east-1.amazonaws.com/c.pem",
-            "https://sns.us-east-1.amazonaws.com@evil.example/c.pem",
-            "https://evil@sns.us-east-1.amazonaws.com/c.pem",
-            "https://sns.a.b.amazonaws.com/c.pem",
-            "https://sns..amazonaws.com/c.pem",
-            "https://sns.us-east-1.amazonaws.com:8443/c.pem",
-            "https://bucket.s3.amazonaws.com/c.pem",
-            "file:///etc/passwd",
-            "",
+        for host in [
+            "sns.us-east-1.amazonaws.com.evil.example",
+            "evil.example/sns.us-east-1.amazonaws.com",
+            "sns.us-east-1.amazonaws.com@evil.example",
+            "evil@sns.us-east-1.amazonaws.com",
+            "sns.a.b.amazonaws.com",
+            "sns..amazonaws.com",
+            "sns.amazonaws.com",
+            "sns.us-east-1.amazonaws.com:8443",
+            "sns.us-east-1.amazonaws.com.cn",
+            "sns.cn-north-1.amazonaws.com",
+            // Buckets that anybody may have.
+            "sns.s3.amazonaws.com",
+            "sns.s3-us-west-2.amazonaws.com",
+            "sns.s3-website-us-west-2.amazonaws.com",
+            "sns.us-east-1-evil.amazonaws.com",
+            "bucket.s3.amazonaws.com",
         ] {
-            assert!(allowed(bad, None).is_none(), "{bad}");
+            assert!(certificate(&format!("https://{host}/{PEM}"), None).is_none(), "{host}");
         }
+        for bad in [format!("http://sns.us-east-1.amazonaws.com/{PEM}"), "file:///etc/passwd".into(), String::new()] {
+            assert!(certificate(&bad, None).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn at_sns_only_its_certificates_are_certificates_and_only_a_confirmation_confirms() {
+        let at = |rest: &str| format!("https://sns.us-east-1.amazonaws.com/{rest}");
+        for bad in [
+            "c.pem".to_owned(),
+            "SimpleNotificationService-.pem".to_owned(),
+            "SimpleNotificationService-../x.pem".to_owned(),
+            "SimpleNotificationService-xyz.pem".to_owned(),
+            format!("x/{PEM}"),
+            format!("{PEM}?x=1"),
+            format!("{PEM}?"),
+            format!("{PEM}#x"),
+            format!("?Action=Publish&Message={PEM}"),
+        ] {
+            assert!(certificate(&at(&bad), None).is_none(), "{bad}");
+        }
+        assert!(confirmation(&at("?Action=ConfirmSubscription&TopicArn=arn&Token=2336"), None).is_some());
+        for bad in [
+            "",
+            "?Action=Publish",
+            "?Action=ConfirmSubscription&Action=Publish",
+            "?Action=Publish&Action=ConfirmSubscription",
+            "x?Action=ConfirmSubscription",
+        ] {
+            assert!(confirmation(&at(bad), None).is_none(), "{bad}");
+        }
+        assert!(confirmation("https://sns.s3.amazonaws.com/?Action=ConfirmSubscription", None).is_none());
+    }
+
+    #[test]
+    fn an_endpoint_that_is_configured_stands_in_the_place_of_sns() {
         let endpoint = Some("http://127.0.0.1:4000");
-        assert!(allowed("http://127.0.0.1:4000/c.pem", endpoint).is_some());
-        assert!(allowed("http://127.0.0.1:4001/c.pem", endpoint).is_none());
-        assert!(allowed("https://sns.us-east-1.amazonaws.com/c.pem", endpoint).is_none());
+        assert!(certificate("http://127.0.0.1:4000/c.pem", endpoint).is_some());
+        assert!(certificate("http://127.0.0.1:4001/c.pem", endpoint).is_none());
+        assert!(certificate(&format!("https://sns.us-east-1.amazonaws.com/{PEM}"), endpoint).is_none());
+        assert!(confirmation("http://127.0.0.1:4000/", endpoint).is_some());
     }
 }
