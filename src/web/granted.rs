@@ -3,9 +3,9 @@
 //! over, and when the token or the browser's session that gave it is. Feeds that are open are cut by the same rule.
 
 use super::session::hash;
-use super::token::Caller;
+use super::token::{Caller, Scope, whole};
 use super::{State, WebError};
-use crate::model::{AccountId, Doc, Extra, Time, UserId};
+use crate::model::{AccountId, Doc, Extra, Role, Time, UserId};
 use crate::store::{Session, StoreError};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -31,10 +31,11 @@ pub(super) struct Right {
     by: String,
 }
 
-/// What of that document counts here; both kinds have it.
+/// What of that document counts here; a browser's session has no scopes.
 #[derive(Debug, Deserialize)]
 struct Giver {
     expires: Time,
+    scopes: Option<Vec<Scope>>,
 }
 
 /// A session's document.
@@ -59,20 +60,30 @@ impl Right {
         Right { account, user, by: caller.document() }
     }
 
-    /// Until when at most; `None` when it is over.
-    async fn until(&self, state: &State) -> Result<Option<Time>, StoreError> {
+    /// What gave it, while that is good.
+    async fn giver(&self, state: &State) -> Result<Option<Giver>, StoreError> {
         let Some(giver) = state.store.get::<Giver>(&self.by).await? else { return Ok(None) };
         let here = !state.index.is_caught_up() || state.index.directory().user(&self.account, &self.user).is_some();
-        Ok(Some(giver.body.expires).filter(|expires| here && state.clock.now() < *expires))
+        Ok(Some(giver.body).filter(|giver| here && state.clock.now() < giver.expires))
+    }
+
+    /// Whether a session may go on. Whoever became an admin since needs a token that says so.
+    async fn gives(&self, state: &State) -> Result<bool, StoreError> {
+        let user = state.index.directory().user(&self.account, &self.user).cloned();
+        let is_admin = user.is_some_and(|user| user.role == Role::Admin);
+        let enough =
+            |giver: Giver| giver.scopes.is_none_or(|has| whole(is_admin).iter().all(|scope| has.contains(scope)));
+        Ok(self.giver(state).await?.is_some_and(enough))
     }
 }
 
 /// A session for syncing, and when it ends.
 pub(super) async fn give(state: &State, caller: &Caller) -> Result<(Session, Time), WebError> {
+    caller.syncs()?;
     let (right, now) = (Right::of(caller), state.clock.now());
     let over = || WebError::SignIn { next: "/leases".to_owned() };
-    let giver = right.until(state).await?.ok_or_else(over)?;
-    let expires = giver.min(now.plus(LASTS));
+    let giver = right.giver(state).await?.ok_or_else(over)?;
+    let expires = giver.expires.min(now.plus(LASTS));
     let ttl = u32::try_from(expires.seconds_since(now)).map_err(|why| WebError::Internal(why.into()))?;
     let session = state.store.session(&caller.person.gateway_name(), ttl).await?;
     let (cookie, id) = session.parts();
@@ -146,7 +157,7 @@ async fn end(state: &State, id: &str, rev: &str, granted: &Granted) -> Result<()
 
 impl Granted {
     async fn stands(&self, state: &State) -> Result<bool, StoreError> {
-        Ok(state.clock.now() < self.expires && self.right.until(state).await?.is_some())
+        Ok(state.clock.now() < self.expires && self.right.gives(state).await?)
     }
 }
 
@@ -166,7 +177,7 @@ pub(super) async fn over(state: State, key: Key) {
     loop {
         tokio::time::sleep(ASKED).await;
         let stands = match &key {
-            Key::Right(right) => right.until(&state).await.map(|until| until.is_some()),
+            Key::Right(right) => right.giver(&state).await.map(|giver| giver.is_some()),
             Key::Session(session) => state.store.session_stands(session).await,
             Key::Password => Ok(true),
         };

@@ -15,7 +15,7 @@ type Is<T> = axum::extract::State<T>;
 pub(super) const SCOPES: [(Scope, &str, &str); 4] = [
     (Scope::Read, "read", "look at what you may see"),
     (Scope::Write, "write", "renew, end, hand over"),
-    (Scope::Sync, "sync", "sync documents to a phone"),
+    (Scope::Sync, "sync", "sync documents to a phone; takes read and write too, and for an admin admin"),
     (Scope::Admin, "admin", "what admins do"),
 ];
 /// A year, in seconds.

@@ -79,7 +79,7 @@ pub(super) async fn pass(
     if parts.method == Method::POST && named(&url) == "_session" {
         state.limits.check(Try::SignIn, site.client)?;
     }
-    let mapped = mapped(&mut parts, &site, &state).await?;
+    let mapped = mapped(&mut parts, &url, &site, &state).await?;
     let headers = passed_on(&parts.headers, mapped.as_ref().map(|mapped| &mapped.session));
     let socket = websocket::is_asked(&parts.headers);
     let open = if socket || named(&url) == "_changes" {
@@ -157,20 +157,39 @@ struct Open {
 
 /// The session at the gateway of whoever is signed in here, unless the request brings its own way to sign in. A cookie of ours
 /// counts only for what our own pages send.
-async fn mapped(parts: &mut Parts, site: &Site, state: &State) -> Result<Option<Mapped>, WebError> {
+async fn mapped(parts: &mut Parts, url: &Url, site: &Site, state: &State) -> Result<Option<Mapped>, WebError> {
     let basic = parts.headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"Basic "));
     if basic || own_cookie(&parts.headers).is_some() || !site.is_own(&parts.headers) {
         return Ok(None);
     }
     let caller = if parts.headers.get(header::AUTHORIZATION).is_some() {
         let caller = <Caller as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
-        caller.map(|caller| caller.may(Scope::Sync).map(|()| caller)).transpose()?
+        if let Some(caller) = &caller {
+            if reads(parts, url, state) { caller.may_all(&[Scope::Sync, Scope::Read]) } else { caller.syncs() }?;
+        }
+        caller
     } else {
         <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?.map(Caller::in_browser)
     };
     let Some(caller) = caller else { return Ok(None) };
     let session = caller.person.session(state).await?;
     Ok(Some(Mapped { right: Right::of(&caller), person: caller.person, session }))
+}
+
+/// Whether nothing can be written by a request. Replicators read by POST, too; a socket writes but for that of the feed.
+fn reads(parts: &Parts, url: &Url, state: &State) -> bool {
+    const BY_POST: [&str; 4] = ["_all_docs", "_bulk_get", "_changes", "_revs_diff"];
+    let parts_of = |url: &Url| url.path().split('/').filter(|part| !part.is_empty()).count();
+    let database = Url::parse(&state.store.public_database());
+    let of_database = database.is_ok_and(|database| parts_of(url) == parts_of(&database) + 1);
+    if websocket::is_asked(&parts.headers) {
+        return of_database && named(url) == "_changes";
+    }
+    match parts.method {
+        Method::GET | Method::HEAD | Method::OPTIONS => true,
+        Method::POST => of_database && BY_POST.contains(&&*named(url)),
+        _ => false,
+    }
 }
 
 /// The gateway's cookie, when the client has one.

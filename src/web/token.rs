@@ -33,8 +33,15 @@ pub enum Scope {
     Write,
     /// What admins do: policies, people, AWS accounts, pauses. Of no use to others.
     Admin,
-    /// Sessions for syncing documents.
+    /// Syncing documents. A session for it carries whatever its person may do, so one is given only to who has `read` and `write`
+    /// too, and of an admin `admin`.
     Sync,
+}
+
+/// What a token must have to be given a session for syncing: nothing narrows one.
+pub(super) fn whole(is_admin: bool) -> &'static [Scope] {
+    const ALL: [Scope; 4] = [Scope::Sync, Scope::Read, Scope::Write, Scope::Admin];
+    if is_admin { &ALL } else { &ALL[..3] }
 }
 
 /// A token's document.
@@ -135,13 +142,27 @@ impl Caller {
 
     /// Goes on only with that scope.
     pub fn may(&self, scope: Scope) -> Result<(), WebError> {
-        match &self.scopes {
-            Some(scopes) if !scopes.contains(&scope) => {
-                let name = serde_json::to_value(scope).unwrap_or_default();
-                Err(WebError::Forbidden(format!("this token lacks the scope {}", name.as_str().unwrap_or_default())))
+        self.may_all(&[scope])
+    }
+
+    /// Goes on only with all of these; who has not hears which are missing.
+    pub fn may_all(&self, wanted: &[Scope]) -> Result<(), WebError> {
+        let Some(scopes) = &self.scopes else { return Ok(()) };
+        let lacks = wanted.iter().filter(|scope| !scopes.contains(scope));
+        let word = |scope: &Scope| serde_json::to_value(scope).ok()?.as_str().map(str::to_owned);
+        let lacks: Vec<String> = lacks.filter_map(word).collect();
+        match &lacks[..] {
+            [] => Ok(()),
+            [one] => Err(WebError::Forbidden(format!("this token lacks the scope {one}"))),
+            [most @ .., last] => {
+                Err(WebError::Forbidden(format!("this token lacks the scopes {} and {last}", most.join(", "))))
             }
-            _ => Ok(()),
         }
+    }
+
+    /// Goes on only who may sync, to and fro, all that their person may.
+    pub(super) fn syncs(&self) -> Result<(), WebError> {
+        self.may_all(whole(self.person.is_admin()))
     }
 
     /// Goes on only for admins who may act as such.

@@ -278,9 +278,9 @@ pub(super) async fn one(
 pub(super) struct LeaseEdit {
     /// Later, up to `max_expires_at`.
     expires_at: Option<String>,
-    /// Admins only.
+    /// Admins only, with the scope `admin`.
     owner: Option<String>,
-    /// Admins only; `until` in the past ends one.
+    /// Admins only, with the scope `admin`; `until` in the past ends one.
     exemption: Option<LeaseExemption>,
 }
 
@@ -296,6 +296,9 @@ pub(super) async fn edit(
     Body(edit): Body<LeaseEdit>,
 ) -> Result<Response, WebError> {
     caller.may(Scope::Write)?;
+    if edit.owner.is_some() || edit.exemption.is_some() {
+        caller.may(Scope::Admin)?;
+    }
     let mut doc = find(&state, &caller, &id).await?;
     let rev = based_on(&headers)?;
     let fields = [

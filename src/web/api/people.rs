@@ -184,6 +184,9 @@ pub(super) async fn edit(
 ) -> Result<Response, WebError> {
     let own = user == caller.person.user.as_str();
     caller.may(if own { Scope::Write } else { Scope::Admin })?;
+    if edit.role.is_some() || edit.aliases.is_some() {
+        caller.may(Scope::Admin)?;
+    }
     if let Some(zone) = edit.time_zone.as_deref().filter(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
         return Err(WebError::Invalid(format!("{zone:?} is not an IANA zone such as Europe/Berlin")));
     }

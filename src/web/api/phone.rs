@@ -1,6 +1,6 @@
 //! A session at the gateway for a phone that syncs documents.
 
-use crate::web::token::{Caller, Scope};
+use crate::web::token::Caller;
 use crate::web::{Site, State, WebError, granted, sync};
 use axum::Json;
 use axum::extract::State as At;
@@ -24,15 +24,16 @@ pub(super) struct SyncSession {
     channels: Vec<String>,
 }
 
-/// A session for syncing documents: for a day, however much it is used, and no longer than the token that gave it, which ends
-/// it when it is revoked. The access rules judge what is written with it.
+/// A session for syncing documents. It is good for a day, however much it is used, and no longer than the token that gave it.
+///
+/// The access rules judge what is written with it. As it carries all that its person may do, a token needs the scopes `sync`,
+/// `read` and `write`, and of an admin `admin`.
 #[utoipa::path(post, path = "/api/v1/sync-session", tag = "sync", responses((status = 201, body = SyncSession)))]
 pub(super) async fn sync_session(
     At(state): At<State>,
     caller: Caller,
     site: Site,
 ) -> Result<(axum::http::StatusCode, Json<SyncSession>), WebError> {
-    caller.may(Scope::Sync)?;
     let person = &caller.person;
     let (session, expires) = granted::give(&state, &caller).await?;
     let (name, id) = session.parts();

@@ -1,7 +1,7 @@
 //! What a phone may do with a token, and until when.
 
 use super::{Program, hour, http};
-use crate::app::TestApp;
+use crate::app::{DEV, EAST, TestApp, owned_by};
 use futures_util::StreamExt as _;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -97,5 +97,98 @@ async fn a_session_for_syncing_lasts_a_day_however_much_it_is_used_and_no_longer
     app.until("the browser's session is over", || of_browser.is_over()).await;
     let left = || async { app.store.prefix("sync_session::").await.unwrap().is_empty().then_some(()) };
     app.until("nothing is kept of them", left).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_syncs_no_more_than_its_scopes_say() {
+    let app = TestApp::start(hour()).await;
+    let policy = json!({
+        "_id": "policy::bigdb::user::lin", "type": "user_policy", "account": "bigdb", "schema": 1, "user": "lin",
+        "updated_by": "bigdb.ada", "policy": {},
+    });
+    let admin = "this token lacks the scope admin";
+    for (user, scopes, reading, writing) in [
+        ("ada", &["sync"][..], "this token lacks the scope read", "this token lacks the scopes read, write and admin"),
+        ("ada", &["read"], "this token lacks the scope sync", "this token lacks the scopes sync, write and admin"),
+        ("ada", &["sync", "read"], "", "this token lacks the scopes write and admin"),
+        ("ada", &["sync", "read", "write"], "", admin),
+        ("ada", &["sync", "read", "write", "admin"], "", ""),
+        ("lin", &["sync", "read"], "", "this token lacks the scope write"),
+        ("lin", &["sync", "read", "write"], "", ""),
+    ] {
+        let program = Program::of(&app, user, scopes).await;
+        let given = program.send(Method::POST, "sync-session", &[], None).await;
+        let said = given.body["detail"].as_str().unwrap_or_default();
+        assert_eq!((given.status, said), (if writing.is_empty() { 201 } else { 403 }, writing), "{user} {scopes:?}");
+        let sync = async |method: Method, path: &str, body: Option<&Value>| {
+            let url = format!("{}/sync/zerocloud/{path}", app.web);
+            let request = http().request(method, url).bearer_auth(&program.token);
+            let answer = match body {
+                Some(body) => request.json(body),
+                None => request,
+            };
+            let answer = answer.send().await.unwrap();
+            let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap_or_default());
+            (status, body["detail"].as_str().unwrap_or_default().to_owned())
+        };
+        for (method, path, body) in [
+            (Method::GET, "account::bigdb", None),
+            (Method::GET, "_changes", None),
+            (Method::POST, "_all_docs", Some(json!({ "keys": ["account::bigdb"] }))),
+            (Method::POST, "_revs_diff", Some(json!({}))),
+        ] {
+            let (status, said) = sync(method.clone(), path, body.as_ref()).await;
+            assert_eq!((status == StatusCode::OK, &*said), (reading.is_empty(), reading), "{user} {scopes:?} {path}");
+        }
+        for (method, path, body) in [
+            (Method::POST, "_bulk_docs", json!({ "docs": [] })),
+            (Method::PUT, "_local/place", json!({})),
+            (Method::PUT, "policy::bigdb::user::lin", policy.clone()),
+        ] {
+            let (status, said) = sync(method.clone(), path, Some(&body)).await;
+            assert_eq!(&*said, writing, "{user} {scopes:?} {method} {path}: {status}");
+        }
+    }
+    // Only the admin whose token says so wrote the policy.
+    let written = app.store.get::<Value>("policy::bigdb::user::lin").await.unwrap().unwrap();
+    assert!(written.rev.unwrap().starts_with("1-"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_person_becomes_an_admin_whom_its_token_does_not_know() {
+    let app = TestApp::start(hour()).await;
+    let phone = Phone::of(&Program::of(&app, "lin", &["sync", "read", "write"]).await).await;
+    let whole = Phone::of(&Program::all(&app, "lin").await).await;
+    assert_eq!(phone.get("_all_docs").await.status(), StatusCode::OK);
+    app.edit("user::bigdb::lin", |body| body["role"] = json!("admin")).await;
+    app.until("the session is over", || phone.is_over()).await;
+    assert_eq!(whole.get("_all_docs").await.status(), StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn owner_and_exemption_of_a_lease_and_roles_need_the_scope_admin() {
+    let app = TestApp::start(hour()).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    let (some, all) = (Program::of(&app, "ada", &["read", "write"]).await, Program::all(&app, "ada").await);
+    let lease = format!("leases/{DEV}::{EAST}::{id}");
+    let until = app.clock.now().plus(86_400).to_string();
+    let exemption = json!({ "exemption": { "reason": "the demo", "until": until } });
+    for (path, body) in [
+        (&*lease, json!({ "owner": "max" })),
+        (&lease, exemption.clone()),
+        ("users/ada", json!({ "aliases": ["ada-laptop"] })),
+    ] {
+        let etag = some.send(Method::GET, path, &[], None).await.etag;
+        let refused = some.send(Method::PATCH, path, &[("if-match", &etag)], Some(body.clone())).await;
+        let said = refused.body["detail"].as_str().unwrap_or_default();
+        assert_eq!((refused.status, said), (403, "this token lacks the scope admin"), "{path} {body}");
+    }
+    let etag = all.send(Method::GET, &lease, &[], None).await.etag;
+    let edited = all.send(Method::PATCH, &lease, &[("if-match", &etag)], Some(exemption)).await;
+    assert_eq!((edited.status, &edited.body["exemption"]["reason"]), (200, &json!("the demo")));
     app.stop().await;
 }
