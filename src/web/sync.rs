@@ -80,6 +80,11 @@ pub(super) async fn pass(
         state.limits.check(Try::SignIn, site.client)?;
     }
     let mapped = mapped(&mut parts, &url, &site, &state).await?;
+    let cookies = match (&mapped, site.https) {
+        (Some(_), _) => Cookies::Ours,
+        (None, true) => Cookies::Secure,
+        (None, false) => Cookies::Plain,
+    };
     let headers = passed_on(&parts.headers, mapped.as_ref().map(|mapped| &mapped.session));
     let socket = websocket::is_asked(&parts.headers);
     let open = if socket || named(&url) == "_changes" {
@@ -95,14 +100,14 @@ pub(super) async fn pass(
         None
     };
     if socket {
-        return websocket::pass(&state, parts, url, headers, open).await;
+        return websocket::pass(&state, parts, url, headers, (cookies, open)).await;
     }
     let mut sent = state.feeds.request(parts.method.clone(), url.clone()).headers(headers);
     if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         sent = sent.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
     let answer = sent.send().await.map_err(|why| WebError::Unavailable(anyhow::Error::new(why.without_url())))?;
-    Ok(passed_back(answer, &url, parts.method == Method::HEAD, open))
+    Ok(passed_back(answer, &url, parts.method == Method::HEAD, (cookies, open)))
 }
 
 /// As whom the gateway knows who brings a way to sign in of their own; nobody, when it does not.
@@ -217,7 +222,12 @@ fn passed_on(from: &HeaderMap, session: Option<&Session>) -> HeaderMap {
     to
 }
 
-fn passed_back(answer: reqwest::Response, url: &Url, head: bool, open: Option<Open>) -> Response {
+fn passed_back(
+    answer: reqwest::Response,
+    url: &Url,
+    head: bool,
+    (cookies, open): (Cookies, Option<Open>),
+) -> Response {
     let mut response = StatusCode::OK.into_response();
     *response.status_mut() = answer.status();
     let headers = response.headers_mut();
@@ -234,7 +244,8 @@ fn passed_back(answer: reqwest::Response, url: &Url, head: bool, open: Option<Op
         headers.extend(HeaderValue::from_str(&format!("/sync{at}")).ok().map(|at| (header::LOCATION, at)));
     }
     for cookie in answer.headers().get_all(header::SET_COOKIE) {
-        headers.extend(cookie.to_str().ok().and_then(rewritten).map(|cookie| (header::SET_COOKIE, cookie)));
+        let cookie = cookie.to_str().ok().and_then(|cookie| rewritten(cookie, cookies));
+        headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let kind =
@@ -244,18 +255,34 @@ fn passed_back(answer: reqwest::Response, url: &Url, head: bool, open: Option<Op
     response
 }
 
+/// What becomes of cookies that the gateway sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cookies {
+    /// The session there is ours: whoever got it would sync past the end of what they signed in with here.
+    Ours,
+    /// The client's, who reaches us by https.
+    Secure,
+    /// The client's.
+    Plain,
+}
+
 /// A cookie of the gateway as it works here: below our path, out of reach of scripts and foreign pages.
-fn rewritten(cookie: &str) -> Option<HeaderValue> {
+fn rewritten(cookie: &str, cookies: Cookies) -> Option<HeaderValue> {
+    let secure = match cookies {
+        Cookies::Ours => return None,
+        Cookies::Secure => "; Secure",
+        Cookies::Plain => "",
+    };
     let mut parts = cookie.split(';').map(str::trim);
     let mut new = parts.next()?.to_owned();
     for part in parts {
         let name = part.split('=').next().unwrap_or_default().to_ascii_lowercase();
-        if !matches!(name.as_str(), "path" | "httponly" | "samesite" | "domain") && !part.is_empty() {
+        if !matches!(name.as_str(), "path" | "httponly" | "samesite" | "domain" | "secure") && !part.is_empty() {
             new.push_str("; ");
             new.push_str(part);
         }
     }
-    HeaderValue::from_str(&format!("{new}; Path={PATH}; HttpOnly; SameSite=Lax")).ok()
+    HeaderValue::from_str(&format!("{new}; Path={PATH}; HttpOnly; SameSite=Lax{secure}")).ok()
 }
 
 /// How an answer's body is rewritten.
@@ -335,18 +362,17 @@ fn stripped(
 
 #[cfg(test)]
 mod tests {
-    use super::{named, own_cookie, passed_on, rewritten};
+    use super::{Cookies, named, own_cookie, passed_on, rewritten};
     use axum::http::{HeaderMap, HeaderValue, header};
     use reqwest::Url;
 
     #[test]
     fn the_gateways_cookie_works_below_our_path_and_no_script_reads_it() {
-        let cookie =
-            rewritten("SyncGatewaySession=abc; Path=/zerocloud; Expires=Tue, 24 Nov 2026 08:00:00 GMT").unwrap();
-        assert_eq!(
-            cookie,
-            "SyncGatewaySession=abc; Expires=Tue, 24 Nov 2026 08:00:00 GMT; Path=/sync/zerocloud; HttpOnly; SameSite=Lax"
-        );
+        let set = "SyncGatewaySession=abc; Path=/zerocloud; Expires=Tue, 24 Nov 2026 08:00:00 GMT";
+        let here = "SyncGatewaySession=abc; Expires=Tue, 24 Nov 2026 08:00:00 GMT; Path=/sync/zerocloud; HttpOnly; SameSite=Lax";
+        assert_eq!(rewritten(set, Cookies::Plain).unwrap(), here);
+        assert_eq!(rewritten(set, Cookies::Secure).unwrap(), format!("{here}; Secure"));
+        assert_eq!(rewritten(set, Cookies::Ours), None);
     }
 
     #[test]

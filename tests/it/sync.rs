@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use zerocloud::clock::Clock;
 use zerocloud::config::Config;
 use zerocloud::follower::Index;
+use zerocloud::model::{AccountId, Doc, UserId};
 use zerocloud::store::{Store, StoreConfig};
-use zerocloud::web::{self, State};
+use zerocloud::web::{self, State, session};
 
 fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -172,22 +173,70 @@ async fn socket_of_version_four(upgrade: WebSocketUpgrade) -> Response {
 
 /// Pages in front of a gateway at this address.
 async fn pages(gateway: String, stop: &CancellationToken, tasks: &mut JoinSet<()>) -> String {
+    pages_of(gateway, "http://127.0.0.1:9".to_owned(), "", stop, tasks).await
+}
+
+/// The same with its admin port, and settings of the section `web`.
+async fn pages_of(
+    gateway: String,
+    admin_url: String,
+    web: &str,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let config = StoreConfig {
         public_url: gateway,
-        admin_url: "http://127.0.0.1:9".to_owned(),
+        admin_url,
         database: "zerocloud".to_owned(),
         admin: None,
         timeout: Duration::from_secs(5),
     };
-    let settings = Config::parse("mail: {from: a@b.c}\nweb: {}", |_| None).unwrap().web.unwrap();
+    let settings = Config::parse(&format!("mail: {{from: a@b.c}}\nweb: {{{web}}}"), |_| None).unwrap().web.unwrap();
     let store = Store::new(&config).unwrap();
     let polls = tokio::sync::watch::Sender::new(zerocloud::web::Polls::default()).subscribe();
     let state = State::new(store, Index::default(), Clock::system(), settings, polls, stop.clone()).unwrap();
     let stop = stop.clone();
     tasks.spawn(async move { web::run(listener, state, stop).await.unwrap() });
     url
+}
+
+#[tokio::test]
+async fn a_session_of_ours_at_the_gateway_is_given_to_nobody_and_a_cookie_is_secure_on_https() {
+    // The gateway's public port renews the session with each answer.
+    let far = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", far.local_addr().unwrap());
+    let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+    let routes = Router::new().route("/{*path}", any(version_four));
+    tasks.spawn(async move { axum::serve(far, routes).await.unwrap() });
+    let (_folder, running, store) = crate::app::gateway().await;
+    store.put_user("bigdb.lin", &json!({ "name": "bigdb.lin", "password": "a secret" })).await.unwrap();
+    let lin = json!({ "account": "bigdb", "user": "lin", "role": "dev", "email": "lin@bigdb.example" });
+    for (kind, id, body) in [
+        ("user", "user::bigdb::lin", lin),
+        ("account", "account::bigdb", json!({ "account": "bigdb", "name": "BigDB" })),
+    ] {
+        store.put(kind, &Doc { id: id.to_owned(), rev: None, body }).await.unwrap();
+    }
+    let (account, user) = (AccountId::parse("bigdb").unwrap(), UserId::parse("lin").unwrap());
+    let secret = session::begin(&store, &account, &user, Clock::system().now(), 3_600).await.unwrap();
+    let ours = format!("zerocloud={secret}; __Host-zerocloud={secret}");
+    for (web, secure) in [("public_url: 'https://zerocloud.bigdb.example'", true), ("", false)] {
+        let base = pages_of(url.clone(), running.admin.clone(), web, &stop, &mut tasks).await;
+        let set = async |cookie: &str| {
+            let asked = client().get(format!("{base}/sync/zerocloud/_session")).header("cookie", cookie);
+            let answer = asked.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            answer.headers().get("set-cookie").map(|set| set.to_str().unwrap().to_owned())
+        };
+        assert_eq!(set(&ours).await, None, "{web}");
+        let own = set("SyncGatewaySession=abc").await.unwrap();
+        assert_eq!(own.ends_with("; Path=/sync/zerocloud; HttpOnly; SameSite=Lax; Secure"), secure, "{web} {own}");
+    }
+    stop.cancel();
+    tasks.abort_all();
+    running.stop().await;
 }
 
 #[tokio::test]

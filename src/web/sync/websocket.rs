@@ -1,8 +1,8 @@
 //! Sockets through `/sync/`: the change feed, frame by frame without `_cv`, and whatever else the gateway speaks in frames of
 //! its own, as it is.
 
-use super::Open;
 use super::strip::{Shape, strip};
+use super::{Cookies, Open};
 use crate::web::{State, WebError};
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::{self, WebSocketUpgrade};
@@ -28,7 +28,7 @@ pub(super) async fn pass(
     mut parts: Parts,
     url: Url,
     headers: HeaderMap,
-    open: Option<Open>,
+    (cookies, open): (Cookies, Option<Open>),
 ) -> Result<Response, WebError> {
     let mut headers = headers;
     let key = BASE64.encode(rand::random::<[u8; 16]>());
@@ -47,7 +47,7 @@ pub(super) async fn pass(
     let unreachable = |why: reqwest::Error| WebError::Unavailable(anyhow::Error::new(why.without_url()));
     let answer = state.feeds.get(url.clone()).headers(headers).send().await.map_err(unreachable)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(super::passed_back(answer, &url, false, open));
+        return Ok(super::passed_back(answer, &url, false, (cookies, open)));
     }
     let agreed =
         answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -59,7 +59,9 @@ pub(super) async fn pass(
         let (place, over) = open.map(|Open { place, over }| (place, over)).unzip();
         let over = async { over.unwrap_or_else(|| Box::pin(std::future::pending())).await };
         // At shutdown, and when the reader may not read any more, both ends are dropped, and clients come again.
-        let pumped = async { tokio::select! { () = pump(client, upstream, feed) => {}, () = over => {} } };
+        let pumped = async {
+            tokio::select! { () = pump(client, upstream, feed) => {}, () = over => {} }
+        };
         stop.run_until_cancelled(pumped).await;
         drop(place);
     }))
