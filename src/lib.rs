@@ -14,6 +14,7 @@ pub mod driver;
 pub mod failpoint;
 pub mod follower;
 pub mod leader;
+pub mod leavers;
 pub mod migrate;
 pub mod model;
 pub mod notifier;

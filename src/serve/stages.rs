@@ -11,6 +11,7 @@ use crate::driver::{self, LiveWorld, Look};
 use crate::failpoint::Failpoint;
 use crate::follower::{self, Index, View, Wake};
 use crate::leader::Leadership;
+use crate::leavers;
 use crate::model::{LeaseKey, ResourceChange, Time};
 use crate::notifier::{Mailer, Notifier, NotifierConfig};
 use crate::reaper::{self, Reaper};
@@ -79,10 +80,10 @@ impl Stages {
         let (changes, changing) = mpsc::channel(WAITING);
         let (store, index) = (self.store.clone(), self.index.clone());
         let (seen, seeing) = mpsc::channel(WAITING);
-        let tap = follower::Tap { to: seen, wants: recorder::is_watched };
+        let wants = |id: &str| recorder::is_watched(id) || leavers::is_watched(id);
+        let tap = follower::Tap { to: seen, wants };
         tasks.spawn(follower::run_seen(store.clone(), index.clone(), wakes, Some(tap), self.stop.clone()));
-        let recorder = Recorder { store: store.clone(), index: index.clone(), clock: self.clock.clone() };
-        tasks.spawn(recorder.run(seeing, self.stop.clone()));
+        self.watchers(tasks, seeing);
         let (ticks, clock) = (self.ticks.clone(), self.clock.clone());
         let calls = (timers.clone(), again.clone());
         tasks.spawn(woken(waking, looks.clone(), calls, ticks, store, index, clock));
@@ -103,6 +104,16 @@ impl Stages {
         tasks.spawn(detector.clone().woken(telling, self.stop.clone()));
         tasks.spawn(detector.run(Arc::clone(&self.ticks.poll), self.stop.clone()));
         tasks.spawn(changed(changing, looks.clone()));
+    }
+
+    /// Who else sees the feed: the audit, and what ends with a person's document.
+    fn watchers(&self, tasks: &mut Tasks, seeing: mpsc::Receiver<follower::Seen>) {
+        let (records, recording) = mpsc::channel(WAITING);
+        let (gone, leaving) = mpsc::channel(WAITING);
+        tasks.spawn(split(seeing, records, gone));
+        let (store, index, clock) = (self.store.clone(), self.index.clone(), self.clock.clone());
+        tasks.spawn(leavers::run(store.clone(), leaving, self.stop.clone()));
+        tasks.spawn(Recorder { store, index, clock }.run(recording, self.stop.clone()));
     }
 
     /// What decides and acts: driver, deadlines, reaper.
@@ -291,6 +302,30 @@ async fn sighted(
             }
         }
         sights.send_replace((report.at, sight));
+    }
+    Ok(())
+}
+
+/// From the feed to the audit, and to whom it concerns that somebody left.
+async fn split(
+    mut seeing: mpsc::Receiver<follower::Seen>,
+    records: mpsc::Sender<follower::Seen>,
+    gone: mpsc::Sender<String>,
+) -> anyhow::Result<()> {
+    while let Some(seen) = seeing.recv().await {
+        let left = match &seen {
+            follower::Seen::Changed(id, None) if leavers::is_watched(id) => Some(id.clone()),
+            _ => None,
+        };
+        let recorded = !matches!(&seen, follower::Seen::Changed(id, _) if !recorder::is_watched(id));
+        if recorded && records.send(seen).await.is_err() {
+            return Ok(());
+        }
+        if let Some(id) = left
+            && gone.send(id).await.is_err()
+        {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -42,6 +42,16 @@ impl Store {
         self.send(self.signed(request), name).await.map(|_| ())
     }
 
+    /// Whether there is a Sync Gateway user of that name.
+    pub async fn user_exists(&self, name: &str) -> Result<bool, StoreError> {
+        let request = self.http.get(self.admin(&["_user", name])?);
+        match self.send(self.signed(request), name).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Removes a Sync Gateway user; their sessions end.
     pub async fn delete_user(&self, name: &str) -> Result<(), StoreError> {
         let request = self.http.delete(self.admin(&["_user", name])?);

@@ -192,3 +192,29 @@ async fn owner_and_exemption_of_a_lease_and_roles_need_the_scope_admin() {
     assert_eq!((edited.status, &edited.body["exemption"]["reason"]), (200, &json!("the demo")));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn who_is_removed_by_document_alone_is_signed_out_everywhere_and_gone_from_the_gateway() {
+    let app = TestApp::start(hour()).await;
+    let ada = Phone::of(&Program::all(&app, "ada").await).await;
+    let (lin, max) = (Program::all(&app, "lin").await, Program::all(&app, "max").await);
+    let (lins, maxs) = (Phone::of(&lin).await, Phone::of(&max).await);
+    let browser = app.sign_in("lin").await;
+    let rev = |id: &'static str| async { app.store.get::<Value>(id).await.unwrap().unwrap().rev.unwrap() };
+    // One by an admin's phone, one past the access rules.
+    let url = format!("{}/user::bigdb::lin?rev={}", ada.database, rev("user::bigdb::lin").await);
+    let deleted = http().delete(url).header("cookie", &ada.cookie).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::OK);
+    app.store.delete("user::bigdb::max", &rev("user::bigdb::max").await).await.unwrap();
+    for (name, phone) in [("bigdb.lin", &lins), ("bigdb.max", &maxs)] {
+        let gone = || async { (!app.store.user_exists(name).await.unwrap()).then_some(()) };
+        app.until(&format!("{name} is gone from the gateway"), gone).await;
+        assert_eq!(phone.is_over().await, Some(()), "{name}");
+    }
+    assert!(app.store.user_exists("bigdb.ada").await.unwrap());
+    assert_eq!(browser.get("/leases").await.status, StatusCode::SEE_OTHER);
+    let sessions = app.store.prefix("web_session::").await.unwrap();
+    assert!(sessions.iter().all(|doc| doc.body["user"] == "ada"), "{sessions:?}");
+    assert_eq!(ada.get("_all_docs").await.status(), StatusCode::OK);
+    app.stop().await;
+}
