@@ -9,6 +9,7 @@ mod assets;
 mod card;
 pub mod chart;
 mod choices;
+mod closed;
 pub mod connections;
 pub mod cost;
 mod edit;

@@ -20,6 +20,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether nobody of it may sign in and act. Its machines are announced and ended all the same.
+    pub fn is_closed(&self) -> bool {
+        self.extra.get("settings").and_then(|settings| settings.get("closed")).is_some_and(|closed| closed == true)
+    }
+
     /// The exemption rules in its settings, also those with a fault: see [`ExemptionRule::read`].
     pub fn rules(&self) -> Vec<ExemptionRule> {
         self.written_rules().map(|written| ExemptionRule::read(written).0).collect()

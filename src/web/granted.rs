@@ -64,6 +64,7 @@ impl Right {
     async fn giver(&self, state: &State) -> Result<Option<Giver>, StoreError> {
         let Some(giver) = state.store.get::<Giver>(&self.by).await? else { return Ok(None) };
         let here = !state.index.is_caught_up() || state.index.directory().user(&self.account, &self.user).is_some();
+        let here = here && !state.is_closed(&self.account).await?;
         Ok(Some(giver.body).filter(|giver| here && state.clock.now() < giver.expires))
     }
 
@@ -133,7 +134,9 @@ async fn sweep(state: &State) -> Result<(), StoreError> {
             continue;
         }
         match end(state, &id, &rev, &granted).await {
-            Ok(()) => tracing::debug!(account = %granted.right.account, user = %granted.right.user, "a session is over"),
+            Ok(()) => {
+                tracing::debug!(account = %granted.right.account, user = %granted.right.user, "a session is over");
+            }
             Err(error) => tracing::warn!(%error, "a session for syncing is not ended yet"),
         }
     }

@@ -137,6 +137,7 @@ async fn find(state: &State, token: &str) -> Result<Found, WebError> {
             "It ended so long ago that nothing is kept of it. There is nothing left to do.",
         ));
     };
+    state.open(&lease.account).await?;
     if lease.owner != purpose.owner {
         return Err(stale(
             "It has another owner now",

@@ -58,12 +58,26 @@ impl axum::extract::OptionalFromRequestParts<State> for Person {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Option<Person>, WebError> {
-        Person::of(parts, state).await
+        let person = Person::known(parts, state).await?;
+        // Where nobody need be signed in, somebody of a closed Account is nobody.
+        match &person {
+            Some(known) if state.is_closed(&known.account).await? => Ok(None),
+            _ => Ok(person),
+        }
     }
 }
 
 impl Person {
-    async fn of(parts: &mut Parts, state: &State) -> Result<Option<Person>, WebError> {
+    /// Who is signed in, if anybody; nobody of a closed Account goes on.
+    pub(super) async fn of(parts: &mut Parts, state: &State) -> Result<Option<Person>, WebError> {
+        let person = Person::known(parts, state).await?;
+        if let Some(known) = &person {
+            state.open(&known.account).await?;
+        }
+        Ok(person)
+    }
+
+    async fn known(parts: &mut Parts, state: &State) -> Result<Option<Person>, WebError> {
         let Ok(site) = Site::from_request_parts(parts, state).await;
         let Some(secret) = site.read_cookie(&parts.headers, COOKIE) else { return Ok(None) };
         let Some((hash, session)) = session::find(&state.store, secret, state.clock.now()).await? else {

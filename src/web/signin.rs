@@ -14,7 +14,7 @@ use super::form::{Act, Fields, OpenForm};
 use super::html::{OpenDesk, append, go, local};
 use super::limits::Try;
 use super::session::{self, COOKIE};
-use super::{Site, State, WebError, setup};
+use super::{Site, State, WebError, closed, setup};
 use crate::config::GitHubSettings;
 use crate::model::{AccountId, User};
 use axum::extract::RawQuery;
@@ -147,10 +147,7 @@ async fn admitted(desk: &OpenDesk, begun: &Begun, identity: &Identity) -> Result
             return Err(refused("Not invited yet", &what));
         }
         Verdict::Closed => {
-            return Err(refused(
-                "Account closed",
-                "Your Account is closed; ask whoever runs zerocloud to open it again.",
-            ));
+            return Err(closed::refusal());
         }
     };
     enrol::enter(&state.store, entry, identity).await.map(Ok)
@@ -160,11 +157,10 @@ fn doors(state: &State) -> Vec<Door> {
     let directory = state.index.directory();
     let door = |id: &AccountId, account: &crate::model::Account| {
         let layer = directory.policies.get(&format!("policy::{id}"));
-        let closed = account.extra.get("settings").and_then(|settings| settings.get("closed"));
         Door {
             account: id.clone(),
             pattern: crate::model::Policy::effective(layer).email_pattern,
-            closed: closed.is_some_and(|closed| closed == true),
+            closed: account.is_closed(),
         }
     };
     directory.accounts.iter().map(|(id, account)| door(id, account)).collect()

@@ -14,6 +14,7 @@ use super::limits::Try;
 use super::streams::{Kind, Place};
 use super::token::{Caller, Scope};
 use super::{Person, Site, State, WebError};
+use crate::model::AccountId;
 use crate::store::Session;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, OptionalFromRequestParts, Request};
@@ -87,13 +88,15 @@ pub(super) async fn pass(
     };
     let headers = passed_on(&parts.headers, mapped.as_ref().map(|mapped| &mapped.session));
     let socket = websocket::is_asked(&parts.headers);
+    if mapped.is_none() && state.some_are_closed() {
+        refuse_closed(&state, &headers).await?;
+    }
     let open = if socket || named(&url) == "_changes" {
-        let (who, key) = match mapped {
-            Some(Mapped { person, right, .. }) => (person.gateway_name(), Key::Right(right)),
-            None => {
-                let key = own_cookie(&parts.headers).and_then(Key::of_cookie).unwrap_or(Key::Password);
-                (known_as(&state, &headers).await.unwrap_or_else(|| site.client.to_string()), key)
-            }
+        let (who, key) = if let Some(Mapped { person, right, .. }) = mapped {
+            (person.gateway_name(), Key::Right(right))
+        } else {
+            let key = own_cookie(&parts.headers).and_then(Key::of_cookie).unwrap_or(Key::Password);
+            (known_as(&state, &headers).await.unwrap_or_else(|| site.client.to_string()), key)
         };
         Some(Open { place: state.streams.take(Kind::Feeds, &who)?, over: Box::pin(granted::over(state.clone(), key)) })
     } else {
@@ -120,6 +123,15 @@ async fn known_as(state: &State, headers: &HeaderMap) -> Option<String> {
     let asked = state.feeds.get(format!("{}/_session", state.store.public_database())).headers(signed_in);
     let answer: serde_json::Value = asked.timeout(ASKING).send().await.ok()?.json().await.ok()?;
     Some(answer.pointer("/userCtx/name")?.as_str()?.to_owned())
+}
+
+/// Who brings a way to sign in of their own goes on only where their Account is open.
+async fn refuse_closed(state: &State, headers: &HeaderMap) -> Result<(), WebError> {
+    let known = known_as(state, headers).await;
+    match known.as_deref().and_then(|name| name.split_once('.')).map(|(account, _)| AccountId::parse(account)) {
+        Some(Ok(account)) => state.open(&account).await,
+        _ => Ok(()),
+    }
 }
 
 /// The address at the gateway: of the one database, or its greeting.
@@ -174,7 +186,7 @@ async fn mapped(parts: &mut Parts, url: &Url, site: &Site, state: &State) -> Res
         }
         caller
     } else {
-        <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?.map(Caller::in_browser)
+        Person::of(parts, state).await?.map(Caller::in_browser)
     };
     let Some(caller) = caller else { return Ok(None) };
     let session = caller.person.session(state).await?;
@@ -222,12 +234,7 @@ fn passed_on(from: &HeaderMap, session: Option<&Session>) -> HeaderMap {
     to
 }
 
-fn passed_back(
-    answer: reqwest::Response,
-    url: &Url,
-    head: bool,
-    (cookies, open): (Cookies, Option<Open>),
-) -> Response {
+fn passed_back(answer: reqwest::Response, url: &Url, head: bool, (cookies, open): (Cookies, Option<Open>)) -> Response {
     let mut response = StatusCode::OK.into_response();
     *response.status_mut() = answer.status();
     let headers = response.headers_mut();

@@ -208,6 +208,7 @@ impl OptionalFromRequestParts<State> for Caller {
         let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         if let Some(secret) = bearer.and_then(|value| value.strip_prefix("Bearer ")) {
             if let Some(caller) = by_token(state, secret.trim()).await? {
+                state.open(&caller.person.account).await?;
                 return Ok(Some(caller));
             }
             // Only what is of no use counts: who guesses waits, and the good tokens of the same office go on.
@@ -215,8 +216,7 @@ impl OptionalFromRequestParts<State> for Caller {
             state.limits.check(Try::Token, site.client)?;
             return Err(WebError::BadToken);
         }
-        let person = <Person as OptionalFromRequestParts<State>>::from_request_parts(parts, state).await?;
-        let Some(person) = person else { return Ok(None) };
+        let Some(person) = Person::of(parts, state).await? else { return Ok(None) };
         let Ok(site) = Site::from_request_parts(parts, state).await;
         // A browser sends its cookie with whatever a foreign page makes it send: a change needs the secret of our pages.
         let safe = matches!(parts.method, Method::GET | Method::HEAD);

@@ -31,7 +31,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-fn http() -> Client {
+pub fn http() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().timeout(Duration::from_mins(1)).build().unwrap()
 }

@@ -1,6 +1,7 @@
 //! My leases, one lease and the links of mails, as people use them: what is done goes through the access rules, and what mail
 //! scanners do changes nothing.
 
+use crate::api::{Program, http};
 use crate::app::{DEV, EAST, Setup, TestApp, owned_by, tagged};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -317,5 +318,53 @@ async fn who_stands_in_gets_the_mail_too_and_renews_by_their_own_link_until_the_
     .await;
     let asked = app.ask("max", &renewed, "renew", json!({})).await;
     assert_eq!(app.answer(&asked).await.0, "refused");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_of_a_closed_account_acts_on_any_surface_while_its_leases_go_on() {
+    let app = TestApp::start(linked().with_another()).await;
+    let (id, lease) = told(&app, "lin").await;
+    let renew = link(&app, "lin@bigdb.example", &id, "Renew it");
+    let (lin, ada) = (app.sign_in_at("https://zc.example", "lin").await, Program::all(&app, "ada").await);
+    let eve = app.sign_in_to("other", "eve").await;
+    let made = ada.post("sync-session", json!({})).await;
+    let cookie = format!("{}={}", made["cookie_name"].as_str().unwrap(), made["session_id"].as_str().unwrap());
+    let set = async |closed: bool| {
+        app.edit("account::bigdb", |body| body["settings"] = json!({ "closed": closed })).await;
+    };
+    let sync = async |name: &str, value: &str| {
+        let asked = http().get(format!("{}/sync/zerocloud/_all_docs", app.web)).header(name, value);
+        asked.send().await.unwrap().status().as_u16()
+    };
+    set(true).await;
+    let closed = |page: &crate::browser::Page| {
+        page.status == StatusCode::FORBIDDEN
+            && page.words().contains("Your Account is closed; ask whoever runs zerocloud")
+    };
+    app.until("it is closed", || async { closed(&lin.get("/leases").await).then_some(()) }).await;
+    assert!(closed(&lin.post(&format!("/leases/{}/renew", lease.key()), &[("for", "3600")]).await));
+    for page in [app.browser().get(&renew).await, app.browser().post(&renew, &[("for", "3600")]).await] {
+        assert!(closed(&page), "{}", page.words());
+    }
+    assert_eq!(lin.get("/login").await.status, StatusCode::OK, "who is in another Account, too, signs in there");
+    let refused = ada.send(Method::GET, "me", &[], None).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().starts_with("Your Account is closed"), "{}", refused.body);
+    assert_eq!(sync("authorization", &format!("Bearer {}", ada.token)).await, 403);
+    assert!([401, 403].contains(&sync("cookie", &cookie).await));
+    app.until("the phone's session is ended", || async {
+        app.store.prefix("sync_session::").await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(eve.get("/leases").await.status, StatusCode::OK, "another Account's person");
+    // Nobody's machine is kept by it.
+    app.clock.set(lease.expires_at.plus(5));
+    app.state(&id, State::Expired).await;
+    let told = || async { (app.mails("lin@bigdb.example", &id).len() > 1).then_some(()) };
+    app.until("its owner is told", told).await;
+    set(false).await;
+    app.until("it is open", || async { (ada.send(Method::GET, "me", &[], None).await.status == 200).then_some(()) })
+        .await;
     app.stop().await;
 }
