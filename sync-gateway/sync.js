@@ -30,6 +30,18 @@ function (doc, oldDoc, meta) {
     return typeof value === "number" && Math.floor(value) === value && value >= 0 && value <= 23;
   }
 
+  function isRegions(value) {
+    if (Object.prototype.toString.call(value) !== "[object Array]") {
+      return false;
+    }
+    for (var i = 0; i < value.length; i++) {
+      if (typeof value[i] !== "string" || !/^[a-z0-9-]{1,30}$/.test(value[i])) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   function has(object, key) {
     return Object.prototype.hasOwnProperty.call(object, key);
   }
@@ -242,6 +254,9 @@ function (doc, oldDoc, meta) {
     refuse(!old, "only the service connects an AWS account");
     refuse(!onlyChanges(old, doc, ["name", "regions", "stage", "disabled", "write_tags"]),
            "only name, regions, stage, disabled and write_tags may be edited");
+    // One that the service cannot read would have the AWS account neither watched nor its machines announced.
+    refuse(doc.name !== undefined && typeof doc.name !== "string", "name must be a text");
+    refuse(doc.regions !== undefined && !isRegions(doc.regions), "regions must be a list of names such as us-east-1");
     refuse(STAGES.indexOf(doc.stage) < 0, "stage must be observe, notify, stop or terminate");
     refuse(STAGES.indexOf(doc.stage) > STAGES.indexOf(old.stage) + 1, "a stage rises one step at a time");
     refuse(doc.write_tags !== undefined && typeof doc.write_tags !== "boolean", "write_tags must be true or false");

@@ -183,7 +183,10 @@ async fn welcome(state: &State, site: &Site, begun: &Begun, user: &User) -> Resu
 pub(super) async fn out(axum::extract::State(state): Is<State>, act: Act) -> Result<Response, WebError> {
     session::end_all(&state.store, &act.person.account, &act.person.user).await?;
     state.forget(&act.person.account, &act.person.user);
-    let mut response = act.done("/login", "You are signed out, on every device.");
+    let mut response = act.done(
+        "/login",
+        "You are signed out, on every device. Tokens for programs stay good until you revoke them, under My settings.",
+    );
     append(&mut response, &act.site.set_cookie(COOKIE, "", 0));
     Ok(response)
 }

@@ -213,7 +213,13 @@ async fn an_exemption_rule_holds_what_its_preview_named_until_it_is_ended() {
     let ada = app.sign_in("ada").await;
     let page = ada.get("/exemptions").await.text;
     let end = page.split("action=\"/exemptions/").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let ended = ada.act(&format!("/exemptions/{end}"), &[]).await;
+    let end = format!("/exemptions/{end}");
+    let asked = ada.act(&end, &[]).await.words();
+    for word in ["End the rule tag keep = y*?", "1 ends sooner, or at all", "db-1"] {
+        assert!(asked.contains(word), "{word} in {asked}");
+    }
+    assert!(ada.get("/exemptions").await.words().contains("tag keep = y*"), "a preview ends nothing");
+    let ended = ada.act(&end, &[("do", "save")]).await;
     assert!(ended.words().contains("The rule is ended."), "{}", ended.words());
     let now = app.lease_where(&kept, "announced again", |lease| !held(lease)).await;
     assert!(now.ends_at >= app.clock.now().plus(HOUR - 5), "its owner is told in time");

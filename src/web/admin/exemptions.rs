@@ -22,6 +22,8 @@ struct Shown<'a> {
     preview: Option<Preview>,
     held: Vec<minijinja::Value>,
     held_count: usize,
+    /// What would end: the rule's id, and what it says.
+    ending: Option<(String, String)>,
 }
 
 /// `GET /exemptions`.
@@ -55,6 +57,7 @@ async fn show(desk: &AdminDesk, shown: Shown<'_>) -> Result<Response, WebError> 
         preview => shown.preview,
         held => shown.held,
         held_count => shown.held_count,
+        ending => shown.ending.as_ref().map(|(id, what)| context! { id, what }),
         rev => doc.rev,
     };
     desk.show("policy", "Exemptions", "exemptions.html", values)
@@ -100,11 +103,22 @@ async fn preview(desk: &AdminDesk, fields: &Fields, change: &Change) -> Result<R
     show(desk, shown).await
 }
 
-/// `POST /exemptions/{id}/end`: what it held may end again, after its owner had notice.
+/// `POST /exemptions/{id}/end`: shows what would end otherwise, `do=save` ends the rule. What it held may end again, after its
+/// owner had notice.
 pub(super) async fn end(Path(id): Path<String>, act: AdminAct) -> Result<Response, WebError> {
     let desk = &act.desk;
-    Change::End(id).make(desk, None).await?;
-    Ok(desk.done("/exemptions", "The rule is ended. What it held ends only after its owner had notice again."))
+    let change = Change::End(id.clone());
+    if act.fields.get("do") == "save" {
+        change.make(desk, None).await?;
+        return Ok(
+            desk.done("/exemptions", "The rule is ended. What it held ends only after its owner had notice again.")
+        );
+    }
+    let rule = readable(&document(desk).await?).find(|rule| rule.id == id);
+    let rule = rule.ok_or_else(|| WebError::NotFound("there is no such rule any more".to_owned()))?;
+    let (preview, _) = change.preview(desk).await?;
+    let ending = Some((id, clean(&rule.to_string())));
+    show(desk, Shown { preview: Some(preview), ending, ..Shown::default() }).await
 }
 
 fn day(at: Time) -> String {
