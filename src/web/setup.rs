@@ -6,7 +6,7 @@ use super::html::OpenDesk;
 use super::limits::Try;
 use super::session::{hash, random};
 use super::signin::github::Identity;
-use super::signin::{begun, enrol, to_github};
+use super::signin::{admission, begun, enrol, to_github};
 use super::{Site, State, WebError};
 use crate::model::{Account, AccountId, Doc, Extra, Role, User, UserId};
 use crate::store::{Store, StoreError};
@@ -69,7 +69,8 @@ pub(super) async fn start(
     to_github(state, &site, &begun::Begun::new(state.clock.now(), "/leases", None, Some(wanted)))
 }
 
-/// Makes the Account with its first admin. The link dies first: of two that use it at once, one gets in.
+/// Makes the Account with its first admin. The link dies first: of two that use it at once, one gets in. The Account comes last:
+/// while it is not there, nobody comes in by what stands there already, and a new link can be printed.
 pub(super) async fn finish(state: &State, wanted: &Wanted, identity: &Identity) -> Result<User, WebError> {
     let Some(email) = identity.addresses.first() else {
         return Err(WebError::Refused {
@@ -79,21 +80,67 @@ pub(super) async fn finish(state: &State, wanted: &Wanted, identity: &Identity) 
                 .to_owned(),
         });
     };
-    let rev = check(state, &wanted.token).await?;
-    state.store.delete(DOCUMENT, &rev).await.map_err(|_| dead())?;
-    let id = UserId::parse(&enrol::new_id(&identity.login)).map_err(|why| WebError::Internal(why.into()))?;
-    let by = json!(User::gateway_name(&wanted.account, &id));
-    let extra = Extra::from_iter([("made_by".to_owned(), by.clone())]);
-    let account = Account { account: wanted.account.clone(), name: wanted.name.clone(), extra };
-    let doc = Doc { id: format!("account::{}", wanted.account), rev: None, body: account };
-    state.store.put("account", &doc).await?;
+    let (store, rev) = (&state.store, check(state, &wanted.token).await?);
+    if !store.prefix("account::").await?.is_empty() {
+        return Err(dead());
+    }
+    store.delete(DOCUMENT, &rev).await.map_err(|_| dead())?;
+    let admin = founder(store, wanted, identity, email).await?;
+    let by = json!(User::gateway_name(&admin.account, &admin.user));
     let policy = json!({ "account": wanted.account, "policy": {}, "made_by": by });
     let doc = Doc { id: format!("policy::{}", wanted.account), rev: None, body: policy };
-    state.store.put("account_policy", &doc).await?;
-    let mut admin = enrol::blank(wanted.account.clone(), id, Role::Admin, email.clone());
+    match store.put("account_policy", &doc).await {
+        // A set-up that was cut off made it.
+        Ok(_) | Err(StoreError::Conflict { .. }) => {}
+        Err(why) => return Err(why.into()),
+    }
+    let extra = Extra::from_iter([("made_by".to_owned(), by)]);
+    let account = Account { account: wanted.account.clone(), name: wanted.name.clone(), extra };
+    let doc = Doc { id: format!("account::{}", wanted.account), rev: None, body: account };
+    match store.put("account", &doc).await {
+        Ok(_) => Ok(admin),
+        Err(StoreError::Conflict { .. }) => {
+            withdraw(store, &admin).await?;
+            Err(dead())
+        }
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// The first admin. Whoever was cut off before goes on as who they were; anybody else who was is no admin of it.
+async fn founder(store: &Store, wanted: &Wanted, identity: &Identity, email: &str) -> Result<User, WebError> {
+    let mut own = None;
+    for doc in store.prefix(&format!("user::{}::", wanted.account)).await? {
+        let Ok(mut user) = serde_json::from_value::<User>(doc.body) else { continue };
+        let is_own = own.is_none() && admission::github_id(&user) == Some(identity.id);
+        let role = if is_own { Role::Admin } else { Role::Dev };
+        if user.role != role {
+            user.role = role;
+            store.put("user", &Doc { id: doc.id, rev: doc.rev, body: user.clone() }).await?;
+        }
+        if is_own {
+            own = Some(user);
+        }
+    }
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let id = UserId::parse(&enrol::new_id(&identity.login)).map_err(|why| WebError::Internal(why.into()))?;
+    let by = json!(User::gateway_name(&wanted.account, &id));
+    let mut admin = enrol::blank(wanted.account.clone(), id, Role::Admin, email.to_owned());
     admin.extra.insert("invited_by".to_owned(), by);
     enrol::sign(&mut admin, identity);
-    enrol::make(&state.store, admin).await
+    enrol::make(store, admin).await
+}
+
+/// Somebody else made an Account of that name at the same moment: its admin is not whoever came by this link.
+async fn withdraw(store: &Store, admin: &User) -> Result<(), StoreError> {
+    let id = format!("user::{}::{}", admin.account, admin.user);
+    let doc = store.get::<Value>(&id).await?;
+    if let Some(rev) = doc.and_then(|doc| doc.rev) {
+        store.delete(&id, &rev).await?;
+    }
+    store.delete_user(&User::gateway_name(&admin.account, &admin.user)).await
 }
 
 /// The revision of the link's document, while the link is good.

@@ -2,7 +2,7 @@
 
 mod faults;
 mod program;
-mod proxy;
+pub mod proxy;
 mod world;
 
 use reqwest::Method;

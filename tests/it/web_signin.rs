@@ -1,10 +1,21 @@
 //! Signing in with GitHub, and setting up, against a double that answers as GitHub does.
 
 use crate::app::{Setup, TestApp};
+use crate::browser::Browser;
+use crate::gateway::Running;
+use crate::migrate::proxy::{Action, Proxy};
 use github_double::{Double, Down, Person, Verified};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use zerocloud::web::setup;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zerocloud::clock::Clock;
+use zerocloud::config::Config;
+use zerocloud::follower::Index;
+use zerocloud::store::{Store, StoreConfig};
+use zerocloud::web::{self, State, setup};
 
 struct World {
     app: TestApp,
@@ -200,6 +211,79 @@ async fn on_an_empty_installation_one_link_makes_the_account_and_its_first_admin
     assert!(page.words().contains("This link is over"), "{}", page.words());
     assert_eq!(setup::offer(&app.store, app.clock.now()).await.unwrap(), None, "there is an Account now");
     app.stop().await;
+    github.stop().await;
+}
+
+/// Pages of an empty installation whose gateway refuses to take documents whose ids begin with what `cut` holds.
+async fn empty(
+    running: &Running,
+    github: &Double,
+    cut: &Arc<Mutex<&'static str>>,
+    stop: &CancellationToken,
+) -> (Proxy, String, JoinHandle<()>) {
+    let cut = Arc::clone(cut);
+    let proxy = Proxy::start(&running.admin, move |asked| {
+        let id = asked.path.trim_start_matches("/zerocloud/").replace("%3A", ":");
+        let cut = *cut.lock().unwrap();
+        if !cut.is_empty() && id.starts_with(cut) && !asked.body.is_empty() {
+            Action::Answer(503)
+        } else {
+            Action::Pass
+        }
+    })
+    .await;
+    let config = StoreConfig {
+        public_url: running.public.clone(),
+        admin_url: proxy.url.clone(),
+        database: "zerocloud".to_owned(),
+        admin: None,
+        timeout: Duration::from_secs(10),
+    };
+    let settings = format!("mail: {{from: a@b.c}}\nweb: {{{}}}", github.settings());
+    let settings = Config::parse(&settings, |_| None).unwrap().web.unwrap();
+    let polls = tokio::sync::watch::Sender::new(web::Polls::default()).subscribe();
+    let store = Store::new(&config).unwrap();
+    let state = State::new(store, Index::default(), Clock::system(), settings, polls, stop.clone()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let stop = stop.clone();
+    #[expect(clippy::disallowed_methods, reason = "the test stops it and waits for it")]
+    let task = tokio::spawn(async move { web::run(listener, state, stop).await.unwrap() });
+    (proxy, base, task)
+}
+
+#[tokio::test]
+async fn a_set_up_that_is_cut_off_anywhere_can_be_begun_again_and_leaves_no_other_admin() {
+    let github = Double::start().await.unwrap();
+    github.handle().put(Person::new(5, "ada", "Ada", "ada@bigdb.example"));
+    github.handle().put(Person::new(6, "max", "Max", "max@bigdb.example"));
+    let (_folder, running, store) = crate::app::gateway().await;
+    let (cut, stop) = (Arc::new(Mutex::new("")), CancellationToken::new());
+    let (_proxy, base, task) = empty(&running, &github, &cut, &stop).await;
+    let now = Clock::system().now();
+    let name = [("name", "Big DB")];
+    for place in ["user::big-db", "policy::big-db", "account::big-db"] {
+        *cut.lock().unwrap() = place;
+        let link = setup::offer(&store, now).await.unwrap().expect("a new link");
+        let back = Browser::new(&base);
+        let answer = back.at_github("6", &link, &name).await;
+        let page = back.get(&answer).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{place}: {}", page.words());
+        assert!(back.cookie("__Host-zerocloud").is_none(), "{place}");
+    }
+    *cut.lock().unwrap() = "";
+    let link = setup::offer(&store, now).await.unwrap().expect("a new link");
+    let browser = Browser::new(&base);
+    let page = browser.through_github("5", &link, &name).await;
+    assert!(page.words().contains("Your Account is set up, and you are its admin."), "{}", page.words());
+    let users: Vec<Value> = store.prefix("user::").await.unwrap().into_iter().map(|doc| doc.body).collect();
+    let role = |id: u64| users.iter().filter(move |user| user["github_id"] == id).map(|user| user["role"].clone());
+    assert_eq!(role(5).collect::<Vec<_>>(), [json!("admin")]);
+    assert_eq!(role(6).collect::<Vec<_>>(), [json!("dev")], "once, and no admin of what another set up");
+    assert_eq!(setup::offer(&store, now).await.unwrap(), None);
+    stop.cancel();
+    task.await.unwrap();
+    running.stop().await;
     github.stop().await;
 }
 
