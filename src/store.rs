@@ -177,6 +177,17 @@ impl Store {
         }
     }
 
+    /// The first `limit` ids after `from` and before `to`, in id order.
+    pub async fn ids_between(&self, from: &str, to: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        // Nothing sorts between an id and itself with a NUL.
+        let mut url = range(self.admin(&["_all_docs"])?, &format!("{from}\0"), to, Bodies::Without);
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        let reply = self.read(&url, from).await?;
+        let rows = reply.body.get("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let ids = rows.iter().filter_map(|row| row.get("id")?.as_str());
+        Ok(ids.filter(|id| *id > from && *id < to).map(str::to_owned).collect())
+    }
+
     /// The rows of a view, up to date with every earlier write.
     ///
     /// # Errors

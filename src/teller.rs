@@ -3,6 +3,7 @@
 //! Decides nothing. Never calls an address inside a private network unless the configuration allows it.
 
 mod guard;
+mod turns;
 
 pub use guard::{Allowed, refusal, refused_address};
 
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use turns::Turns;
 
 /// How often it is looked for news.
 const EVERY: Duration = Duration::from_secs(2);
@@ -26,8 +28,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const GIVE_UP: i64 = 86_400;
 /// How old a line is before it is told, seconds.
 const SETTLED: i64 = 3;
-/// Lines told to one hook in one round, so that a slow one does not hold up the others for long.
-const ROUND: usize = 20;
+/// Lines told to one hook in one turn, so that a slow one does not hold a place for long.
+const TURN: usize = 20;
 
 /// The stage.
 #[derive(Debug, Clone)]
@@ -41,36 +43,44 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// Until shutdown.
+    /// Until shutdown; what is being told then is finished.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut turns = Turns::default();
         while !stop.is_cancelled() {
-            if let Err(why) = self.round(&stop).await {
-                tracing::warn!(%why, "hooks wait: the documents cannot be read");
+            match self.due().await {
+                Ok(due) => turns.begin(due, |doc| self.clone().turn(doc, stop.clone())),
+                Err(why) => tracing::warn!(%why, "hooks wait: the documents cannot be read"),
             }
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         }
+        turns.end().await;
         Ok(())
     }
 
-    /// Every hook once.
-    pub async fn round(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        for doc in self.store.prefix(Hook::PREFIX).await? {
-            let Ok(hook) = serde_json::from_value::<Hook>(doc.body) else { continue };
-            let due = hook.retry_at.is_none_or(|at| at <= self.clock.now());
-            if due && !stop.is_cancelled() {
-                self.tell(Doc { id: doc.id, rev: doc.rev, body: hook }, stop).await?;
-            }
+    /// The hooks that may be told something now.
+    async fn due(&self) -> Result<Vec<Doc<Hook>>, StoreError> {
+        let now = self.clock.now();
+        let docs = self.store.prefix(Hook::PREFIX).await?.into_iter();
+        let hooks = docs.filter_map(|doc| {
+            let hook = serde_json::from_value::<Hook>(doc.body).ok()?;
+            Some(Doc { id: doc.id, rev: doc.rev, body: hook })
+        });
+        Ok(hooks.filter(|doc| doc.body.retry_at.is_none_or(|at| at <= now)).collect())
+    }
+
+    async fn turn(self, doc: Doc<Hook>, stop: CancellationToken) {
+        let id = doc.id.clone();
+        if let Err(why) = self.tell(doc, &stop).await {
+            tracing::warn!(id, %why, "a hook waits: the documents cannot be read or written");
         }
-        Ok(())
     }
 
     async fn tell(&self, mut doc: Doc<Hook>, stop: &CancellationToken) -> Result<(), StoreError> {
         let prefix = format!("event::{}::", doc.body.account);
-        let news = self.store.ids(&prefix).await?;
         // Lines of one second may be written out of order: none is passed over when they have settled.
         let until = format!("{prefix}{}", self.clock.now().plus(-SETTLED));
-        let fresh = |id: &String| *id > doc.body.after && *id < until;
-        let waiting: Vec<String> = news.into_iter().filter(fresh).take(ROUND).collect();
+        let after = doc.body.after.clone().max(prefix);
+        let waiting = self.store.ids_between(&after, &until, TURN).await?;
         if waiting.is_empty() {
             return Ok(());
         }

@@ -14,12 +14,32 @@ use std::sync::{Arc, Mutex};
 use zerocloud::model::{Doc, Hook, Time};
 use zerocloud::teller::sign;
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Heard {
     /// Path, signature and body of each call.
     calls: Arc<Mutex<Vec<(String, String, String)>>>,
     /// Calls that are refused first.
     refuse: Arc<Mutex<usize>>,
+    /// Calls of `/slow` that began, and that ended or were given up.
+    slow: Arc<Mutex<(usize, usize)>>,
+    /// Lets those go on that wait.
+    go_on: Arc<tokio::sync::Semaphore>,
+}
+
+impl Default for Heard {
+    fn default() -> Heard {
+        let go_on = Arc::new(tokio::sync::Semaphore::new(0));
+        Heard { calls: Arc::default(), refuse: Arc::default(), slow: Arc::default(), go_on }
+    }
+}
+
+/// Counts a call of `/slow` as ended, also when whoever made it went away.
+struct Slow(Heard);
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.0.slow.lock().unwrap().1 += 1;
+    }
 }
 
 fn hear(path: &str, heard: &Heard, headers: &HeaderMap, body: String) -> StatusCode {
@@ -48,6 +68,15 @@ async fn listener() -> (String, Heard, tokio::task::JoinSet<()>) {
             "/slack",
             post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
                 hear("slack", &heard, &headers, body)
+            }),
+        )
+        .route(
+            "/slow",
+            post(|State(heard): State<Heard>, headers: HeaderMap, body: String| async move {
+                heard.slow.lock().unwrap().0 += 1;
+                let _ended = Slow(heard.clone());
+                heard.go_on.acquire().await.unwrap().forget();
+                hear("slow", &heard, &headers, body)
             }),
         )
         .with_state(heard.clone());
@@ -113,15 +142,43 @@ async fn what_happens_is_told_in_order_signed_and_again_after_a_failure() {
     tasks.abort_all();
 }
 
+#[tokio::test]
+async fn a_receiver_that_is_slow_holds_up_nobody_else_and_hears_all_in_order() {
+    let (url, heard, mut tasks) = listener().await;
+    let app = TestApp::start(Setup::default().web("hooks_may_call: ['127.0.0.0/8']")).await;
+    // The slow one comes first in every list.
+    sneak_in(&app, "00", format!("{url}/slow")).await;
+    sneak_in(&app, "01", format!("{url}/signed")).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    app.settled(&id, "lin").await;
+    app.advance(10);
+    let told = |path: &str| -> Vec<String> {
+        let calls = heard.calls.lock().unwrap();
+        let bodies = calls.iter().filter(|(at, ..)| at == path).map(|(.., body)| body);
+        bodies.map(|body| serde_json::from_str::<Value>(body).unwrap()["id"].as_str().unwrap().to_owned()).collect()
+    };
+    app.until("the other is told", || async { (told("signed").len() >= 2).then_some(()) }).await;
+    app.until("the slow one is called", || async { (heard.slow.lock().unwrap().0 == 1).then_some(()) }).await;
+    assert_eq!(heard.slow.lock().unwrap().1, 0, "its first call is open still");
+    let known = told("signed").len();
+    heard.go_on.add_permits(1_000);
+    app.until("it hears of the same", || async { (told("slow").len() >= known).then_some(()) }).await;
+    let slow = told("slow");
+    assert_eq!(slow[..known], told("signed")[..known]);
+    assert!(slow.is_sorted(), "{slow:?}");
+    app.stop().await;
+    tasks.abort_all();
+}
+
 /// A hook that came to be before its address was one of a private network.
-async fn sneak_in(app: &TestApp, url: String) {
+async fn sneak_in(app: &TestApp, id: &str, url: String) {
     let account = zerocloud::model::AccountId::parse("bigdb").unwrap();
     let body = json!({
         "account": account, "name": "inside", "url": url, "shape": "signed", "secret": "hush",
         "after": Hook::start(&account, app.clock.now()),
     });
     let hook: Hook = serde_json::from_value(body).unwrap();
-    let doc = Doc { id: format!("{}bigdb::00", Hook::PREFIX), rev: None, body: hook };
+    let doc = Doc { id: format!("{}bigdb::{id}", Hook::PREFIX), rev: None, body: hook };
     app.store.put("hook", &doc).await.unwrap();
 }
 
@@ -143,7 +200,7 @@ async fn a_private_address_is_never_called_unless_it_is_allowed() {
         ada.send(Method::POST, "hooks", &[], Some(json!({ "name": "x", "url": "https://ab@hooks.example" }))).await;
     assert!(user.status == 422 && user.body["detail"].as_str().unwrap().contains("without a user"), "{}", user.body);
     assert_eq!(ada.get("hooks").await, json!([]));
-    sneak_in(&app, format!("{url}/signed")).await;
+    sneak_in(&app, "00", format!("{url}/signed")).await;
     let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
     app.settled(&id, "lin").await;
     app.advance(10);

@@ -43,6 +43,10 @@ async fn many_are_written_at_once_each_by_its_own_revision_and_read_page_by_page
     store.put("event", &doc("event::bigdc::1", None, json!({}))).await.unwrap();
     let read = store.prefix("event::bigdb::").await.unwrap();
     assert_eq!(read.iter().map(|doc| doc.id.clone()).collect::<Vec<_>>(), ids);
+    let next = store.ids_between(&ids[7], &ids[900], 3).await.unwrap();
+    assert_eq!(next, ids[8..11], "those after it, and no more than are asked for");
+    assert_eq!(store.ids_between(&ids[7], &ids[9], 30).await.unwrap(), [ids[8].clone()], "none from the other end on");
+    assert!(store.ids_between(&ids[9], &ids[9], 30).await.unwrap().is_empty());
     let again = vec![("event", doc(&ids[0], None, json!({}))), ("event", doc("event::bigdb::new", None, json!({})))];
     let rows = store.put_many(again).await.unwrap();
     assert!(matches!(&rows[0], Err(StoreError::Conflict { .. })) && rows[1].is_ok());
