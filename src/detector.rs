@@ -15,7 +15,7 @@ pub use unread::Unread;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::follower::Index;
-use crate::model::{AwsAccount, AwsId, LeaseKey, Region, ResourceChange, Time};
+use crate::model::{AccountId, AwsAccount, AwsId, LeaseKey, Region, ResourceChange, Time};
 use crate::store::Store;
 use futures_util::StreamExt as _;
 use std::collections::BTreeMap;
@@ -98,24 +98,11 @@ impl Detector {
     /// Polls everything once.
     pub async fn poll(&self) {
         let at = self.clock.now();
-        let directory = self.index.directory();
-        let enabled = directory.aws_accounts.values().filter(|account| !account.disabled);
+        let (places, unlisted) = self.places(None).await;
         let mut regions = BTreeMap::new();
-        let mut places = Vec::new();
-        // Side by side: one that does not answer keeps the others no longer than itself.
-        let listed = futures_util::stream::iter(enabled.cloned().collect::<Vec<_>>()).map(|account| async move {
-            let listed = self.regions(&account).await;
-            (account, listed)
-        });
-        let listed = listed.buffer_unordered(AT_ONCE);
-        for (account, listed) in listed.collect::<Vec<_>>().await {
-            match listed {
-                Ok(found) => places.extend(found.into_iter().map(|region| (account.clone(), region))),
-                Err(why) => {
-                    tracing::warn!(aws_id = %account.aws_id, why, "the regions of an AWS account cannot be read");
-                    regions.insert((account.aws_id.clone(), None), Polled::Failed(why));
-                }
-            }
+        for (aws_id, why) in unlisted {
+            tracing::warn!(%aws_id, why, "the regions of an AWS account cannot be read");
+            regions.insert((aws_id, None), Polled::Failed(why));
         }
         let polled = futures_util::stream::iter(places).map(|(account, region)| async move {
             let polled = self.region(&account, &region).await;
@@ -127,25 +114,43 @@ impl Detector {
         self.reports.send_modify(|report| *report = Report { at: Some(at), polls: report.polls + 1, regions });
     }
 
-    /// Every instance that would get a lease if this were a poll, and every region that cannot be read; reads only.
-    pub async fn unknown(&self) -> (Vec<LeaseKey>, Vec<(AwsId, String)>) {
-        let (mut keys, mut failures) = (Vec::new(), Vec::new());
-        let directory = self.index.directory();
-        for account in directory.aws_accounts.values().filter(|account| !account.disabled) {
-            let failed = |why: String| (account.aws_id.clone(), why);
-            match self.regions(account).await {
-                Ok(regions) => {
-                    for region in regions {
-                        match self.unknown_in(account, &region).await {
-                            Ok(more) => keys.extend(more),
-                            Err(why) => failures.push(failed(format!("{region}: {why:#}"))),
-                        }
-                    }
-                }
-                Err(why) => failures.push(failed(why)),
+    /// Every instance that would get a lease if this were a poll, of one Account or of all, and every region that cannot be read;
+    /// reads only.
+    pub async fn unknown(&self, account: Option<&AccountId>) -> (Vec<LeaseKey>, Vec<(AwsId, String)>) {
+        let (places, mut failures) = self.places(account).await;
+        let read = futures_util::stream::iter(places).map(|(account, region)| async move {
+            let found = self.unknown_in(&account, &region).await;
+            found.map_err(|why| (account.aws_id, format!("{region}: {why:#}")))
+        });
+        let mut keys = Vec::new();
+        for found in read.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+            match found {
+                Ok(more) => keys.extend(more),
+                Err(why) => failures.push(why),
             }
         }
+        keys.sort();
         (keys, failures)
+    }
+
+    /// Every enabled AWS account, of one Account or of all, with each of its regions; and those whose regions cannot be listed.
+    async fn places(&self, account: Option<&AccountId>) -> (Vec<(AwsAccount, Region)>, Vec<(AwsId, String)>) {
+        let directory = self.index.directory();
+        let enabled = directory.aws_accounts.values().filter(|aws| !aws.disabled);
+        let wanted = enabled.filter(|aws| account.is_none_or(|account| aws.account == *account));
+        // Side by side: one that does not answer keeps the others no longer than itself.
+        let listed = futures_util::stream::iter(wanted.cloned().collect::<Vec<_>>()).map(|account| async move {
+            let listed = self.regions(&account).await;
+            (account, listed)
+        });
+        let (mut places, mut failures) = (Vec::new(), Vec::new());
+        for (account, listed) in listed.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+            match listed {
+                Ok(found) => places.extend(found.into_iter().map(|region| (account.clone(), region))),
+                Err(why) => failures.push((account.aws_id.clone(), why)),
+            }
+        }
+        (places, failures)
     }
 
     /// Those that the document names, else every enabled one, and wherever something is known already: a region that was

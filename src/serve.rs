@@ -88,7 +88,7 @@ pub async fn run(
         let aws = Aws::connect(&config.aws).await;
         let connect = Connect::new(store.clone(), aws.clone(), clock.clone(), &config.aws);
         if let Some(pages) = pages {
-            pages.open(&config, &addresses, (&store, &connect), &clock, &shutdown, &mut edge)?;
+            pages.open((&store, &aws, &connect), &clock, &shutdown, &mut edge)?;
         }
         let _ = ready.send(addresses.clone());
         while !shutdown.is_cancelled() {

@@ -1,7 +1,7 @@
 //! The pages, outside the leader gate: a copy that waits answers, too. They follow the feed themselves.
 
-use super::Ready;
-use super::plan::{follow, plan_at};
+use super::plan::{Sight, follow};
+use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{Config, WebSettings};
 use crate::connect::Connect;
@@ -53,9 +53,7 @@ impl Pages {
     /// Serves them until shutdown.
     pub(super) fn open(
         self,
-        config: &Config,
-        at: &Ready,
-        (store, connect): (&Store, &Connect),
+        (store, aws, connect): (&Store, &Aws, &Connect),
         clock: &Clock,
         shutdown: &CancellationToken,
         tasks: &mut JoinSet<anyhow::Result<()>>,
@@ -67,7 +65,8 @@ impl Pages {
         tasks.spawn(pass_on(self.reports, polls, shutdown.clone()));
         let state = State::new(store.clone(), index, clock.clone(), self.settings, polled, shutdown.clone())?;
         state.inbox.lead_to(self.told);
-        plans(&state, config, at, clock);
+        let sight = Sight { store: store.clone(), index: state.index.clone(), aws: aws.clone(), clock: clock.clone() };
+        plans(&state, sight);
         state.connections.set(connect.clone());
         let stop = shutdown.clone();
         tasks.spawn(async move {
@@ -83,14 +82,13 @@ impl Pages {
     }
 }
 
-/// How a plan is worked out: as `zerocloud plan` does.
-fn plans(state: &State, config: &Config, at: &Ready, clock: &Clock) {
-    let (config, at, clock) = (config.clone(), at.clone(), clock.clone());
-    state.planner.set(move || {
-        let (config, at, clock) = (config.clone(), at.clone(), clock.clone());
+/// How a plan is worked out: as `zerocloud plan` does, from what these pages know, and within the share of AWS that serving has.
+fn plans(state: &State, sight: Sight) {
+    state.planner.set(move |account| {
+        let sight = sight.clone();
         async move {
             // In a box of its own, as it is large.
-            let lines = Box::pin(plan_at(&config, &clock, &at)).await?;
+            let lines = Box::pin(sight.plan(Some(&account))).await?;
             let line = |line: crate::reaper::PlanLine| {
                 let crate::reaper::PlanLine { lease, name, what, at, why } = line;
                 Line { lease, name, what, at, why }

@@ -6,6 +6,7 @@ mod live;
 mod once;
 mod people;
 mod phones;
+mod plans;
 mod refusals;
 mod streams;
 
@@ -352,38 +353,11 @@ async fn the_status_says_what_runs_and_costs_are_estimates_with_their_source() {
         assert_eq!((picture.status, picture.kind.as_str()), (200, "image/svg+xml"), "{name}");
     }
     let history = ada.get(&format!("history?lease={DEV}::{EAST}::{id}")).await;
-    assert!(history["total"].as_u64().unwrap() >= 2 && history["items"][0]["reason"].is_string(), "{history}");
+    let items = history["items"].as_array().unwrap();
+    assert!(items.len() >= 2 && items[0]["reason"].is_string() && history["next"].is_null(), "{history}");
     for path in ["status", "plan", "costs", "history", "aws-accounts", "pauses", "costs/days.svg"] {
         assert_eq!(lin.send(Method::GET, path, &[], None).await.status, 403, "{path}");
     }
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn the_plan_says_what_would_be_done_to_whom_and_is_for_admins() {
-    let app = TestApp::start(Setup { poll: "0 0 0 1 1 *", ..hour() }).await;
-    // Every connection and every stage that is taken note of is followed by a poll; then there are none for a year.
-    let scans = || app.aws.calls().action("DescribeInstances").only(|call| call.status != 0).len();
-    let mut quiet = (0, std::time::Instant::now());
-    app.until("the first polls", || {
-        let seen = scans();
-        if seen != quiet.0 {
-            quiet = (seen, std::time::Instant::now());
-        }
-        let over = seen >= 4 && quiet.1.elapsed() > Duration::from_secs(3);
-        async move { over.then_some(()) }
-    })
-    .await;
-    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
-    let ada = Program::all(&app, "ada").await;
-    let plan = ada.get("plan").await;
-    let line = plan.as_array().unwrap().iter().find(|line| line["lease"].as_str().unwrap().ends_with(&id));
-    assert_eq!(
-        line.map(|line| (&line["what"], &line["why"])),
-        Some((&json!("give it a lease"), &json!("it runs and has none yet"))),
-        "{plan}"
-    );
-    assert!(app.lease(&id).await.is_none(), "a plan touches nothing");
     app.stop().await;
 }
 

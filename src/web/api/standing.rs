@@ -143,11 +143,11 @@ pub(super) struct PlanView {
 }
 
 /// What would be done now and why, by the same decisions and checks as when it is done; touches nothing. For admins; one at a
-/// time, as it asks AWS for everything.
+/// time, as it asks AWS for everything of the Account.
 #[utoipa::path(get, path = "/api/v1/plan", tag = "status", responses((status = 200, body = [PlanView])))]
 pub(super) async fn plan(At(state): At<State>, caller: Caller) -> Result<Json<Vec<PlanView>>, WebError> {
     caller.admin(Scope::Read)?;
-    let lines = state.planner.plan().await.ok_or(WebError::TooMany { after: 5 })?;
+    let lines = state.planner.plan(&caller.person.account).await.ok_or(WebError::TooMany { after: 5 })?;
     let lines = lines.map_err(WebError::Unavailable)?;
     let directory = state.index.directory();
     let ours = |line: &crate::web::planner::Line| {
