@@ -6,6 +6,7 @@ mod admin;
 mod all;
 mod api;
 mod assets;
+mod audit;
 mod card;
 pub mod chart;
 mod choices;

@@ -115,8 +115,7 @@ pub struct Daily(pub BTreeMap<Time, BTreeMap<String, Sum>>);
 impl Daily {
     /// The `days` days that end with the day of `now`.
     pub fn of(lives: &[Life], now: Time, days: u32) -> Daily {
-        let today = day(now);
-        let first = today.plus(-DAY * (i64::from(days.max(1)) - 1));
+        let (today, first) = (day(now), first_day(now, days));
         let mut daily = Daily::default();
         for back in 0..i64::from(days.max(1)) {
             daily.0.insert(today.plus(-DAY * back), BTreeMap::new());
@@ -164,6 +163,11 @@ impl Daily {
         };
         self.0.iter().map(|(day, owners)| (*day, total(owners))).collect()
     }
+}
+
+/// The beginning of the `days` days that end with the day of `now`.
+pub(super) fn first_day(now: Time, days: u32) -> Time {
+    day(now).plus(-DAY * (i64::from(days.max(1)) - 1))
 }
 
 fn day(at: Time) -> Time {
@@ -226,7 +230,8 @@ fn spans(life: &Life, now: Time) -> Vec<Span<'_>> {
     all
 }
 
-fn runs(state: State) -> bool {
+/// Whether its machine counts as running.
+pub(super) fn runs(state: State) -> bool {
     matches!(state, State::Active | State::Expired | State::Reaping)
 }
 

@@ -1,7 +1,8 @@
 //! What machines cost and what their ends saved, for admins: by day as a picture, by owner as a list that fits a phone. An
 //! estimate: price × run time.
 
-use super::cost::{Daily, Life, Step, Sum, dollars};
+use super::audit::Audit;
+use super::cost::{self, Daily, Life, SAVED_FOR, Step, Sum, dollars};
 use super::form::Fields;
 use super::html::Desk;
 use super::prices::Prices;
@@ -73,7 +74,8 @@ fn called(directory: &Directory, person: &Person, owner: &str) -> String {
     name.unwrap_or_else(|| owner.to_owned())
 }
 
-/// The lives of the Account's machines, from the leases and the audit that this admin may read, added up; and their regions.
+/// The lives of the Account's machines, from the leases and the audit that this admin may read, added up; and their regions. Of
+/// the audit what these days need: their own lines, and of each lease that was there before the last one.
 pub(super) async fn daily(
     state: &State,
     person: &Person,
@@ -81,19 +83,22 @@ pub(super) async fn daily(
     days: u32,
 ) -> Result<(Daily, Vec<String>), WebError> {
     let session = person.session(state).await?;
-    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
-    for doc in state.store.prefix_as(&session, &format!("event::{}::", person.account)).await? {
-        if let Some((lease, step)) = step(&doc.body) {
-            steps.entry(lease).or_default().push(step);
-        }
-    }
+    let now = state.clock.now();
+    let first = cost::first_day(now, days);
+    let docs = state.store.prefix_as(&session, "lease::").await?.into_iter();
+    let leases: Vec<(String, Lease)> =
+        docs.filter_map(|doc| Some((doc.id, serde_json::from_value(doc.body).ok()?))).collect();
+    let mut steps = steps(&Audit::of(state, person).await?, &leases, first).await?;
     let (mut lives, mut regions) = (Vec::new(), Vec::new());
-    for doc in state.store.prefix_as(&session, "lease::").await? {
-        let Ok(lease) = serde_json::from_value::<Lease>(doc.body) else { continue };
+    for (id, lease) in leases {
         let Some(resource) = state.index.resource(&lease.key()) else { continue };
         let region = lease.key.region.to_string();
-        let now = Step { at: lease.first_seen, owner: lease.owner.to_string(), state: lease.state };
-        let mut steps = steps.remove(&doc.id).unwrap_or_else(|| vec![now]);
+        let mut steps = steps.remove(&id).unwrap_or_default();
+        if steps.is_empty() {
+            // So it is in all of these days, and if it ended, then too long ago to count as saved.
+            let at = lease.first_seen.max(first.plus(-SAVED_FOR));
+            steps.push(Step { at, owner: lease.owner.to_string(), state: lease.state });
+        }
         steps.sort_by_key(|step| step.at);
         let ended_by_us = lease.stopped_by == Some(StoppedBy::Zerocloud)
             || lease.state == LeaseState::Terminated && lease.reap.is_some();
@@ -107,7 +112,31 @@ pub(super) async fn daily(
             regions.push(region);
         }
     }
-    Ok((Daily::of(&lives, state.clock.now(), days), regions))
+    Ok((Daily::of(&lives, now, days), regions))
+}
+
+/// The steps of these leases since `first`, and the one before.
+async fn steps(
+    audit: &Audit<'_>,
+    leases: &[(String, Lease)],
+    first: Time,
+) -> Result<BTreeMap<String, Vec<Step>>, WebError> {
+    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+    for (lease, step) in audit.since(first).await?.iter().filter_map(|doc| step(&doc.body)) {
+        steps.entry(lease).or_default().push(step);
+    }
+    let mut wanted = BTreeMap::new();
+    for (id, lease) in leases.iter().filter(|(_, lease)| lease.first_seen < first) {
+        let known = steps.contains_key(id);
+        // What runs and did not change ran before; an end longer ago saves nothing any more.
+        if known || !cost::runs(lease.state) {
+            wanted.insert(id.clone(), (!known).then(|| first.plus(-SAVED_FOR)));
+        }
+    }
+    for (lease, step) in audit.last_before(first, wanted).await?.iter().filter_map(|doc| step(&doc.body)) {
+        steps.entry(lease).or_default().push(step);
+    }
+    Ok(steps)
 }
 
 /// What a line of the audit says of a lease.

@@ -211,6 +211,61 @@ async fn the_audit_is_paged_newest_first_and_filtered() {
     assert!(one.contains("reason 129.") && one.matches(">reason ").count() == 1);
     // That an AWS account came is an event of it.
     assert!(ada.get("/events?aws=999988887777").await.words().contains("No events that fit"));
+    // The same for programs: nothing twice, nothing passed over, and no more at once than was asked for.
+    let part = async |query: String| -> Value {
+        let answer = ada.get(&format!("/api/v1/history?{query}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text);
+        serde_json::from_str(&answer.text).unwrap()
+    };
+    let (mut seen, mut query) = (Vec::new(), "limit=40".to_owned());
+    for round in 0.. {
+        let part = part(query).await;
+        let items = part["items"].as_array().unwrap();
+        let reasons = items.iter().filter_map(|item| item["reason"].as_str()?.strip_prefix("reason "));
+        seen.extend(reasons.map(|rest| rest[..3].to_owned()));
+        assert!(items.len() == 40 || part["next"].is_null(), "{} in round {round}", items.len());
+        assert!(part["total"].is_null(), "nobody counts what is not shown: {part}");
+        let Some(next) = part["next"].as_str() else { break };
+        let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        query = format!("limit=40&cursor={next}");
+    }
+    assert_eq!(seen, wanted);
+    let one = part(format!("lease={DEV}::{EAST}::i-129")).await;
+    assert!(one["items"].as_array().unwrap().len() == 1 && one["next"].is_null(), "{one}");
+    assert_eq!(ada.get("/api/v1/history?cursor=guess").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_week_cost_rests_on_how_leases_stood_before_it() {
+    let app = TestApp::start(Setup::default().stage("observe")).await;
+    let id = app.aws.at(DEV, EAST).launch(&owned_by("lin@bigdb.example"));
+    let lease = app.lease_where(&id, "leased", |_| true).await;
+    let begun = app.clock.now();
+    // Stopped for most of the time, and started again in the middle of the week.
+    let docs = [(5, "stopped"), (18, "active")].map(|(day, state)| {
+        let at = begun.plus(day * 86_400);
+        let body = json!({
+            "account": "bigdb", "lease": lease.key().lease_id(), "at": at, "cause": null, "reason": state,
+            "decision": { "state": state, "owner": "lin" }, "outcome": "saved", "purge_at": at.plus(90 * 86_400),
+        });
+        ("event", Doc { id: format!("event::bigdb::{at}::{}::90", lease.key()), rev: None, body })
+    });
+    for put in app.store.put_many(docs.to_vec()).await.unwrap() {
+        put.unwrap();
+    }
+    app.advance(20 * 86_400);
+    let ada = app.sign_in("ada").await;
+    let days = async |days: usize| -> Vec<Value> {
+        let costs = ada.get(&format!("/api/v1/costs?days={days}")).await;
+        let costs: Value = serde_json::from_str(&costs.text).unwrap();
+        costs["days"].as_array().unwrap_or_else(|| panic!("{costs}")).clone()
+    };
+    let week = days(7).await;
+    assert_eq!(week.len(), 7);
+    let cost = |day: usize| week[day]["cost"].as_u64().unwrap();
+    assert!(cost(1) * 2 < cost(5), "it stood still, then ran: {week:?}");
+    assert_eq!(days(30).await[24..29], week[1..6], "whole days cost the same, however many are asked for");
     app.stop().await;
 }
 

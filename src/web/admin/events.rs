@@ -2,6 +2,7 @@
 //! what admins did.
 
 use super::super::WebError;
+use super::super::audit::Audit;
 use super::super::form::Fields;
 use super::super::story::named;
 use super::desk::AdminDesk;
@@ -13,14 +14,6 @@ use minijinja::{Value, context};
 
 /// Events on a page.
 const PAGE: usize = 50;
-/// Events that one page may look through for its filter.
-const MOST: usize = 5_000;
-/// Events read at a time.
-const CHUNK: usize = 250;
-/// The first stretch of time that is looked at, seconds; each further one is longer.
-const STRETCH: i64 = 3_600;
-/// Nothing is older: retention is a tenth of it.
-const OLDEST: i64 = 3 * 366 * 86_400;
 
 /// In the place of a state: what admins did.
 const ACTS: &str = "by admins";
@@ -54,7 +47,8 @@ pub(super) async fn page(desk: AdminDesk, RawQuery(query): RawQuery) -> Result<R
         state: query.get("state").to_owned(),
         aws_id: query.get("aws").to_owned(),
     };
-    let (found, more) = search(&desk, &wanted, query.get("before")).await?;
+    let audit = Audit::of(&desk.state, &desk.person).await?;
+    let (found, more) = audit.newest(query.get("before"), PAGE, |doc| wanted.fits(doc)).await?;
     let rows: Vec<Value> = found.iter().map(|doc| row(&desk, doc)).collect();
     let directory = desk.state.index.directory();
     let own = directory.aws_accounts.values().filter(|aws| aws.account == desk.person.account);
@@ -80,51 +74,6 @@ pub(super) async fn page(desk: AdminDesk, RawQuery(query): RawQuery) -> Result<R
         older => !query.get("before").is_empty(),
     };
     desk.show("events", "Events", "events.html", values)
-}
-
-/// The newest that fit, before `before`; and from where to go on, when there may be more. Ids sort by time, and lists only
-/// go upwards: so stretch by stretch back from now, each longer than the one after it.
-async fn search(
-    desk: &AdminDesk,
-    wanted: &Wanted,
-    before: &str,
-) -> Result<(Vec<Doc<serde_json::Value>>, Option<String>), WebError> {
-    let prefix = format!("event::{}::", desk.person.account);
-    let session = desk.person.session(&desk.state).await?;
-    let mut to = if before.starts_with(&prefix) { before.to_owned() } else { format!("{prefix}\u{10ffff}") };
-    let start = before.strip_prefix(&prefix).and_then(|rest| rest.get(..20)).and_then(|at| Time::parse(at).ok());
-    let start = start.unwrap_or_else(|| desk.now());
-    let (mut length, mut looked) = (STRETCH, 0);
-    let mut found = Vec::new();
-    loop {
-        let last = length > OLDEST;
-        let from = if last { prefix.clone() } else { format!("{prefix}{}", start.plus(-length)) };
-        let mut ids = desk.state.store.ids_as(&session, &from, &to).await?;
-        ids.retain(|id| *id != to && *id != before);
-        while let Some(end) = ids.last().cloned() {
-            let begin = ids.split_off(ids.len().saturating_sub(CHUNK)).into_iter().next().unwrap_or_default();
-            let docs = desk.state.store.range_as(&session, &begin, &end).await?;
-            looked += docs.len();
-            for doc in docs.into_iter().rev() {
-                if !wanted.fits(&doc) {
-                    continue;
-                }
-                if found.len() == PAGE {
-                    let before = found.last().map(|doc: &Doc<_>| doc.id.clone());
-                    return Ok((found, before));
-                }
-                found.push(doc);
-            }
-            if looked >= MOST {
-                return Ok((found, Some(begin)));
-            }
-        }
-        if last {
-            return Ok((found, None));
-        }
-        to = from;
-        length = length.saturating_mul(6);
-    }
 }
 
 fn row(desk: &AdminDesk, doc: &Doc<serde_json::Value>) -> Value {

@@ -1,6 +1,8 @@
 //! The audit: what happened in the Account.
 
-use super::wire::{Page, Part, Query, page};
+use super::wire::{Part, Query, cursor, read_cursor};
+use crate::model::Doc;
+use crate::web::audit::Audit;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError};
 use axum::Json;
@@ -60,23 +62,44 @@ pub(super) struct HistoryFilter {
     cursor: Option<String>,
 }
 
+/// A part of the audit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct History {
+    /// Newest first. May be fewer than were asked for, even none, though there are more: a search for rare ones is gone on with
+    /// by `next`.
+    items: Vec<EventView>,
+    /// The `cursor` of the next part; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
 /// What happened in the Account, newest first. For admins.
-#[utoipa::path(get, path = "/api/v1/history", tag = "events", params(HistoryFilter), responses((status = 200, body = Page<EventView>)))]
+#[utoipa::path(get, path = "/api/v1/history", tag = "events", params(HistoryFilter), responses((status = 200, body = History)))]
 pub(super) async fn history(
     At(state): At<State>,
     caller: Caller,
     Query(filter): Query<HistoryFilter>,
-) -> Result<Json<Page<EventView>>, WebError> {
+) -> Result<Json<History>, WebError> {
     caller.admin(Scope::Read)?;
-    let session = caller.person.session(&state).await?;
-    let docs = state.store.prefix_as(&session, &format!("event::{}::", caller.person.account)).await?;
-    let all = docs.into_iter().filter_map(|doc| EventView::of(&doc.id, &doc.body));
-    let fits = |event: &EventView| {
-        let lease = filter.lease.as_ref().is_none_or(|lease| *lease == event.lease);
-        lease && (filter.acts != Some(true) || event.act.is_some() || event.by.is_some())
-    };
     let part = Part { limit: filter.limit, cursor: filter.cursor.clone() };
-    page(all.filter(fits).collect(), &part, true, |event: &EventView| (event.id.clone(), String::new())).map(Json)
+    let limit = part.limit()?;
+    let before = part.cursor.as_deref().map(read_cursor).transpose()?.map(|(id, _)| id);
+    let prefix = format!("event::{}::", caller.person.account);
+    let before = before.map(|id| format!("{prefix}{id}")).unwrap_or_default();
+    let audit = Audit::of(&state, &caller.person).await?;
+    let (docs, next) = audit.newest(&before, limit, |doc| filter.fits(doc)).await?;
+    let items = docs.iter().filter_map(|doc| EventView::of(&doc.id, &doc.body)).collect();
+    let next = next.as_deref().and_then(|id| id.strip_prefix(&prefix));
+    Ok(Json(History { items, next: next.map(|id| cursor(&(id.to_owned(), String::new()))) }))
+}
+
+impl HistoryFilter {
+    fn fits(&self, doc: &Doc<Value>) -> bool {
+        let text = |name: &str| doc.body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let about = text("lease").strip_prefix("lease::").unwrap_or(text("lease"));
+        let lease = self.lease.as_ref().is_none_or(|lease| lease == about);
+        lease && (self.acts != Some(true) || !text("act").is_empty() || !text("by").is_empty())
+    }
 }
 
 impl EventView {

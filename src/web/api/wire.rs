@@ -92,10 +92,7 @@ pub(super) fn page<T>(
     descending: bool,
     key: impl Fn(&T) -> (String, String),
 ) -> Result<Page<T>, WebError> {
-    let limit = part.limit.unwrap_or(100);
-    if !(1..=500).contains(&limit) {
-        return Err(WebError::Invalid("limit must be from 1 to 500".to_owned()));
-    }
+    let limit = part.limit()?;
     let after: Option<(String, String)> = part.cursor.as_deref().map(read_cursor).transpose()?;
     let total = all.len();
     let mut all: Vec<((String, String), T)> = all.into_iter().map(|item| (key(&item), item)).collect();
@@ -105,18 +102,36 @@ pub(super) fn page<T>(
     };
     let mut left = all.into_iter().skip_while(|(key, _)| passed(key)).peekable();
     let (mut items, mut last) = (Vec::new(), None);
-    while items.len() < limit as usize
+    while items.len() < limit
         && let Some((key, item)) = left.next()
     {
         items.push(item);
         last = Some(key);
     }
     let more = left.peek().is_some();
-    let next = last.filter(|_| more).map(|key| BASE64.encode(serde_json::to_vec(&key).unwrap_or_default()));
+    let next = last.filter(|_| more).map(|key| cursor(&key));
     Ok(Page { items, next, total })
 }
 
-fn read_cursor(cursor: &str) -> Result<(String, String), WebError> {
+impl Part {
+    /// How many are asked for.
+    pub(super) fn limit(&self) -> Result<usize, WebError> {
+        let limit = self.limit.unwrap_or(100);
+        if (1..=500).contains(&limit) {
+            Ok(limit as usize)
+        } else {
+            Err(WebError::Invalid("limit must be from 1 to 500".to_owned()))
+        }
+    }
+}
+
+/// What names the place of an item in its list; nobody else makes one up.
+pub(super) fn cursor(key: &(String, String)) -> String {
+    BASE64.encode(serde_json::to_vec(key).unwrap_or_default())
+}
+
+/// The place that a cursor names.
+pub(super) fn read_cursor(cursor: &str) -> Result<(String, String), WebError> {
     let bytes = BASE64.decode(cursor).ok();
     let read = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     read.ok_or_else(|| WebError::Invalid("cursor must be the next of a page before".to_owned()))
