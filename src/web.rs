@@ -46,6 +46,7 @@ mod settings;
 pub mod setup;
 pub mod signin;
 mod site;
+mod starting;
 mod story;
 mod streams;
 mod sync;
@@ -200,7 +201,6 @@ pub fn router(state: State) -> Router {
 fn pages(state: &State) -> Router<State> {
     Router::new()
         .route("/", get(async || Redirect::to("/leases")))
-        .route("/static/{file}", get(assets::get))
         .route("/login", get(signin::page).post(signin::start))
         .route("/login/callback", get(signin::callback_page))
         .route("/setup/{token}", get(setup::page).post(setup::start))
@@ -214,6 +214,8 @@ fn pages(state: &State) -> Router<State> {
         .route("/settings/tokens/{id}/revoke", post(keys::revoke))
         .merge(lists())
         .merge(admin::routes())
+        .route_layer(from_fn_with_state(state.clone(), starting::known))
+        .route("/static/{file}", get(assets::get))
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))

@@ -14,6 +14,9 @@ use serde_json::json;
 
 pub(super) use crate::words::sentence;
 
+/// How long documents are read for after a start, as a rule, seconds.
+const STARTING: u64 = 5;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
@@ -59,6 +62,9 @@ pub enum WebError {
     /// The gateway or GitHub does not answer.
     #[error("zerocloud cannot reach its documents just now; try again in a moment")]
     Unavailable(#[source] anyhow::Error),
+    /// What answers rest on is not known yet.
+    #[error("zerocloud has just started and is reading its documents; try again in a few seconds")]
+    Starting,
     /// A fault of ours.
     #[error("something went wrong here; it is in the log")]
     Internal(#[source] anyhow::Error),
@@ -92,7 +98,7 @@ impl WebError {
             WebError::Conflict => StatusCode::CONFLICT,
             WebError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             WebError::Refused { status, .. } => *status,
-            WebError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            WebError::Unavailable(_) | WebError::Starting => StatusCode::SERVICE_UNAVAILABLE,
             WebError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -108,6 +114,7 @@ impl WebError {
             WebError::TooMany { .. } => "Slow down",
             WebError::Refused { heading, .. } => heading,
             WebError::Unavailable(_) => "Not reachable",
+            WebError::Starting => "Starting",
             WebError::Internal(_) => "Something went wrong",
         }
         .to_owned()
@@ -148,6 +155,7 @@ impl IntoResponse for WebError {
             },
             retry_after: match self {
                 WebError::TooMany { after } => Some(after),
+                WebError::Starting => Some(STARTING),
                 _ => None,
             },
             challenge: match self {

@@ -1,6 +1,6 @@
 //! What answers programs: the REST API, hooks of other services, and the gateway's public port.
 
-use super::{LONGEST, MOST_BYTES, State, api, error, headers, hooks, once, sync};
+use super::{LONGEST, MOST_BYTES, State, api, error, headers, hooks, once, starting, sync};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -17,6 +17,8 @@ const LARGEST_DOCUMENTS: usize = 32 * 1024 * 1024;
 pub(super) fn router(state: &State) -> Router<State> {
     let calls = api::router()
         .layer(from_fn_with_state(state.clone(), once::layer))
+        // Outside: what is asked again is not the same call twice. Hooks and feeds go by documents, not by the index.
+        .route_layer(from_fn_with_state(state.clone(), starting::known))
         .route("/hooks/ses", post(hooks::post))
         .route("/hooks/scheduler/{token}", get(hooks::scheduler::show).post(hooks::scheduler::call))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))

@@ -2,6 +2,11 @@
 
 use crate::app::{Setup, TestApp};
 use reqwest::{Method, StatusCode};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use zerocloud::config::Config;
+use zerocloud::follower::{self, Index};
+use zerocloud::web;
 
 #[tokio::test]
 async fn who_is_not_signed_in_is_asked_to_and_comes_back_to_the_page() {
@@ -105,5 +110,49 @@ async fn a_session_ends_with_its_time_and_with_its_person() {
     assert_eq!(lin.get("/leases").await.status, StatusCode::OK);
     app.advance(43_201);
     assert_eq!(lin.get("/leases").await.status, StatusCode::SEE_OTHER);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_just_started_asks_for_a_moment_until_it_knows_its_documents() {
+    let app = TestApp::start(Setup::default()).await;
+    let (index, stop, mut tasks) = (Index::default(), CancellationToken::new(), JoinSet::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = format!("http://{}", listener.local_addr().unwrap());
+    let settings = Config::parse("mail: {from: a@b.c}\nweb: {}", |_| None).unwrap().web.unwrap();
+    let polls = tokio::sync::watch::Sender::new(web::Polls::default()).subscribe();
+    let (store, clock) = (app.store.clone(), app.clock.clone());
+    let state = web::State::new(store, index.clone(), clock, settings, polls, stop.clone()).unwrap();
+    let shutdown = stop.clone();
+    tasks.spawn(async move { web::run(listener, state, shutdown).await.unwrap() });
+    let redirect = reqwest::redirect::Policy::none();
+    let limit = std::time::Duration::from_mins(1);
+    let http = reqwest::Client::builder().redirect(redirect).timeout(limit).build().unwrap();
+    let get = async |path: &str| http.get(format!("{there}{path}")).send().await.unwrap();
+    let hook = format!("/hooks/scheduler/{}", "A".repeat(43));
+    let (login, link, call, hook) = tokio::join!(get("/login"), get("/l/guess"), get("/api/v1/leases"), get(&hook));
+    for (answer, kind) in
+        [(&login, "text/html; charset=utf-8"), (&link, "text/html; charset=utf-8"), (&call, "application/problem+json")]
+    {
+        assert_eq!(
+            (answer.status(), answer.headers()["content-type"].to_str().unwrap()),
+            (StatusCode::SERVICE_UNAVAILABLE, kind)
+        );
+        let after: u32 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=30).contains(&after), "{after}");
+    }
+    assert_eq!(hook.status(), StatusCode::OK, "hooks do not rest on it");
+    let page = login.text().await.unwrap().replace("&#x2f;", "/");
+    assert!(page.contains("has just started"), "{page}");
+    let css = page.split("href=\"").find(|part| part.starts_with("/static/zerocloud.")).unwrap();
+    assert_eq!(get(css.split('"').next().unwrap()).await.status(), StatusCode::OK);
+    let (wakes, mut unheard) = tokio::sync::mpsc::channel(1);
+    let following = follower::run(app.store.clone(), index, wakes, stop.clone());
+    tasks.spawn(async move { following.await.unwrap() });
+    tasks.spawn(async move { while unheard.recv().await.is_some() {} });
+    app.until("it answers", || async { (get("/login").await.status() == StatusCode::OK).then_some(()) }).await;
+    assert_eq!(get("/api/v1/leases").await.status(), StatusCode::UNAUTHORIZED);
+    stop.cancel();
+    while tasks.join_next().await.is_some() {}
     app.stop().await;
 }
