@@ -7,6 +7,7 @@ mod all;
 mod api;
 mod assets;
 mod audit;
+mod bodies;
 mod card;
 pub mod chart;
 mod choices;
@@ -69,9 +70,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::{get, post};
-use axum::serve::ListenerExt as _;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -237,9 +236,8 @@ fn lists() -> Router<State> {
 
 /// Serves until `shutdown`; requests under way are finished.
 pub async fn run(listener: TcpListener, state: State, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    // As it is, but that the address of a client is known of this kind of port, too.
-    let listener = patience::Listener(listener).tap_io(|_| ());
-    axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+    let service = router(state).layer(from_fn(patience::counted));
+    let service = service.into_make_service_with_connect_info::<patience::Peer>();
+    axum::serve(patience::Listener::new(listener), service).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What answers programs: the REST API, hooks of other services, and the gateway's public port.
 
-use super::{LONGEST, MOST_BYTES, State, api, error, headers, hooks, once, starting, sync};
+use super::{LONGEST, MOST_BYTES, State, api, bodies, error, headers, hooks, once, starting, sync};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -30,11 +30,12 @@ pub(super) fn router(state: &State) -> Router<State> {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(4)))
         .layer(RequestBodyLimitLayer::new(hooks::aws::MOST_BYTES))
         .layer(DefaultBodyLimit::disable());
-    // Feeds have no end; the gateway has its own limits.
+    // Feeds have no end; what is sent has one.
     let sync = Router::new()
         .route("/sync", any(sync::pass))
         .route("/sync/", any(sync::pass))
         .route("/sync/{*path}", any(sync::pass))
+        .layer(from_fn_with_state(bodies::LONGEST, bodies::in_time))
         .layer(RequestBodyLimitLayer::new(LARGEST_DOCUMENTS))
         .layer(DefaultBodyLimit::disable());
     calls.merge(events).merge(sync).layer(from_fn(error::as_problem)).layer(from_fn(headers::private))
