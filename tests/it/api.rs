@@ -1,6 +1,7 @@
 //! The REST API as programs meet it: tokens and their scopes, lists and their pages, changes that are judged by the access
 //! rules, requests that are not doubled, events that go on where they were.
 
+pub mod access;
 mod admins;
 mod live;
 mod once;

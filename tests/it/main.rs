@@ -34,5 +34,6 @@ mod web_access;
 mod web_admin;
 mod web_leases;
 mod web_previews;
+mod web_routes;
 mod web_signin;
 mod web_standing;

@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 }
 
 /// Every Rust file below `folder`, with its text.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let root = root();
     let mut found = Vec::new();
     let mut open = vec![root.join(folder)];

@@ -5,7 +5,7 @@ use crate::app::{DEV, EAST, Setup, TestApp, owned_by};
 use reqwest::{Method, StatusCode};
 
 /// Pages: path, and what the other Account's admin gets there.
-fn pages() -> Vec<(String, u16)> {
+pub fn pages() -> Vec<(String, u16)> {
     let aws = format!("/aws-accounts/{DEV}");
     vec![
         ("/status".to_owned(), 200),
@@ -32,7 +32,7 @@ fn pages() -> Vec<(String, u16)> {
 }
 
 /// Forms about what is of `bigdb`.
-fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
+pub fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     let aws = format!("/aws-accounts/{DEV}");
     vec![
         (format!("{aws}/stage"), vec![("to", "notify")]),
@@ -58,7 +58,7 @@ fn forms() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
 }
 
 /// Forms about the Account of whoever sends them.
-const OWN: [(&str, &[(&str, &str)]); 5] = [
+pub const OWN: [(&str, &[(&str, &str)]); 5] = [
     ("/aws-accounts/new", &[("aws_id", "777788889999")]),
     ("/pause", &[("reason", "x")]),
     ("/resume", &[]),

@@ -6,12 +6,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// What each route says to: nobody, its owner, another dev, an admin, the admin of another Account.
-type Row = (&'static str, &'static str, [u16; 5]);
+pub type Row = (&'static str, &'static str, [u16; 5]);
 
 const LOGIN: u16 = 303;
 
 /// GET: pages. `{lease}` is a lease of lin.
-const PAGES: [Row; 20] = [
+pub const PAGES: [Row; 20] = [
     ("GET", "/", [303, 303, 303, 303, 303]),
     ("GET", "/login", [200, 303, 303, 303, 303]),
     ("GET", "/login/callback", [403, 403, 403, 403, 403]),
@@ -35,7 +35,7 @@ const PAGES: [Row; 20] = [
 ];
 
 /// POST, each with the secret of the session. What is done leads on (303).
-const ACTS: [Row; 12] = [
+pub const ACTS: [Row; 12] = [
     ("POST", "/leases/{lease}/exempt", [LOGIN, 403, 403, 303, 404]),
     ("POST", "/leases/{lease}/unexempt", [LOGIN, 403, 403, 303, 404]),
     ("POST", "/leases/{lease}/renew", [LOGIN, 303, 404, 303, 404]),
