@@ -36,10 +36,15 @@ impl Phone {
 
 const FEED: &str = "_changes?feed=continuous&heartbeat=25000";
 
+/// A client that waits for as long as a feed goes on.
+fn patient() -> reqwest::Client {
+    reqwest::Client::builder().build().unwrap()
+}
+
 /// Waits until the server ends a feed.
 async fn ends(feed: Response, what: &str) {
     let mut parts = feed.bytes_stream();
-    let last = async { while let Some(Ok(_)) = parts.next().await {} };
+    let last = async { while parts.next().await.is_some_and(|part| part.is_ok()) {} };
     tokio::time::timeout(Duration::from_mins(1), last).await.unwrap_or_else(|_| panic!("{what} goes on"));
 }
 
@@ -51,10 +56,11 @@ async fn revoking_a_token_ends_the_sessions_and_feeds_that_it_gave_and_no_others
     for phone in [&lost_phone, &kept_phone] {
         assert_eq!(phone.get("_all_docs").await.status(), StatusCode::OK);
     }
-    let by_cookie = lost_phone.get(FEED).await;
-    let by_token = http().get(format!("{}/{FEED}", lost_phone.database)).bearer_auth(&lost.token).send().await.unwrap();
-    let events = http().get(format!("{}/api/v1/events", app.web)).bearer_auth(&lost.token).send().await.unwrap();
-    let stays = kept_phone.get(FEED).await;
+    let feed = |phone: &Phone| patient().get(format!("{}/{FEED}", phone.database));
+    let by_cookie = feed(&lost_phone).header("cookie", &lost_phone.cookie).send().await.unwrap();
+    let by_token = feed(&lost_phone).bearer_auth(&lost.token).send().await.unwrap();
+    let events = patient().get(format!("{}/api/v1/events", app.web)).bearer_auth(&lost.token).send().await.unwrap();
+    let stays = feed(&kept_phone).header("cookie", &kept_phone.cookie).send().await.unwrap();
     for feed in [&by_cookie, &by_token, &events, &stays] {
         assert_eq!(feed.status(), StatusCode::OK);
     }
