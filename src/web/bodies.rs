@@ -43,13 +43,11 @@ fn within(body: Body, longest: Duration, late: Arc<AtomicBool>) -> Body {
         let late = Arc::clone(&late);
         async move {
             let mut parts = parts?;
-            match tokio::time::timeout_at(end, parts.next()).await {
-                Ok(part) => Some((part?.map_err(io::Error::other), Some(parts))),
-                Err(_) => {
-                    late.store(true, Ordering::SeqCst);
-                    Some((Err(io::ErrorKind::TimedOut.into()), None))
-                }
+            if let Ok(part) = tokio::time::timeout_at(end, parts.next()).await {
+                return Some((part?.map_err(io::Error::other), Some(parts)));
             }
+            late.store(true, Ordering::SeqCst);
+            Some((Err(io::ErrorKind::TimedOut.into()), None))
         }
     });
     Body::from_stream(parts)
