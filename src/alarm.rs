@@ -5,7 +5,7 @@
 use crate::aws::{Aws, AwsError, Mail};
 use crate::clock::Clock;
 use crate::follower::Index;
-use crate::model::{AwsAccount, AwsId, Doc, Stage, Time, User};
+use crate::model::{AwsAccount, AwsId, Stage, Time, User};
 use crate::store::{Store, StoreError};
 use crate::words::{clean, utc};
 use serde::{Deserialize, Serialize};
@@ -143,18 +143,12 @@ impl Alarm {
     }
 
     async fn change(&self, account: &AwsAccount, change: impl Fn(&mut AwsAccount)) -> Result<(), StoreError> {
-        /// How often a lost race is run again.
-        const TRIES: u32 = 5;
         let id = format!("aws_account::{}::{}", account.account, account.aws_id);
-        let mut tried = 1;
-        loop {
-            let Some(mut doc): Option<Doc<AwsAccount>> = self.store.get(&id).await? else { return Ok(()) };
-            change(&mut doc.body);
-            match self.store.put("aws_account", &doc).await {
-                Err(StoreError::Conflict { .. }) if tried < TRIES => tried += 1,
-                other => return other.map(drop),
-            }
-        }
+        let changed = self.store.change("aws_account", &id, |body: &mut AwsAccount| {
+            change(body);
+            true
+        });
+        changed.await.map(drop)
     }
 
     async fn tell(&self, account: &AwsAccount, trouble: &Trouble, admin: &User) -> Result<(), AwsError> {

@@ -46,8 +46,6 @@ pub async fn record(store: &Store, entry: &Entry<'_>, now: Time, retention: i64)
 /// How long after it was announced a change is still that person's doing, seconds: longer than another copy takes to lead, whose
 /// recorder sees it. What failed is tried again at once, or never.
 const PROMPT: i64 = 300;
-/// How often a lost race is run again.
-const TRIES: u32 = 4;
 
 /// Who is about to do something to a document that will not say who did. It stands beside what the audit knows of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,19 +77,13 @@ pub async fn about_to_change(store: &Store, id: &str, by: &str, now: Time) {
 }
 
 async fn announce(store: &Store, id: &str, announced: Announced) {
-    let note = async || {
-        let Some(mut known) = store.get::<Value>(&format!("known::{id}")).await? else { return Ok(()) };
-        known.body["announced"] = json!(announced);
-        store.put("known", &known).await.map(drop)
-    };
-    let mut noted = note().await;
     // The recorder writes there, too.
-    for _ in 0..TRIES {
-        if matches!(noted, Err(StoreError::Conflict { .. })) {
-            noted = note().await;
-        }
-    }
-    if let Err(error) = noted {
+    let known = format!("known::{id}");
+    let noted = store.change("known", &known, |known: &mut Value| {
+        known["announced"] = json!(announced);
+        true
+    });
+    if let Err(error) = noted.await {
         tracing::debug!(id, %error, "the audit will not say who it was");
     }
 }

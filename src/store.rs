@@ -1,6 +1,7 @@
 //! The Sync Gateway client. Speaks the REST contract over HTTP and cannot tell the embedded gateway from a real one. Knows
 //! documents, not what a lease means.
 
+mod change;
 mod changes;
 mod error;
 mod people;

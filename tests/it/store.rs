@@ -33,6 +33,28 @@ async fn a_write_names_the_revision_it_read_and_unknown_fields_survive() {
 }
 
 #[tokio::test]
+async fn a_change_that_loses_a_race_is_made_again_on_what_stands_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Running::start(folder.path()).await;
+    let store = gateway.store().await;
+    store.put("account", &doc("account::bigdb", None, json!({"count": 0}))).await.unwrap();
+    let one = async || {
+        let added = store.change("account", "account::bigdb", |body: &mut Value| {
+            body["count"] = json!(body["count"].as_u64().unwrap() + 1);
+            true
+        });
+        added.await.unwrap().unwrap()
+    };
+    tokio::join!(one(), one(), one());
+    let read = store.get::<Value>("account::bigdb").await.unwrap().unwrap();
+    assert_eq!(read.body["count"], 3);
+    let same = store.change("account", "account::bigdb", |_: &mut Value| false).await.unwrap().unwrap();
+    assert_eq!(same.rev, read.rev, "nothing is written that is not wanted");
+    assert!(store.change("account", "account::other", |_: &mut Value| true).await.unwrap().is_none());
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn many_are_written_at_once_each_by_its_own_revision_and_read_page_by_page() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Running::start(folder.path()).await;

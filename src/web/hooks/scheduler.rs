@@ -4,13 +4,10 @@
 use super::super::limits::Try;
 use super::super::{Site, State, WebError};
 use crate::model::Callback;
-use crate::store::StoreError;
 use axum::extract::{Path, State as At};
 
 /// How long a token is: 256 bits in base64.
 const LENGTH: usize = 43;
-/// How often a lost race is run again.
-const TRIES: u32 = 5;
 
 /// `GET /hooks/scheduler/{token}`: the same for every token, known or not.
 pub(in crate::web) async fn show(At(state): At<State>, site: Site) -> Result<&'static str, WebError> {
@@ -30,18 +27,13 @@ pub(in crate::web) async fn call(
         return Err(unknown());
     }
     let id = Callback::id(&token);
-    for _ in 0..TRIES {
-        let mut doc = state.store.get::<Callback>(&id).await?.ok_or_else(unknown)?;
-        if doc.body.used.is_some() {
-            return Ok("This call came before. Nothing was done.\n");
-        }
-        doc.body.used = Some(state.clock.now());
-        match state.store.put(Callback::KIND, &doc).await {
-            Ok(_) => return Ok("Noted.\n"),
-            // The same call twice at one moment, or one whose job was replaced just now.
-            Err(StoreError::Conflict { .. }) => {}
-            Err(why) => return Err(why.into()),
-        }
-    }
-    Err(WebError::Conflict)
+    let (now, mut first) = (state.clock.now(), false);
+    // The same call twice at one moment, or one whose job was replaced just now, is looked at again.
+    let noted = state.store.change(Callback::KIND, &id, |call: &mut Callback| {
+        first = call.used.is_none();
+        call.used.get_or_insert(now);
+        first
+    });
+    noted.await?.ok_or_else(unknown)?;
+    Ok(if first { "Noted.\n" } else { "This call came before. Nothing was done.\n" })
 }

@@ -6,8 +6,6 @@ use crate::model::{Doc, Notice, NoticeStatus, Time, User, address_hash};
 use crate::store::{Store, StoreError};
 use serde_json::{Value, json};
 
-/// How often a lost race is run again.
-const TRIES: u32 = 5;
 /// The field of a user document.
 const PROBLEM: &str = "mail_problem";
 
@@ -156,22 +154,10 @@ async fn update<T: serde::Serialize + serde::de::DeserializeOwned>(
     id: &str,
     change: impl Fn(&mut T) -> bool,
 ) -> Result<(), StoreError> {
-    for _ in 0..TRIES {
-        let mut doc = match store.get::<T>(id).await {
-            Ok(Some(doc)) => doc,
-            Ok(None) | Err(StoreError::Malformed { .. }) => return Ok(()),
-            Err(why) => return Err(why),
-        };
-        if !change(&mut doc.body) {
-            return Ok(());
-        }
-        match store.put(kind, &doc).await {
-            Ok(_) => return Ok(()),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(why) => return Err(why),
-        }
+    match store.change(kind, id, change).await {
+        Ok(_) | Err(StoreError::Malformed { .. }) => Ok(()),
+        Err(why) => Err(why),
     }
-    Err(StoreError::Conflict { id: id.to_owned() })
 }
 
 #[cfg(test)]

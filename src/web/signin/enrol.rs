@@ -3,12 +3,9 @@
 use super::admission::Entry;
 use super::github::Identity;
 use crate::model::{AccountId, Doc, Extra, Role, User, UserId};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::web::WebError;
 use serde_json::json;
-
-/// How often a lost race is run again.
-const TRIES: u32 = 5;
 
 /// Brings the user up to date with what GitHub says, or makes them.
 pub async fn enter(store: &Store, entry: Entry, identity: &Identity) -> Result<User, WebError> {
@@ -80,24 +77,17 @@ async fn gateway_user(store: &Store, account: &AccountId, user: &UserId) -> Resu
 /// By compare-and-swap; writes only what differs.
 async fn update(store: &Store, user: &User, identity: &Identity) -> Result<User, WebError> {
     let id = format!("user::{}::{}", user.account, user.user);
-    for _ in 0..TRIES {
-        let Some(mut doc) = store.get::<User>(&id).await? else { break };
-        let bound = super::admission::github_id(&doc.body);
-        if bound.is_some_and(|bound| bound != identity.id) {
-            break;
+    let mut bound_to_another = false;
+    let updated = store.change("user", &id, |user: &mut User| {
+        bound_to_another = super::admission::github_id(user).is_some_and(|bound| bound != identity.id);
+        let before = user.clone();
+        if !bound_to_another {
+            sign(user, identity);
         }
-        let before = doc.body.clone();
-        sign(&mut doc.body, identity);
-        if doc.body == before {
-            return Ok(before);
-        }
-        match store.put("user", &doc).await {
-            Ok(_) => return Ok(doc.body),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(why) => return Err(why.into()),
-        }
-    }
-    Err(WebError::Conflict)
+        *user != before
+    });
+    let updated = updated.await?.filter(|_| !bound_to_another);
+    updated.map(|doc| doc.body).ok_or(WebError::Conflict)
 }
 
 #[cfg(test)]
