@@ -251,8 +251,8 @@ impl<'a> Facets<'a> {
 
     /// Its time, or whoever asked for its end, as the story has it since the last end that was granted.
     fn why_ended(&self) -> String {
-        let since = self.lease().events.iter().rev().take_while(|line| !line.what.contains(" until "));
-        let asked = since.filter_map(|line| line.what.strip_suffix(ASKED_FOR_ITS_END)).next();
+        let mut since = self.lease().events.iter().rev().take_while(|line| !line.what.contains(" until "));
+        let asked = since.find_map(|line| line.what.strip_suffix(ASKED_FOR_ITS_END));
         match asked.and_then(|user| UserId::parse(user).ok()) {
             Some(user) => format!("{} asked for its end,", self.name_of(&user)),
             None => "Its lease ended".to_owned(),

@@ -101,14 +101,17 @@ impl Work<'_> {
         Some(Obstacle::Hold(HoldKind::Exemption, reason, Some(until)))
     }
 
-    /// What stands in a document that cannot be read may keep it from this end. Who asks for the end of this very lease needs
-    /// no owner who can be read.
     fn unreadable(&self) -> Option<Obstacle> {
-        let owner = User::doc_id(&self.lease.account, &self.lease.owner);
-        let asked = self.marks.wish.is_some();
-        let odd = self.view.unreadable.iter().find(|id| !asked || **id != owner)?;
-        let reason = format!("the document {odd} cannot be read, and what it says of this end is not known");
+        let reason = self.not_known(self.marks.wish.is_some())?;
         Some(Obstacle::Hold(HoldKind::Unreadable, reason, None))
+    }
+
+    /// What stands in a document that cannot be read may keep it from this end. Who `asked` for the end of this very lease
+    /// needs no owner who can be read.
+    pub(super) fn not_known(&self, asked: bool) -> Option<String> {
+        let owner = User::doc_id(&self.lease.account, &self.lease.owner);
+        let odd = self.view.unreadable.iter().find(|id| !asked || **id != owner)?;
+        Some(format!("the document {odd} cannot be read, and what it says of this end is not known"))
     }
 
     /// What was not seen in the last scan is not ended: unknown is not gone.

@@ -107,6 +107,9 @@ impl Work<'_> {
         if let Some((why, _)) = promised_member(&self.view.members, self.now) {
             return Err(why);
         }
+        if let Some(why) = self.not_known(true) {
+            return Err(why);
+        }
         if self.marks.wish.as_ref().is_some_and(|wish| wish.action == action) {
             return Ok("it is being ended already".to_owned());
         }

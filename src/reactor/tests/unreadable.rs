@@ -47,6 +47,12 @@ const OVERDUE: &[Row] = &[
         lin_is_broken(s);
         s.ask("ada", Wish::End, &json!({}));
     }, "term 3, ends +0 | done: it will be stopped now until -2h, stop is due"),
+    ("and is not told that it happens now where a policy is not known", |s| {
+        unreadable(s, "policy::bigdb");
+        s.ask("ada", Wish::End, &json!({}));
+    },
+     "hold unreadable | refused: the document policy::bigdb cannot be read, and what it says of this end is not known, \
+     ada admin-unreadable"),
 ];
 
 fn rule(s: &mut Scene, more: &serde_json::Value) {
