@@ -26,8 +26,28 @@
   // What changes shows without loading the page again, unless somebody is in the middle of something.
   const main = document.querySelector("main[data-live]");
   if (main && "EventSource" in window) {
+    // What was typed and not sent yet stays; a choice is made again in the new page.
+    const typed = () => [...main.querySelectorAll("input:not([type=checkbox], [type=radio], [type=hidden]), textarea")]
+      .some((field) => field.value !== field.defaultValue);
     const busy = () => main.contains(document.activeElement) && document.activeElement !== main
-      || main.querySelector("details[open], input[type=checkbox]:checked");
+      || main.querySelector("details[open], input[type=checkbox]:checked") || typed();
+    const place = (select) => `${select.form?.getAttribute("action")} ${select.name}`;
+    const usual = (select) => Math.max(0, [...select.options].findIndex((option) => option.defaultSelected));
+    const choices = () => {
+      const chosen = [...main.querySelectorAll("select")].filter((select) => select.selectedIndex !== usual(select));
+      const last = (select) => select.selectedIndex === select.options.length - 1;
+      return new Map(chosen.map((select) => [place(select), { value: select.value, last: last(select) }]));
+    };
+    const choose = (made) => {
+      for (const select of main.querySelectorAll("select")) {
+        const choice = made.get(place(select));
+        if (!choice) continue;
+        const same = [...select.options].findIndex((option) => option.value === choice.value);
+        // "The most" is another number of seconds each time.
+        if (same >= 0) select.selectedIndex = same;
+        else if (choice.last) select.selectedIndex = select.options.length - 1;
+      }
+    };
     let planned = 0;
     const refresh = async () => {
       planned = 0;
@@ -39,7 +59,9 @@
       if (!fresh) return;
       const said = main.querySelector(".said");
       started = performance.now();
+      const made = choices();
       main.replaceChildren(...(said ? [said] : []), ...fresh.childNodes);
+      choose(made);
       ready(main);
     };
     const plan = (wait) => { planned ||= setTimeout(refresh, wait); };
