@@ -27,6 +27,19 @@ impl Zone {
         let text = there.strftime("%a %-d %b %Y, %H:%M:%S %Z");
         Some(format!("{text}{}", name.unwrap_or_default()))
     }
+
+    /// In UTC and there, for a sentence: `Tue 24 Nov 2026, 14:00:00 UTC (15:00:00 CET)`; the day is said again where it is another.
+    pub fn both(&self, at: Time) -> String {
+        let Some(zone) = self.0.clone() else { return utc(at) };
+        let (there, here) = (at.timestamp().to_zoned_datetime(zone), at.timestamp().to_zoned_datetime(TimeZone::UTC));
+        let form = if there.date() == here.date() { "%H:%M:%S %Z" } else { "%a %-d %b, %H:%M:%S %Z" };
+        format!("{} ({})", utc(at), there.strftime(form))
+    }
+
+    /// For a choice, in the reader's own zone alone: `24 Nov 15:00 CET`.
+    pub fn short(&self, at: Time) -> String {
+        at.timestamp().to_zoned_datetime(self.rules()).strftime("%-d %b %H:%M %Z").to_string()
+    }
 }
 
 /// To the second, in UTC.
@@ -168,6 +181,10 @@ mod tests {
         assert_eq!(texts[0], "Sun 25 Oct 2026, 02:30:00 CEST (Europe/Berlin)");
         assert_eq!(texts[1], "Sun 25 Oct 2026, 02:30:00 CET (Europe/Berlin)");
         assert_eq!(utc(at), "Sun 25 Oct 2026, 01:30:00 UTC");
+        assert_eq!(berlin.both(at), "Sun 25 Oct 2026, 01:30:00 UTC (02:30:00 CET)");
+        assert_eq!(berlin.both(at.plus(79_200)), "Sun 25 Oct 2026, 23:30:00 UTC (Mon 26 Oct, 00:30:00 CET)");
+        assert_eq!([&berlin, &Zone::named(None)].map(|zone| zone.short(at)), ["25 Oct 02:30 CET", "25 Oct 01:30 UTC"]);
+        assert_eq!(Zone::named(None).both(at), utc(at));
     }
 
     #[test]

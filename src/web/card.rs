@@ -3,13 +3,14 @@
 use super::choices::{Choice, choices, kept_back};
 use super::cost::Rate;
 use super::estimate::Estimate;
-use super::outlook::{Asked, Ground, asked};
+use super::outlook::{Asked, Ground, asked, is_protected};
+use super::pauses::is_in_force;
 use crate::model::{
     Action, AwsAccount, CLUSTER_KIND, Directory, EvidenceSource, Facts, GROUP_KIND, Lease, Policy, Stage, State,
     StoppedBy, Time, UserId,
 };
 use crate::reactor::{Covered, exempting, exempting_member};
-use crate::words::{Zone, clean, cut, hold_word, not_theirs, utc, with_instants};
+use crate::words::{Zone, clean, cut, hold_word, not_theirs, sentence, utc, with_instants};
 use serde::Serialize;
 
 /// What it is made of.
@@ -56,6 +57,10 @@ pub(super) struct Card {
     hold: Option<String>,
     /// The deadline that passed while it was held.
     passed: Option<String>,
+    /// EC2 protects it from its end.
+    protected: bool,
+    /// Why no end starts where it is; what is held for that says so itself.
+    pub(super) paused: Option<String>,
     /// Somebody asked for its end, which is under way.
     ending: bool,
     exemption: Option<String>,
@@ -124,7 +129,19 @@ impl Card {
         let asked_by = asked.as_ref().map(|asked| user_name(directory, lease, &asked.by));
         let exempt = exemption.as_ref().map(|(until, _)| *until);
         let asked_by = asked_by.as_deref();
-        let ground = Ground { lease, action, stage, policy: &policy, exempt, covered, asked_by, now };
+        let paused = pause(directory, lease, now);
+        let ground = Ground {
+            lease,
+            action,
+            stage,
+            policy: &policy,
+            exempt,
+            covered,
+            asked_by,
+            paused: paused.is_some() && stage >= lease.needed_stage(action),
+            zone,
+            now,
+        };
         let (leads, at) = ground.clock();
         let left = at.map_or(0, |at| at.seconds_since(now));
         let whole = at.map_or(1, |at| at.seconds_since(since(lease)).max(1));
@@ -158,14 +175,16 @@ impl Card {
                 format!(
                     "Held ({word}): {}. Looked at again {}.",
                     with_instants(&clean(&hold.reason)).trim_end_matches('.'),
-                    utc(hold.review_at)
+                    zone.both(hold.review_at)
                 )
             }),
-            exemption: exemption.map(|(until, why)| format!("Exempt until {}: {}", utc(until), clean(&why))),
-            renew: choices(lease, &policy, rank, now),
+            exemption: exemption.map(|(until, why)| format!("Exempt until {}: {}", zone.both(until), clean(&why))),
+            renew: choices(lease, &policy, rank, zone, now),
             kept_back,
             can: can(lease, action, stage, around, asked.as_ref()),
-            passed: ground.passed().map(utc),
+            passed: ground.passed().map(|at| zone.both(at)),
+            protected: is_protected(lease) && !lease.state.is_over(),
+            paused: paused.filter(|_| lease.hold.is_none() && !lease.state.is_over()),
             ending: asked.is_some(),
             verb: lease.past(action),
             group: lease.is_group(),
@@ -192,16 +211,27 @@ fn can(lease: &Lease, action: Action, stage: Stage, around: Around<'_>, asked: O
     let managed = covered || around.facts.is_some_and(|facts| facts.managed_by.is_some());
     let needed = lease.needed_stage(action);
     let there = live || lease.state == State::Stopped;
+    // What would be refused at once, or again, is not offered.
+    let paused = pause(around.directory, lease, around.now).is_some();
+    let free = !paused && !is_protected(lease);
     let under_way = |action: Action| asked.is_some_and(|asked| asked.action == action);
     Can {
         renew: live && !covered,
-        let_go: live && covered && stage >= needed,
-        end: live && !managed && stage >= needed && asked.is_none(),
-        terminate: there && !managed && stage >= Stage::Terminate && !lease.is_group() && !under_way(Action::Terminate),
+        let_go: live && covered && stage >= needed && !paused,
+        end: live && !managed && stage >= needed && asked.is_none() && free,
+        terminate: there && free && !managed && stage >= Stage::Terminate && !lease.is_group() && !under_way(Action::Terminate),
         revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop && wakes(lease),
         pass_on: there,
         exempt: live || (there && !lease.is_group() && lease.stopped_by == Some(StoppedBy::Zerocloud)),
     }
+}
+
+/// The pause that keeps ends from starting where a lease is, in a sentence.
+fn pause(directory: &Directory, lease: &Lease, now: Time) -> Option<String> {
+    let pauses = directory.pauses(&lease.account, &lease.key());
+    let pause = pauses.into_iter().find(|pause| is_in_force(pause, now))?;
+    let reason = clean(&pause.reason);
+    Some(format!("Paused since {}: {}", utc(pause.since), sentence(&reason)))
 }
 
 /// A group is revived with the sizes that zerocloud took from it.

@@ -4,7 +4,7 @@
 use super::card::rough;
 use crate::model::{Lease, Policy, Time};
 use crate::reactor::renewal_limit;
-use crate::words::{short_utc, span};
+use crate::words::{Zone, span};
 use serde::Serialize;
 
 /// Lengths that people think in, seconds.
@@ -34,13 +34,13 @@ pub(super) struct Choice {
 
 /// Every length that would be granted now, the shortest first. Preselected is the first that adds as much as a new lease has, or
 /// the most: a tap on "Renew" is worth its while however long the lease still is.
-pub(super) fn choices(lease: &Lease, policy: &Policy, rank: u32, now: Time) -> Vec<Choice> {
+pub(super) fn choices(lease: &Lease, policy: &Policy, rank: u32, zone: &Zone, now: Time) -> Vec<Choice> {
     let limit = limit(lease, policy, rank, now);
     let most = limit.seconds_since(now);
     if most <= 0 || limit <= lease.granted_until {
         return Vec::new();
     }
-    let until = |seconds: i64| short_utc(now.plus(seconds));
+    let until = |seconds: i64| zone.short(now.plus(seconds));
     let later = |seconds: &i64| *seconds < most && now.plus(*seconds) > lease.granted_until;
     let enough = lease.granted_until.max(now).plus(policy.default_lease);
     let choice = |seconds: i64| {
@@ -84,6 +84,7 @@ fn span_about(seconds: i64) -> String {
 mod tests {
     use super::{choices, kept_back};
     use crate::model::{Lease, Policy, Time};
+    use crate::words::Zone;
     use serde_json::json;
 
     const DAY: i64 = 86_400;
@@ -108,7 +109,7 @@ mod tests {
     }
 
     fn usual(left: i64, policy: &Policy, rank: u32) -> Option<String> {
-        let all = choices(&lease(left), policy, rank, noon());
+        let all = choices(&lease(left), policy, rank, &Zone::named(None), noon());
         assert_eq!(all.iter().filter(|choice| choice.usual).count(), usize::from(!all.is_empty()), "{all:?}");
         all.into_iter().find(|choice| choice.usual).map(|choice| choice.label)
     }

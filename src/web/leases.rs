@@ -4,9 +4,10 @@ use super::card::{Around, Card};
 use super::html::Desk;
 use super::prices::Prices;
 use super::{Person, State, WebError};
-use crate::model::{Lease, State as Stands, Time};
+use crate::model::{HoldKind, Lease, State as Stands, Time};
 use axum::response::Response;
 use minijinja::context;
+use std::collections::BTreeSet;
 
 /// `GET /leases`.
 pub(super) async fn mine(desk: Desk) -> Result<Response, WebError> {
@@ -16,13 +17,22 @@ pub(super) async fn mine(desk: Desk) -> Result<Response, WebError> {
     mine.retain(|lease| lease.owner == person.user);
     mine.sort_by_key(|lease| (order(lease.state), lease.expires_at, lease.key()));
     let (live, rest): (Vec<_>, Vec<_>) = mine.into_iter().partition(|lease| order(lease.state) < 3);
+    let (held, live): (Vec<_>, Vec<_>) = live.into_iter().partition(is_held_for_good);
     let over = cards(&desk, &prices, rest.iter().filter(|lease| lease.state.is_over()).take(20));
     let stopped = cards(&desk, &prices, rest.iter().filter(|lease| lease.state == Stands::Stopped));
     let offered = offered(&desk, &prices).await?;
-    let live = cards(&desk, &prices, live.iter());
+    let (live, held) = (cards(&desk, &prices, live.iter()), cards(&desk, &prices, held.iter()));
+    let paused: BTreeSet<&String> = live.iter().chain(&stopped).filter_map(|card| card.paused.as_ref()).collect();
     let connected = state.index.directory().aws_accounts.values().any(|aws| aws.account == person.account);
     let first_steps = person.is_admin() && !connected;
-    desk.show("leases", "My leases", "leases.html", context! { live, stopped, over, offered, first_steps })
+    let values = context! { live, held, stopped, over, offered, first_steps, paused };
+    desk.show("leases", "My leases", "leases.html", values)
+}
+
+/// Whether nothing but somebody's act ends the hold: until then nothing is asked of its owner.
+fn is_held_for_good(lease: &Lease) -> bool {
+    let lasts = [HoldKind::Stage, HoldKind::Protection, HoldKind::ManagedElsewhere];
+    lease.hold.as_ref().is_some_and(|hold| lasts.contains(&hold.kind))
 }
 
 /// Every lease that this person may read.

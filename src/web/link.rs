@@ -6,6 +6,7 @@ use super::card::{Around, Card};
 use super::form::OpenForm;
 use super::html::{OpenDesk, go};
 use super::limits::Try;
+use super::outlook::{PROTECTED, is_protected};
 use super::wishes::{Asked, ask};
 use super::{State, WebError};
 use crate::model::{Action, Facts, Lease, Time, User, Wish};
@@ -79,6 +80,9 @@ pub(super) async fn act(
     if needs_sign_in(&found) {
         let what = "This instance cannot be stopped, so ending it means terminating it: sign in to do that";
         return Err(WebError::Forbidden(what.to_owned()));
+    }
+    if found.purpose.action == TokenAction::End && is_protected(&found.lease) {
+        return Ok(go(&desk.site, &format!("/l/{token}"), false, &format!("EC2 protects it. {PROTECTED}")));
     }
     let now = state.clock.now();
     let (action, until) = match found.purpose.action {

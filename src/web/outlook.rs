@@ -1,8 +1,8 @@
 //! What becomes of a lease when nobody does anything, in words: the clock that runs, and what stands still. While a hold or an
 //! exemption keeps the end away, nothing here says that it ends. Pure; the decision itself is the reactor's.
 
-use crate::model::{Action, Lease, Policy, Stage, State, StoppedBy, Time, UserId};
-use crate::words::{span, utc};
+use crate::model::{Action, HoldKind, Lease, Policy, Stage, State, StoppedBy, Time, UserId};
+use crate::words::{Zone, span};
 use serde::Deserialize;
 
 /// What it is told by.
@@ -19,6 +19,10 @@ pub(super) struct Ground<'a> {
     pub(super) covered: bool,
     /// Who asked for its end, if anybody.
     pub(super) asked_by: Option<&'a str>,
+    /// No end starts where it is until somebody resumes.
+    pub(super) paused: bool,
+    /// The reader's.
+    pub(super) zone: &'a Zone,
     pub(super) now: Time,
 }
 
@@ -35,6 +39,15 @@ pub(super) fn asked(lease: &Lease) -> Option<Asked> {
     serde_json::from_value(wish.clone()).ok().filter(|_| !lease.state.is_over())
 }
 
+/// Whether EC2 refuses its end, so that asking for one is of no use until somebody lifts that there.
+pub(super) fn is_protected(lease: &Lease) -> bool {
+    lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Protection)
+}
+
+/// The way out of a protection.
+pub(super) const PROTECTED: &str = "Whoever may change the instance in EC2 can switch its protection off there, or end it there. Until then no \
+     button ends it, here or in a mail.";
+
 impl Ground<'_> {
     /// An exemption that keeps it past its end, until when; an end that somebody asked for is none of its business.
     fn exempt_past_end(&self) -> Option<Time> {
@@ -48,7 +61,9 @@ impl Ground<'_> {
             return ("", None);
         }
         match lease.state {
+            State::Active if self.paused => ("Its lease is over in", Some(lease.expires_at)),
             State::Active => ("Ends in", Some(lease.expires_at)),
+            _ if self.paused => ("", None),
             State::Expired if lease.ends_at > *now => ("Still renewable for", Some(lease.ends_at)),
             State::Stopped if lease.is_group() || lease.ends_at <= *now => ("", None),
             State::Stopped if *stage >= Stage::Terminate && lease.stopped_by == Some(StoppedBy::Zerocloud) => {
@@ -79,10 +94,11 @@ impl Ground<'_> {
             State::Expired | State::Reaping if lease.hold.is_some() => ("Held", "warn"),
             State::Expired if exempt => ("Exempt", "good"),
             State::Active | State::Expired if self.covered => ("Running", "good"),
-            State::Active if exempt => ("Running", "good"),
+            State::Active if exempt || self.paused => ("Running", "good"),
             State::Active if left <= soon && *stage >= Stage::Notify && lease.hold.is_none() => ("Ends soon", "warn"),
             State::Active => ("Running", "good"),
             State::Expired if self.asked_by.is_some() => ("Ending now", "bad"),
+            State::Expired if self.paused => ("Over", "warn"),
             State::Expired => ("Over", "bad"),
             State::Reaping => ("Ending now", "bad"),
             State::Stopped if lease.is_group() => ("Asleep", "calm"),
@@ -125,7 +141,10 @@ impl Ground<'_> {
         }
         if ours && self.stage >= Stage::Terminate {
             if let Some(until) = self.exempt_past_end() {
-                return format!("It is not terminated while it is exempt, until {}.", utc(until));
+                return format!("It is not terminated while it is exempt, until {}.", self.zone.both(until));
+            }
+            if self.paused {
+                return self.waits("starts", "terminated");
             }
             return format!("If nobody starts it, it is terminated {}.", self.when());
         }
@@ -158,17 +177,31 @@ impl Ground<'_> {
         }
         if let Some(until) = self.exempt_past_end() {
             return (
-                format!("Whatever its lease says, it is not {verb} while it is exempt, until {}.", utc(until)),
+                format!("Whatever its lease says, it is not {verb} while it is exempt, until {}.", self.zone.both(until)),
                 None,
             );
         }
+        if self.paused {
+            return (self.waits("renews", verb), None);
+        }
         (format!("If nobody renews it, it is {verb} {}.", self.when()), Some(self.afterwards()))
+    }
+
+    /// What becomes of it after a pause.
+    fn waits(&self, renews: &str, verb: &str) -> String {
+        let at = self.lease.ends_at;
+        let when = if at > self.now {
+            format!("not before {}", self.zone.both(at))
+        } else {
+            "after its owner had notice again".to_owned()
+        };
+        format!("No end starts while zerocloud is paused. Once that is lifted, and if nobody {renews} it, it is {verb}: {when}.")
     }
 
     fn with_its_group(&self) -> String {
         let until = self.lease.ends_at.max(self.exempt.unwrap_or(Time::MIN));
         let kept = if until > self.now {
-            format!("This one keeps the group from its end until {}. ", utc(until))
+            format!("This one keeps the group from its end until {}. ", self.zone.both(until))
         } else {
             String::new()
         };
@@ -177,20 +210,23 @@ impl Ground<'_> {
 
     fn when(&self) -> String {
         let at = self.lease.ends_at;
-        if at > self.now { format!("at {}, not before", utc(at)) } else { "soon".to_owned() }
+        if at > self.now { format!("at {}, not before", self.zone.both(at)) } else { "soon".to_owned() }
     }
 
     fn held(&self, verb: &str) -> String {
-        let stands = "nothing ends it as long as the hold stands";
+        let protected = is_protected(self.lease);
+        let stands = if protected { "EC2 protects it, so nothing ends it" } else { "nothing ends it as long as the hold stands" };
+        let way_out = if protected { format!(" {PROTECTED}") } else { String::new() };
         match self.passed() {
-            Some(at) => format!("It was to be {verb} at {}. That passed: {stands}.", utc(at)),
-            None => format!("No end runs: {stands}."),
+            Some(at) => format!("It was to be {verb} at {}. That passed: {stands}.{way_out}", self.zone.both(at)),
+            None => format!("No end runs: {stands}.{way_out}"),
         }
     }
 
     fn on_request(&self, who: &str, verb: &str) -> String {
         let held = self.lease.hold.is_some();
         let then = if held { "That waits as long as the hold stands." } else { "That takes a minute or so." };
+        let then = if is_protected(self.lease) { format!("{then} {PROTECTED}") } else { then.to_owned() };
         let live = self.lease.state.is_renewable();
         let way_out = if live { " A renewal that comes before keeps it." } else { "" };
         format!("{who} asked that it be {verb} now. {then}{way_out}")

@@ -88,6 +88,12 @@ fn my_leases() {
         card(&lease("i-0aaa", "web-1", &json!({}))),
         card(&lease("i-0bbb", "<script>alert(1)</script>", &json!({ "hold": hold }))),
     ];
+    let protected = json!({
+        "kind": "protection", "reason": "EC2 protects it: stopping by API is switched off for it",
+        "since": "2026-11-22T10:00:00Z", "review_at": "2026-11-22T22:00:00Z",
+    });
+    let past = json!({ "state": "expired", "ends_at": "2026-11-22T10:00:00Z", "hold": protected });
+    let held = [card(&lease("i-0eee", "vault", &past))];
     let stopped = json!({
         "state": "stopped", "stopped_at": "2026-11-22T09:00:00Z", "stopped_by": "zerocloud", "end_action": "terminate",
         "ends_at": "2026-11-29T09:00:00Z",
@@ -101,7 +107,7 @@ fn my_leases() {
         "My leases",
         true,
         Some(said),
-        context! { live, stopped, over, offered, first_steps => false }
+        context! { live, held, stopped, over, offered, first_steps => false }
     ));
 }
 

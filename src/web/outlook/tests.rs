@@ -1,7 +1,8 @@
 //! Leases as they may stand, and what their readers are told.
 
-use super::{Ground, asked};
+use super::{Ground, PROTECTED, asked};
 use crate::model::{Action, Lease, Policy, Stage, Time};
+use crate::words::Zone;
 use serde_json::{Value, json};
 
 fn noon() -> Time {
@@ -41,6 +42,10 @@ fn told(lease: &Lease, exempt: Option<Time>) -> String {
 }
 
 fn told_as(lease: &Lease, exempt: Option<Time>, covered: bool) -> String {
+    told_in(lease, exempt, covered, false)
+}
+
+fn told_in(lease: &Lease, exempt: Option<Time>, covered: bool, paused: bool) -> String {
     let asked = asked(lease);
     let by = asked.as_ref().map(|asked| asked.by.to_string());
     let policy = Policy::default();
@@ -52,6 +57,8 @@ fn told_as(lease: &Lease, exempt: Option<Time>, covered: bool) -> String {
         exempt,
         covered,
         asked_by: by.as_deref(),
+        paused,
+        zone: &Zone::named(None),
         now: noon(),
     };
     let (leads, at) = ground.clock();
@@ -78,13 +85,28 @@ fn nothing_says_that_it_ends_while_a_hold_stands_and_a_passed_deadline_says_so()
             for word in ["If nobody", "soon", "Ends in", "Terminated in", "Some("] {
                 assert!(!told.contains(word), "{word} in {told}");
             }
-            let passed = format!("It was to be {verb} at Tue 24 Nov 2026, 11:00:00 UTC. That passed: nothing ends it");
-            assert!(told.contains(&passed), "{told}");
+            let passed = format!("It was to be {verb} at Tue 24 Nov 2026, 11:00:00 UTC. That passed:");
+            assert!(told.contains(&passed) && told.contains("nothing ends it"), "{told}");
+            assert_eq!(told.contains(PROTECTED), kind == "protection", "who can lift it is said: {told}");
         }
     }
     let later = json!({ "state": "active", "expires_at": noon().plus(60), "ends_at": noon().plus(120), "hold": hold("managed_elsewhere") });
     let told = told(&lease(&later), None);
     assert!(told.starts_with("Running, good:  None No end runs: nothing ends it as long as"), "{told}");
+}
+
+#[test]
+fn nothing_promises_an_end_while_ends_are_paused() {
+    let active = json!({ "state": "active", "expires_at": noon().plus(60), "ends_at": noon().plus(120) });
+    let paused = |changes: &Value| told_in(&lease(changes), None, false, true);
+    let one = paused(&active);
+    assert!(one.starts_with("Running, good: Its lease is over in Some("), "{one}");
+    assert!(one.contains("if nobody renews it, it is stopped: not before Tue 24 Nov 2026, 12:02:00 UTC"), "{one}");
+    for (changes, word) in [(json!({}), "Over, warn"), (stopped(), "Stopped, calm")] {
+        let one = paused(&changes);
+        assert!(one.starts_with(&format!("{word}:  None No end starts while")), "{one}");
+        assert!(one.contains("after its owner had notice again") && !one.contains("soon"), "{one}");
+    }
 }
 
 #[test]
