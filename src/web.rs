@@ -6,6 +6,7 @@ mod admin;
 mod all;
 mod api;
 mod assets;
+mod astray;
 mod audit;
 mod bodies;
 mod card;
@@ -30,6 +31,7 @@ mod lease;
 mod leases;
 mod limits;
 mod link;
+mod mistakes;
 mod once;
 mod orders;
 mod outlook;
@@ -215,6 +217,7 @@ fn pages(state: &State) -> Router<State> {
         .merge(admin::routes())
         .route_layer(from_fn_with_state(state.clone(), starting::known))
         .route("/static/{file}", get(assets::get))
+        .method_not_allowed_fallback(astray::lead_back)
         .fallback(async || WebError::NotFound("there is no such page".to_owned()))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(MOST_BYTES))

@@ -121,6 +121,29 @@ async fn forms_of_admins_change_nothing_for_others_nor_without_the_sessions_secr
 }
 
 #[tokio::test]
+async fn the_address_of_a_form_that_is_opened_leads_to_a_page() {
+    let app = TestApp::start(Setup::default()).await;
+    let ada = app.sign_in("ada").await;
+    app.until("the AWS accounts are there", || async {
+        (ada.get(&format!("/aws-accounts/{DEV}")).await.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    let forms = forms().into_iter().map(|(path, _)| path);
+    let more = ["/people/max/role", "/settings/tokens", "/settings/tokens/0123/revoke", "/logout"].map(str::to_owned);
+    for path in forms.chain(more) {
+        let page = ada.get(&path).await;
+        if page.status == StatusCode::SEE_OTHER {
+            let there = ada.get(&page.location()).await;
+            let own = path.starts_with("/leases/") || path == "/logout";
+            assert!(there.status == StatusCode::OK || own, "{path} leads to {}", page.location());
+        } else {
+            assert!(page.status != StatusCode::METHOD_NOT_ALLOWED && !page.text.is_empty(), "{path}: {}", page.status);
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_schedulers_hook_says_the_same_to_everybody_and_takes_no_token_but_its_own() {
     let app = TestApp::start(Setup::default()).await;
     let path = format!("/hooks/scheduler/{}", "A".repeat(43));

@@ -103,6 +103,14 @@ async fn mistakes_in_a_policy_are_told_all_at_once_and_nothing_is_saved() {
         words.contains("Grace: write a time such as 3d") && words.contains("Instances of one person: write a whole")
     );
     assert!(page.text.contains("value=\"soon\""), "what was typed is still there");
+    let fields =
+        [("do", "save"), ("default_lease", "9h"), ("max_lease", "1h"), ("warnings", "none"), ("email_pattern", "x")];
+    let words = ada.act("/policy", &fields).await.words();
+    for mistake in
+        ["New lease: a new lease of 9 hours is longer", "Warnings before the end: name", "Who may come in: x fits"]
+    {
+        assert!(words.contains(mistake), "{mistake} in {words}");
+    }
     app.stop().await;
 }
 

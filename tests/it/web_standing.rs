@@ -30,6 +30,7 @@ async fn what_runs_is_what_is_leased_and_what_is_held_in_every_place() {
     let lease = app.settled(&two, "max").await;
     let page = ada.act(&format!("/aws-accounts/{TEST}"), &[]).await;
     assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(page.words().contains("To my leases"), "{}", page.words());
     let page = ada.act("/pause", &[("aws_id", TEST), ("reason", "the fair")]).await;
     assert!(page.words().contains("Paused: no end starts until you resume"), "{}", page.words());
     app.clock.set(lease.ends_at.plus(1));

@@ -118,7 +118,8 @@ impl Scope {
         let (desk, fields) = (&act.desk, &act.fields);
         let mut doc = self.doc(desk).await?;
         let before = doc.body.get("policy").cloned().unwrap_or_default();
-        let layer = match settings::read(&before, fields, self.is_personal()) {
+        let without = self.effective(&desk.state.index.directory(), desk, false);
+        let layer = match settings::read(&before, fields, self.is_personal(), &without) {
             Ok(layer) => layer,
             Err(mistakes) => {
                 let shown = Shown { typed: Some(fields), mistakes, ..Shown::default() };

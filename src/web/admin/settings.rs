@@ -2,7 +2,7 @@
 //! says, and `none` for a limit that is lifted.
 
 use super::super::form::Fields;
-use crate::model::{Extra, Policy};
+use crate::model::{Extra, Policy, PolicyLayer};
 use crate::reactor::lease_length;
 use crate::words::clean;
 use minijinja::context;
@@ -168,7 +168,7 @@ pub(super) fn form(layer: &Value, without: &Policy, typed: Option<&Fields>, pers
 }
 
 /// The layer with what the form says in it; what this version does not know stays. All mistakes at once, each with its label.
-pub(super) fn read(layer: &Value, fields: &Fields, personal: bool) -> Result<Value, Vec<String>> {
+pub(super) fn read(layer: &Value, fields: &Fields, personal: bool, without: &Policy) -> Result<Value, Vec<String>> {
     let mut all: Extra = layer.as_object().cloned().unwrap_or_default();
     let mut mistakes = Vec::new();
     for setting in SETTINGS.iter().filter(|setting| setting.personal || !personal) {
@@ -178,6 +178,11 @@ pub(super) fn read(layer: &Value, fields: &Fields, personal: bool) -> Result<Val
             Err(why) => mistakes.push(format!("{}: {why}.", setting.label)),
         }
     }
+    let read: PolicyLayer = serde_json::from_value(Value::Object(all.clone())).unwrap_or_default();
+    let label = |name: &str| SETTINGS.iter().find(|setting| setting.name == name).map_or("Policy", |it| it.label);
+    mistakes.extend(
+        crate::web::mistakes::mistakes(&read, without).iter().map(|(name, why)| format!("{}: {why}.", label(name))),
+    );
     if mistakes.is_empty() { Ok(Value::Object(all)) } else { Err(mistakes) }
 }
 
@@ -193,7 +198,7 @@ pub(super) fn differences(before: &Policy, after: &Policy) -> Vec<minijinja::Val
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, SETTINGS, read, short};
+    use super::{Fields, Policy, SETTINGS, read, short};
     use serde_json::json;
 
     #[test]
@@ -207,15 +212,19 @@ mod tests {
                 &layer.get(setting.name).map(|value| setting.show(value)).unwrap_or_default(),
             );
         }
-        assert_eq!(read(&layer, &Fields::read(text.finish().as_bytes()), false).unwrap(), layer);
+        assert_eq!(read(&layer, &Fields::read(text.finish().as_bytes()), false, &Policy::default()).unwrap(), layer);
     }
 
     #[test]
     fn an_empty_field_leaves_the_layer_before_and_mistakes_come_together() {
         let layer = json!({"default_lease": 60});
-        assert_eq!(read(&layer, &Fields::read(b"default_lease="), false).unwrap(), json!({}));
-        let mistakes = read(&layer, &Fields::read(b"default_lease=soon&max_instances=-1&grace=0s"), false).unwrap_err();
-        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert_eq!(read(&layer, &Fields::read(b"default_lease="), false, &Policy::default()).unwrap(), json!({}));
+        let fields = Fields::read(b"default_lease=soon&max_instances=-1&grace=0s&warnings=none&email_pattern=nonsense");
+        let mistakes = read(&layer, &fields, false, &Policy::default()).unwrap_err();
+        assert_eq!(mistakes.len(), 5, "{mistakes:?}");
+        let contrary = Fields::read(b"default_lease=9h&max_lease=1h");
+        let mistakes = read(&layer, &contrary, false, &Policy::default()).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with("New lease: "), "{mistakes:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::wire::{Body, Query, based_on, etag, one as reply, stale};
 use crate::model::{AwsId, Policy, PolicyLayer, UserId};
 use crate::store::StoreError;
+use crate::web::mistakes::mistakes;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError, edit};
 use axum::Json;
@@ -158,7 +159,7 @@ pub(super) async fn put(
 ) -> Result<Response, WebError> {
     caller.admin(Scope::Admin)?;
     let layer = layer(&caller, &name)?;
-    check(&edit.policy)?;
+    check(&state, &layer, &edit.policy)?;
     let new = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*");
     let rev = if new { None } else { Some(based_on(&headers)?) };
     is_there(&state, &caller, &layer).await?;
@@ -189,8 +190,8 @@ async fn is_there(state: &State, caller: &Caller, layer: &Layer) -> Result<(), W
     edit::read(state, &caller.person, &id).await?.map(drop).ok_or_else(|| WebError::NotFound(none.to_owned()))
 }
 
-/// Every setting is known and can be read: a misspelt one must not be silently without effect.
-pub(super) fn check(policy: &serde_json::Map<String, Value>) -> Result<(), WebError> {
+/// Every setting is known and can be read: a misspelt one must not be silently without effect. And they do not contradict each other.
+pub(super) fn check(state: &State, of: &Layer, policy: &serde_json::Map<String, Value>) -> Result<(), WebError> {
     let defaults = serde_json::to_value(Policy::default()).unwrap_or_default();
     if let Some(unknown) = policy.keys().find(|name| defaults.get(name.as_str()).is_none()) {
         return Err(WebError::Invalid(format!("{unknown} is not a setting")));
@@ -201,10 +202,18 @@ pub(super) fn check(policy: &serde_json::Map<String, Value>) -> Result<(), WebEr
         return Err(WebError::Invalid(format!("{odd}, which cannot be read")));
     }
     let short = policy.iter().find(|(_, value)| value.as_i64().is_some_and(|seconds| seconds < 1));
-    match short {
-        Some((name, value)) => Err(WebError::Invalid(format!("{name} must be at least 1, and is {value}"))),
-        None => Ok(()),
+    if let Some((name, value)) = short {
+        return Err(WebError::Invalid(format!("{name} must be at least 1, and is {value}")));
     }
+    let directory = state.index.directory();
+    let account = of.field.as_ref().and(of.id.split("::").nth(1)).unwrap_or_default();
+    let without = Policy::effective(directory.policies.get(&format!("policy::{account}")));
+    let wrong = mistakes(&layer, &without);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = wrong.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    Err(WebError::Invalid(told.join(". ")))
 }
 
 /// Removes the layer of a user or an AWS account; the layers below stand.

@@ -26,7 +26,7 @@ pub(super) async fn of_policy(
 ) -> Result<Json<Preview>, WebError> {
     caller.admin(Scope::Read)?;
     let layer = layer(&caller, &name)?;
-    check(&edit.policy)?;
+    check(&state, &layer, &edit.policy)?;
     let admin = Admin::new(state, caller.person)?;
     let aws_id = match &layer.field {
         Some(("aws_id", id)) => Some(admin.aws_account(id).await?.1.aws_id),
