@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 /// Rules of one Account, so that its document stays small.
 const MOST: usize = 100;
 
+/// What ids begin with: a rule by any other would pick out nothing.
+const ID_OF: [(RuleKind, &str); 2] = [(RuleKind::Vpc, "vpc-"), (RuleKind::Image, "ami-")];
+
 /// What an admin wants a rule to be, unchecked.
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'a> {
@@ -48,6 +51,12 @@ impl Wanted<'_> {
         let (value, reason) = (self.value.trim(), self.reason.trim());
         if value.is_empty() || [key, value].iter().any(|text| text.chars().count() > 255) {
             say("Say which value it must have; * is any text.");
+        }
+        if let Some(begins) = ID_OF.iter().find(|(kind, _)| by == Some(*kind)).map(|(_, begins)| *begins)
+            && !value.starts_with(begins)
+            && !value.contains('*')
+        {
+            say(&format!("That is the id of none: one begins with {begins}."));
         }
         if reason.is_empty() || reason.chars().count() > 400 {
             say("Say why, in 1 to 400 characters.");

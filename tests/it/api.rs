@@ -194,7 +194,7 @@ async fn one_lease_has_an_etag_and_an_edit_needs_it_and_is_judged() {
     assert_eq!(max.send(Method::GET, &path, &[], None).await.status, 404, "what is not theirs does not exist for them");
     let later = json!({ "expires_at": read.body["max_expires_at"] });
     assert_eq!(lin.send(Method::PATCH, &path, &[], Some(later.clone())).await.status, 428);
-    for stale in ["\"1-a\"", "\"W|\"", "W/\"1-a\"", "*", "\"0-\""] {
+    for stale in ["\"1-a\"", "\"W|\"", "W/\"1-a\"", "\"0-\""] {
         assert_eq!(
             lin.send(Method::PATCH, &path, &[("if-match", stale)], Some(later.clone())).await.status,
             412,
@@ -208,7 +208,30 @@ async fn one_lease_has_an_etag_and_an_edit_needs_it_and_is_judged() {
     assert_eq!(unknown.status, 422);
     let edited = lin.send(Method::PATCH, &path, &match_it, Some(later)).await;
     assert_eq!((edited.status, &edited.body["expires_at"]), (200, &read.body["max_expires_at"]));
+    what_an_edit_by_an_admin_says_must_be_so(&app, &path).await;
     app.stop().await;
+}
+
+/// `*` is whatever stands there (RFC 9110, 13.1.1).
+async fn what_an_edit_by_an_admin_says_must_be_so(app: &TestApp, path: &str) {
+    let ada = Program::all(app, "ada").await;
+    let any = [("if-match", "*")];
+    let edit = async |body: Value| ada.send(Method::PATCH, path, &any, Some(body)).await;
+    for (wrong, word) in [
+        (json!({ "owner": "nobody" }), "nobody here by the id nobody"),
+        (json!({ "exemption": { "reason": "x", "until": "2020-01-01T00:00:00Z" } }), "has passed already"),
+        (json!([]), "one JSON object"),
+    ] {
+        let refused = edit(wrong).await;
+        assert!(refused.status == 422 && refused.body.to_string().contains(word), "{}", refused.body);
+    }
+    let until = app.clock.now().plus(864_000).to_string();
+    let exempt = edit(json!({ "exemption": { "reason": "a release", "until": until } })).await;
+    assert_eq!((exempt.status, &exempt.body["exemption"]["until"]), (200, &json!(until)));
+    let ended = edit(json!({ "exemption": null })).await;
+    assert_eq!((ended.status, &ended.body["exemption"]), (200, &Value::Null));
+    let nothing = ada.send(Method::PATCH, "leases/111122223333::us-east-1::i-0", &any, Some(json!({}))).await;
+    assert_eq!(nothing.status, 404);
 }
 
 #[tokio::test]

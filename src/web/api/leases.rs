@@ -1,16 +1,17 @@
 //! Leases and resources: lists with filters, one with its story, and edits of a lease.
 
 use super::story::{LeaseStory, notices};
-use super::wire::{Body, Page, Part, Query, based_on, etag, one as reply, page, stale};
-use crate::model::{Doc, Lease, LeaseKey};
+use super::wire::{Body, Page, Part, Query, based_on_either, etag, one as reply, page, stale};
+use crate::model::{Doc, Lease, LeaseKey, Time, UserId};
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
 use crate::web::{State, WebError, edit};
+use crate::words::clean;
 use axum::Json;
 use axum::extract::{Path, State as At};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
@@ -50,6 +51,9 @@ pub(super) struct LeaseView {
     end_action: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_at: Option<String>,
+    /// `zerocloud`, which may terminate it, or `other`: then no end runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<String>,
     /// Why an end that is due does not happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldView>,
@@ -116,6 +120,7 @@ impl LeaseView {
             ends_at: lease.ends_at.to_string(),
             end_action: word(&lease.end_action),
             stopped_at: lease.stopped_at.map(|at| at.to_string()),
+            stopped_by: lease.stopped_by.map(|by| word(&by)),
             hold: lease.hold.map(|hold| HoldView {
                 kind: hold.kind.as_str().to_owned(),
                 reason: hold.reason,
@@ -280,8 +285,40 @@ pub(super) struct LeaseEdit {
     expires_at: Option<String>,
     /// Admins only, with the scope `admin`.
     owner: Option<String>,
-    /// Admins only, with the scope `admin`; `until` in the past ends one.
-    exemption: Option<LeaseExemption>,
+    /// Admins only, with the scope `admin`; null ends one.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<LeaseExemption>)]
+    exemption: Option<Option<LeaseExemption>>,
+}
+
+/// What stands there, null too; what is left out is `None`.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<LeaseExemption>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+impl LeaseEdit {
+    /// What the access rules cannot know: who is here, and what time it is.
+    fn check(&self, state: &State, caller: &Caller) -> Result<(), WebError> {
+        if !caller.person.is_admin() {
+            // The access rules say that it is not theirs to change.
+            return Ok(());
+        }
+        let directory = state.index.directory();
+        let known = |owner: &str| {
+            UserId::parse(owner).is_ok_and(|owner| directory.user(&caller.person.account, &owner).is_some())
+        };
+        if let Some(owner) = self.owner.as_deref().filter(|owner| !known(owner)) {
+            return Err(WebError::Invalid(format!("there is nobody here by the id {}", clean(owner))));
+        }
+        let until = self.exemption.iter().flatten().map(|it| (&it.until, Time::parse(&it.until))).next();
+        match until {
+            Some((text, Err(_))) => Err(WebError::Invalid(format!("exemption.until is no time: {}", clean(text)))),
+            Some((_, Ok(at))) if at <= state.clock.now() => {
+                Err(WebError::Invalid("exemption.until has passed already; null ends an exemption".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Edits a lease. Renewing by a request never conflicts and is to be preferred.
@@ -299,13 +336,17 @@ pub(super) async fn edit(
     if edit.owner.is_some() || edit.exemption.is_some() {
         caller.may(Scope::Admin)?;
     }
+    edit.check(&state, &caller)?;
     let mut doc = find(&state, &caller, &id).await?;
-    let rev = based_on(&headers)?;
+    let rev = based_on_either(&headers, doc.rev.as_deref())?;
     let fields = [
         ("expires_at", edit.expires_at.map(Value::from)),
         ("owner", edit.owner.map(Value::from)),
-        ("exemption", edit.exemption.map(|it| json!({ "reason": it.reason, "until": it.until }))),
+        ("exemption", edit.exemption.clone().flatten().map(|it| json!({ "reason": it.reason, "until": it.until }))),
     ];
+    if let (Some(None), Value::Object(body)) = (&edit.exemption, &mut doc.body) {
+        body.shift_remove("exemption");
+    }
     for (name, value) in fields {
         if let Some(value) = value {
             doc.body[name] = value;

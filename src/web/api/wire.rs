@@ -32,6 +32,10 @@ impl<T: DeserializeOwned> FromRequest<State> for Body<T> {
             heading: "The body cannot be read".to_owned(),
             what: why.body_text(),
         })?;
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            let what = "the body must be one JSON object in braces, with the fields that the manual at /api names";
+            return Err(WebError::Invalid(what.to_owned()));
+        }
         serde_json::from_slice(&bytes).map(Body).map_err(|why| WebError::Invalid(why.to_string()))
     }
 }
@@ -165,6 +169,12 @@ pub(super) fn based_on(headers: &HeaderMap) -> Result<String, WebError> {
     let rev = said.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     // Whatever else was sent is the tag of nothing that ever stood there.
     rev.filter(|rev| is_revision(rev)).map(str::to_owned).ok_or_else(changed)
+}
+
+/// The same of what is there, at revision `current`; `*` is whichever that is (RFC 9110, 13.1.1).
+pub(super) fn based_on_either(headers: &HeaderMap, current: Option<&str>) -> Result<String, WebError> {
+    let any = headers.get(header::IF_MATCH).is_some_and(|value| value.as_bytes().trim_ascii() == b"*");
+    current.filter(|_| any).map_or_else(|| based_on(headers), |current| Ok(current.to_owned()))
 }
 
 /// A generation and a digest.
