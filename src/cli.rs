@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub struct Arguments {
-    /// The configuration file; config.yml when left out. Given, commands work on it and not over the API.
+    /// The configuration file; config.yml when left out. Given, what can be done with it is, and not over the API.
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -150,7 +150,7 @@ enum Command {
         /// Only these, with commas between: lease, resource, request, event.
         #[arg(long)]
         types: Option<String>,
-        /// Only about this lease, by its whole id.
+        /// Only about this lease: its instance, name or id.
         #[arg(long)]
         lease: Option<String>,
         /// Print JSON, one line an event.
@@ -164,6 +164,7 @@ enum Command {
     #[command(subcommand)]
     Prices(prices::Command),
     /// Let no end start, everywhere or in one Account or AWS account.
+    #[command(override_usage = "zerocloud pause --reason <REASON> <--all|--account <ACCOUNT> [--aws <AWS_ID>]>")]
     Pause {
         #[command(flatten)]
         scope: Scope,
@@ -172,6 +173,7 @@ enum Command {
         reason: String,
     },
     /// Lift a pause; what is overdue is announced again first.
+    #[command(override_usage = "zerocloud resume <--all|--account <ACCOUNT> [--aws <AWS_ID>]>")]
     Resume {
         #[command(flatten)]
         scope: Scope,

@@ -1,5 +1,6 @@
 //! What people do from the command line by way of the REST API: tables for them, JSON for scripts.
 
+use super::leases::Outlook;
 use super::output;
 use super::remote::{self, Remote, Target};
 use crate::clock::Clock;
@@ -82,24 +83,41 @@ pub(super) async fn leases(remote: &Remote, clock: &Clock, json: bool, all: bool
         return Ok(());
     }
     let now = clock.now();
-    let header = ["INSTANCE", "NAME", "TYPE", "REGION", "OWNER", "STATE", "EXPIRES", "LEFT", "AN HOUR", "HELD BY"];
+    let header = ["INSTANCE", "NAME", "TYPE", "REGION", "OWNER", "STATE", "NEXT", "IN", "AN HOUR", "HELD BY"];
     let row = |lease: &Value| {
-        let expires = text(lease, "expires_at");
-        let left = match Time::parse(&expires) {
-            _ if !lease["hold"].is_null() => "held".to_owned(),
-            Ok(at) => super::leases::left(at.seconds_since(now)),
-            Err(_) => String::new(),
-        };
-        let cost = lease["cost"]["running_hour"].as_u64().map_or("unknown".to_owned(), crate::web::cost::dollars);
+        let (next, left) = outlook(lease, now).unwrap_or_default();
+        let cost = an_hour(lease).map_or("unknown".to_owned(), crate::web::cost::dollars);
         let [id, name, kind] = ["resource_id", "name", "instance_type"].map(|name| text(lease, name));
         let (name, kind) = (cut(&name, super::leases::NAME), super::leases::kind(&id, &kind));
         let mut row = vec![id, name, kind];
         row.extend(["region", "owner", "state"].map(|name| text(lease, name)));
-        row.extend([expires, left, cost, text(&lease["hold"], "kind")]);
+        row.extend([next, left, cost, text(&lease["hold"], "kind")]);
         row
     };
     output::table(&header, leases.iter().map(row));
     Ok(())
+}
+
+/// What happens next by itself, and in what time; `None` when the times cannot be read.
+fn outlook(lease: &Value, now: Time) -> Option<(String, String)> {
+    let at = |name: &str| Time::parse(lease[name].as_str()?).ok();
+    let outlook = Outlook {
+        state: lease["state"].as_str()?,
+        group: lease["resource_id"].as_str()?.starts_with("asg-"),
+        terminates: lease["end_action"] == "terminate",
+        ours: lease["stopped_by"] == "zerocloud",
+        held: !lease["hold"].is_null(),
+        expires_at: at("expires_at")?,
+        ends_at: at("ends_at")?,
+    };
+    Some(outlook.told(now))
+}
+
+/// What an hour costs as it stands now: what does not run costs its volumes alone.
+fn an_hour(lease: &Value) -> Option<u64> {
+    let part = |name: &str| lease["cost"][name].as_u64();
+    let volumes = part("volumes_hour")?;
+    if lease["state"] == "stopped" { Some(volumes) } else { part("running_hour")?.checked_add(volumes) }
 }
 
 /// A wish, and its answer.
@@ -190,5 +208,29 @@ pub(super) fn text(value: &Value, name: &str) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{an_hour, outlook};
+    use crate::model::Time;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_stopped_shows_its_second_end_and_costs_its_volumes_alone() {
+        let noon = Time::parse("2026-11-24T12:00:00Z").unwrap();
+        let mut lease = json!({
+            "resource_id": "i-0abc", "state": "stopped", "stopped_by": "zerocloud", "end_action": "terminate",
+            "expires_at": noon.plus(-600).to_string(), "ends_at": noon.plus(480).to_string(), "hold": null,
+            "cost": { "running_hour": 83_200, "volumes_hour": 1_100 },
+        });
+        let told = outlook(&lease, noon);
+        assert_eq!(told, Some(("terminates 24 Nov 12:08 UTC".to_owned(), "8m".to_owned())));
+        assert_eq!(an_hour(&lease), Some(1_100));
+        lease["stopped_by"] = "other".into();
+        assert_eq!(outlook(&lease, noon), Some((String::new(), String::new())));
+        lease["state"] = "active".into();
+        assert_eq!(an_hour(&lease), Some(84_300));
     }
 }

@@ -116,7 +116,12 @@ fn until(text: &str, now: Time) -> anyhow::Result<Time> {
 pub(super) async fn run(remote: &Remote, clock: &Clock, command: &Command) -> anyhow::Result<()> {
     match command {
         Command::List { json } => {
-            let all = remote.get("exemptions").await?.as_array().cloned().unwrap_or_default();
+            let mut all = remote.get("exemptions").await?.as_array().cloned().unwrap_or_default();
+            if !json {
+                for rule in &mut all {
+                    rule["made_by"] = maker(rule).into();
+                }
+            }
             list(&all, *json, &["id", "by", "key", "value", "until", "holds", "made_by", "reason"])
         }
         Command::Add { rule, how } => {
@@ -147,6 +152,12 @@ pub(super) async fn run(remote: &Remote, clock: &Clock, command: &Command) -> an
     }
 }
 
+/// The user's id, of a name such as `bigdb.max`.
+fn maker(rule: &Value) -> String {
+    let name = text(rule, "made_by");
+    name.split_once('.').map_or_else(|| name.clone(), |(_, user)| user.to_owned())
+}
+
 async fn preview(remote: &Remote, trial: &Value, json: bool) -> anyhow::Result<()> {
     let (said, _) = remote.call(Method::POST, "exemptions/preview", Some(trial.clone()), &[]).await?;
     if json {
@@ -164,7 +175,8 @@ fn tell(made: &Value, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(made);
     }
-    output::say(format!("{} until {}: picks out {} leases", text(made, "id"), text(made, "until"), made["holds"]));
+    let leases = if made["holds"] == 1 { "lease" } else { "leases" };
+    output::say(format!("{} until {}: picks out {} {leases}", text(made, "id"), text(made, "until"), made["holds"]));
     Ok(())
 }
 

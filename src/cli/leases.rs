@@ -3,7 +3,7 @@
 use super::{output, store};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{Action, Lease, State, StoppedBy, Time};
+use crate::model::{Action, Lease, StoppedBy, Time};
 use crate::reaper::PlanLine;
 use crate::words::{cut, short_utc};
 
@@ -36,7 +36,7 @@ pub(super) async fn list(config: &Config, clock: &Clock, json: bool, all: bool) 
 }
 
 fn row(lease: &Lease, now: Time) -> Vec<String> {
-    let (next, left) = outlook(lease, now);
+    let (next, left) = Outlook::of(lease).told(now);
     vec![
         lease.key.resource_id.to_string(),
         cut(&lease.summary.name, NAME),
@@ -56,36 +56,62 @@ pub(super) fn kind(id: &str, instance_type: &str) -> String {
     let what = match id.split('-').next() {
         Some("asg") => "group",
         Some("cluster") => "cluster",
-        _ => "",
+        _ => return instance_type.to_owned(),
     };
-    if instance_type.is_empty() { what } else { instance_type }.to_owned()
+    if instance_type.is_empty() { what.to_owned() } else { format!("{what} of {instance_type}") }
 }
 
-/// The columns NEXT and IN. Nothing happens by itself while a hold stands; a deadline that passed meanwhile says so.
-fn outlook(lease: &Lease, now: Time) -> (String, String) {
-    match next(lease) {
-        (_, None) => (String::new(), String::new()),
-        (_, Some(_)) if lease.hold.is_some() && lease.ends_at <= now => {
-            (format!("was due {}", short_utc(lease.ends_at)), "held".to_owned())
+/// What the columns NEXT and IN are told by, of a document or of what the API says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook<'a> {
+    pub(super) state: &'a str,
+    pub(super) group: bool,
+    pub(super) terminates: bool,
+    /// zerocloud stopped it: what somebody else stopped stays as it is.
+    pub(super) ours: bool,
+    pub(super) held: bool,
+    pub(super) expires_at: Time,
+    pub(super) ends_at: Time,
+}
+
+impl Outlook<'_> {
+    fn of(lease: &Lease) -> Outlook<'_> {
+        Outlook {
+            state: lease.state.as_str(),
+            group: lease.is_group(),
+            terminates: lease.end_action == Action::Terminate,
+            ours: lease.stopped_by == Some(StoppedBy::Zerocloud),
+            held: lease.hold.is_some(),
+            expires_at: lease.expires_at,
+            ends_at: lease.ends_at,
         }
-        (_, Some(_)) if lease.hold.is_some() => (String::new(), "held".to_owned()),
-        (what, Some(at)) => (format!("{what} {}", short_utc(at)), left(at.seconds_since(now))),
     }
-}
 
-/// What happens to a lease next by itself, and when. A stopped instance that somebody else stopped stays as it is.
-fn next(lease: &Lease) -> (&'static str, Option<Time>) {
-    let end = match lease.end_action {
-        Action::Stop if lease.is_group() => "sleeps",
-        Action::Stop => "stops",
-        Action::Terminate => "terminates",
-    };
-    match lease.state {
-        State::Active => ("expires", Some(lease.expires_at)),
-        State::Expired | State::Reaping => (end, Some(lease.ends_at)),
-        State::Stopped if lease.is_group() => ("", None),
-        State::Stopped if lease.stopped_by == Some(StoppedBy::Zerocloud) => ("terminates", Some(lease.ends_at)),
-        State::Stopped | State::Terminated | State::Gone => ("", None),
+    /// Nothing happens by itself while a hold stands; a deadline that passed meanwhile says so.
+    pub(super) fn told(&self, now: Time) -> (String, String) {
+        match self.next() {
+            None => (String::new(), String::new()),
+            Some(_) if self.held && self.ends_at <= now => {
+                (format!("was due {}", short_utc(self.ends_at)), "held".to_owned())
+            }
+            Some(_) if self.held => (String::new(), "held".to_owned()),
+            Some((what, at)) => (format!("{what} {}", short_utc(at)), left(at.seconds_since(now))),
+        }
+    }
+
+    /// What happens next by itself, and when.
+    fn next(&self) -> Option<(&'static str, Time)> {
+        let end = match self.terminates {
+            true => "terminates",
+            false if self.group => "sleeps",
+            false => "stops",
+        };
+        match self.state {
+            "active" => Some(("expires", self.expires_at)),
+            "expired" | "reaping" => Some((end, self.ends_at)),
+            "stopped" if self.ours && !self.group => Some(("terminates", self.ends_at)),
+            _ => None,
+        }
     }
 }
 
@@ -129,7 +155,7 @@ mod tests {
     #[test]
     fn what_runs_nothing_just_now_has_a_type_all_the_same() {
         let told = [("asg-1", ""), ("cluster-ecs-1", ""), ("asg-1", "t3.nano"), ("i-1", "m5.large"), ("i-1", "")];
-        assert_eq!(told.map(|(id, of)| super::kind(id, of)), ["group", "cluster", "t3.nano", "m5.large", ""]);
+        assert_eq!(told.map(|(id, of)| super::kind(id, of)), ["group", "cluster", "group of t3.nano", "m5.large", ""]);
     }
 
     #[test]
@@ -148,7 +174,7 @@ mod tests {
             "expires_at": noon, "granted_until": noon, "max_expires_at": noon, "ends_at": noon,
         }))
         .unwrap();
-        let told = |lease: &Lease| super::outlook(lease, noon);
+        let told = |lease: &Lease| super::Outlook::of(lease).told(noon);
         assert_eq!(told(&lease), ("terminates 24 Nov 12:00 UTC".to_owned(), "-".to_owned()));
         let hold = json!({ "kind": "protection", "reason": "x", "since": noon, "review_at": noon.plus(60) });
         lease.hold = serde_json::from_value(hold).unwrap();

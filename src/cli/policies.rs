@@ -1,11 +1,12 @@
 //! `policy`: what is in force, layers of it, and what a change would alter.
 
 use super::desk::text;
+use super::leases::NAME;
 use super::output;
 use super::remote::Remote;
 use crate::config::parse_duration;
 use crate::model::PolicyLayer;
-use crate::words::span;
+use crate::words::{cut, span};
 use anyhow::Context as _;
 use clap::Subcommand;
 use reqwest::Method;
@@ -43,7 +44,10 @@ pub(super) async fn run(remote: &Remote, command: &Command) -> anyhow::Result<()
     match command {
         Command::Get { layer: None, json } => show(&remote.get("policies/effective").await?, *json),
         Command::Get { layer: Some(name), json } => {
-            show(&remote.get(&format!("policies/{name}")).await?["policy"], *json)
+            let path = format!("policies/{name}");
+            // A layer that nobody wrote yet says as little as an empty one.
+            let layer = if name.contains(':') { remote.find(&path).await? } else { Some(remote.get(&path).await?) };
+            show(layer.as_ref().map_or(&json!({}), |layer| &layer["policy"]), *json)
         }
         Command::Set { layer, settings, preview, json } => {
             let body = json!({ "policy": changed(remote, layer, settings).await? });
@@ -128,7 +132,9 @@ pub(super) fn forecast(preview: &Value) {
         lines.collect::<Vec<_>>().join("; ")
     };
     let rows = preview["rows"].as_array().cloned().unwrap_or_default();
-    let row = |row: &Value| vec![text(row, "name"), text(row, "owner"), lines(row, "before"), lines(row, "after")];
+    let row = |row: &Value| {
+        vec![cut(&text(row, "name"), NAME), text(row, "owner"), lines(row, "before"), lines(row, "after")]
+    };
     output::table(&["LEASE", "OWNER", "NOW", "THEN"], rows.iter().map(row));
     if number("more") > 0 {
         output::say(format!("And {} more.", number("more")));
@@ -137,7 +143,9 @@ pub(super) fn forecast(preview: &Value) {
 
 /// JSON as it is, `none` as no limit, a duration as seconds, anything else as a text; by what the setting takes.
 fn read_setting(key: &str, value: &str) -> Value {
-    let seconds = |text: &str| parse_duration(text.trim()).ok();
+    // None at all is a mistake that the service names; it is no text.
+    let nothing = |text: &str| text.trim().trim_end_matches(['s', 'm', 'h', 'd']) == "0";
+    let seconds = |text: &str| parse_duration(text.trim()).ok().or(nothing(text).then_some(0));
     let several: Option<Vec<i64>> = value.split(',').map(seconds).collect();
     let none = value.trim() == "none";
     let tried = [
@@ -166,6 +174,7 @@ mod tests {
         for (key, text, value) in [
             ("default_lease", "2d", json!(172_800)),
             ("grace", "3600", json!(3_600)),
+            ("default_lease", "0s", json!(0)),
             ("warnings", "1d,1h", json!([86_400, 3_600])),
             ("expiry_action", "terminate", json!("terminate")),
             ("email_pattern", "*@bigdb.com", json!("*@bigdb.com")),

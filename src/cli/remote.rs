@@ -156,6 +156,9 @@ impl Remote {
             Err((StatusCode::UNAUTHORIZED, _)) => {
                 bail!("the token is not good any more; zerocloud login makes a new one")
             }
+            Err((StatusCode::FORBIDDEN, said)) if said.contains("the scope admin") => {
+                bail!("{said}; only an admin's token can have it")
+            }
             Err((_, said)) => bail!("{said}"),
         }
     }
@@ -234,7 +237,7 @@ impl Remote {
 
     /// The id of the lease that a person means by that, its instance or its name; an error when it is none or several. With
     /// `offered` one that they were offered and cannot read yet.
-    async fn lease(&self, what: &str, offered: bool) -> anyhow::Result<String> {
+    pub(super) async fn lease(&self, what: &str, offered: bool) -> anyhow::Result<String> {
         if what.contains("::") {
             return Ok(what.to_owned());
         }

@@ -71,8 +71,14 @@ pub(super) async fn run(
     json: bool,
     count: Option<u64>,
 ) -> anyhow::Result<()> {
+    let lease = match lease {
+        Some(what) => Some(there(remote, what).await?),
+        None => None,
+    };
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(types.map(|types| ("types", types))).extend_pairs(lease.map(|lease| ("lease", lease)));
+    query
+        .extend_pairs(types.map(|types| ("types", types)))
+        .extend_pairs(lease.as_deref().map(|lease| ("lease", lease)));
     let url = format!("{}/api/v1/events?{}", remote.base, query.finish());
     let token = SecretString::from(format!("Bearer {}", remote.token.expose_secret()));
     let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE).build()?;
@@ -93,6 +99,14 @@ pub(super) async fn run(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST);
     }
+}
+
+/// The id of a lease that is there to be watched: of any other nothing would ever come.
+async fn there(remote: &Remote, what: &str) -> anyhow::Result<String> {
+    let id = remote.lease(what, false).await?;
+    let found = remote.find(&format!("leases/{id}")).await?;
+    anyhow::ensure!(found.is_some(), "there is no lease {id:?}, or it is not yours");
+    Ok(id)
 }
 
 /// Between two tries.

@@ -51,7 +51,7 @@ async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
         .await;
     assert!(shown.contains("Does not end") && shown.contains("web-1"), "{shown}");
     assert!(!said(&app, ada, &["exemptions", "list"]).await.contains("the demo"));
-    assert!(said(&app, ada, &add).await.contains("picks out 1 leases"));
+    assert!(said(&app, ada, &add).await.contains("picks out 1 lease"));
     let rules: Value = serde_json::from_str(&said(&app, ada, &["exemptions", "list", "--json"]).await).unwrap();
     let rule = rules[0]["id"].as_str().unwrap();
     let change = ["exemptions", "change", rule, "--tag", "env=prod", "--reason", "prod", "--until", "2099-01-01"];
@@ -62,7 +62,12 @@ async fn admins_invite_exempt_and_see_beforehand_on_the_command_line() {
     let set = ["policy", "set", "user:lin", "max_lease=5d", "--dry-run"];
     let shown = said(&app, ada, &set).await;
     assert!(shown.contains("Of 1 leases 1 would go on otherwise") && shown.contains("THEN"), "{shown}");
-    assert!(!run(&app, ada, &["policy", "get", "user:lin"]).await.status.success(), "nothing was saved");
+    let none = said(&app, ada, &["policy", "get", "user:lin"]).await;
+    assert!(none.contains("This layer says nothing of its own."), "nothing was saved: {none}");
+    let zero = run(&app, ada, &["policy", "set", "account", "default_lease=0s"]).await;
+    assert!(String::from_utf8_lossy(&zero.stderr).contains("must be at least 1"), "{zero:?}");
+    let contrary = run(&app, ada, &["policy", "set", "user:lin", "default_lease=9h", "max_lease=1h"]).await;
+    assert!(String::from_utf8_lossy(&contrary.stderr).contains("longer than the longest renewal"), "{contrary:?}");
     assert!(said(&app, ada, &set[..4]).await.contains("5 days"));
     assert!(said(&app, ada, &["policy", "set", "user:lin", "max_instances=3"]).await.contains('3'));
     assert!(said(&app, ada, &["policy", "set", "user:lin", "max_instances=none"]).await.contains("none"));
