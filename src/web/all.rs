@@ -8,11 +8,12 @@ use super::group::rate;
 use super::html::Desk;
 use super::leases::{cards, visible};
 use super::orders::Order;
-use super::prices::Prices;
+use super::prices::{Micros, Prices};
+use super::wishes::answers;
 use super::{State, WebError};
 use crate::follower::Index;
-use crate::model::{AwsId, Directory, EvidenceSource, Lease, LeaseKey, Time};
-use crate::words::clean;
+use crate::model::{AwsId, Directory, EvidenceSource, Lease, LeaseKey, Outcome, Time};
+use crate::words::{clean, with_instants};
 use axum::extract::RawQuery;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -77,7 +78,7 @@ impl Wanted {
                 &lease.summary.instance_type,
                 lease.owner.as_str(),
             ];
-            all.iter().any(|word| word.to_lowercase().contains(&self.text))
+            all.iter().any(|word| word.to_lowercase().contains(&self.text)) || has_member(lease, index, &self.text)
         };
         // Instances of a stack keep their own leases, and are found together.
         let stack = || {
@@ -103,17 +104,15 @@ impl Wanted {
             "region" => leases.sort_by_key(|lease| (lease.key.aws_id.clone(), lease.key.region.clone())),
             "seen" => leases.sort_by_key(|lease| lease.first_seen),
             "state" => leases.sort_by_key(|lease| lease.state),
-            "cost" => leases.sort_by_cached_key(|lease| {
-                let resource = index.resource(&lease.key());
-                let rate = resource.map(|resource| rate(index, prices, &resource));
-                let hourly = Estimate::of(lease, rate, None, now).and_then(|estimate| estimate.hourly());
-                // Unknown is not cheap: it stands apart, as the most expensive.
-                (hourly.is_none(), hourly)
-            }),
+            "cost" => leases.sort_by_cached_key(|lease| hourly(lease, index, prices, now)),
             _ => leases.sort_by_key(|lease| lease.ends_at),
         }
         if self.sort.starts_with('-') {
             leases.reverse();
+        }
+        if self.sort.trim_start_matches('-') == "cost" {
+            // Unknown is neither cheap nor dear: it stands apart, last both ways.
+            leases.sort_by_cached_key(|lease| hourly(lease, index, prices, now).is_none());
         }
     }
 
@@ -143,6 +142,19 @@ impl Wanted {
     fn path(&self) -> &'static str {
         if self.unowned { "/unowned" } else { "/all" }
     }
+}
+
+/// Whether a machine of this id ends with a group: it has no lease of its own.
+fn has_member(lease: &Lease, index: &Index, text: &str) -> bool {
+    let group = index.resource(&lease.key()).and_then(|resource| resource.facts.group);
+    group.is_some_and(|group| group.members.iter().any(|member| member.id.as_str().contains(text)))
+}
+
+/// What an hour of it costs now, in millionths of a dollar.
+fn hourly(lease: &Lease, index: &Index, prices: &Prices, now: Time) -> Option<Micros> {
+    let resource = index.resource(&lease.key());
+    let rate = resource.map(|resource| rate(index, prices, &resource));
+    Estimate::of(lease, rate, None, now)?.hourly()
 }
 
 /// `GET /all`.
@@ -236,10 +248,12 @@ pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Respons
     let wanted = Wanted::read(query, unowned);
     let mut found = visible(&desk.state, &desk.person).await?;
     found.retain(|lease| wanted.fits(lease, &desk.state.index));
-    wanted.order(&mut found, &desk.state.index, &*desk.state.prices().await?, desk.state.clock.now());
-    let mut text =
-        "aws_account,region,instance,name,type,owner,state,first_seen,expires_at,ends_at,end_action,hold\r\n"
-            .to_owned();
+    let (prices, now, index) = (desk.state.prices().await?, desk.state.clock.now(), &desk.state.index);
+    wanted.order(&mut found, index, &prices, now);
+    let directory = index.directory();
+    let mut text = "aws_account,region,instance,name,type,owner,state,first_seen,expires_at,ends_at,end_action,hold,\
+        owner_email,dollars_a_day\r\n"
+        .to_owned();
     for lease in &found {
         let hold = lease.hold.as_ref().map(|hold| hold.kind.as_str()).unwrap_or_default();
         let (first, expires, ends) =
@@ -257,6 +271,8 @@ pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Respons
             &ends,
             lease.end_action.as_str(),
             hold,
+            directory.user(&lease.account, &lease.owner).map(|user| user.email.as_str()).unwrap_or_default(),
+            &a_day(hourly(lease, index, &prices, now)),
         ];
         let line: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
         let _ = write!(text, "{}\r\n", line.join(","));
@@ -266,6 +282,12 @@ pub(super) async fn csv(desk: Desk, RawQuery(query): RawQuery) -> Result<Respons
         (header::CONTENT_DISPOSITION, "attachment; filename=\"leases.csv\""),
     ];
     Ok((headers, text).into_response())
+}
+
+/// A plain number for a spreadsheet; what is not known is empty, and not nothing.
+fn a_day(hourly: Option<Micros>) -> String {
+    let day = hourly.map(|hourly| u128::from(hourly) * 24);
+    day.map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)).unwrap_or_default()
 }
 
 /// A cell (RFC 4180); one that a spreadsheet would take for a formula is made a text.
@@ -288,21 +310,45 @@ pub(super) async fn act(axum::extract::State(state): Is<State>, act: Act) -> Res
         Ok(order) => order,
         Err(why) => return show_again(act, &state, &back, why).await,
     };
-    let (mut done, mut failed) = (0_usize, Vec::new());
+    let (mut done, mut failed, mut asked) = (0_usize, Vec::new(), Vec::new());
     for key in &keys {
         match order.carry_out(&state, &act, key).await {
-            Ok(()) => done += 1,
+            Ok(None) => done += 1,
+            Ok(Some(request)) => asked.push((key, request)),
             Err(why @ (WebError::Unavailable(_) | WebError::Internal(_))) => return Err(why),
             Err(why) => failed.push(format!("{}: {why}", key.resource_id)),
         }
     }
-    let text = format!(
-        "{} {done} of {}.{}",
-        order.word(),
-        keys.len(),
-        if failed.is_empty() { String::new() } else { format!(" Not: {}", failed.join("; ")) }
-    );
+    let open = answered(&state, &act, &asked, &mut done, &mut failed).await?;
+    let waits = if open == 0 { String::new() } else { format!(" Asked for {open} more, not answered yet.") };
+    let not = if failed.is_empty() { String::new() } else { format!(" Not: {}", failed.join("; ")) };
+    let text = format!("{} {done} of {}.{waits}{not}", order.word(), keys.len());
     Ok(if failed.is_empty() { act.done(&back, &text) } else { act.failed(&back, &text) })
+}
+
+/// Waits a little for what was asked, and counts it among what is done or not; gives how many are still open.
+async fn answered(
+    state: &State,
+    act: &Act,
+    asked: &[(&LeaseKey, String)],
+    done: &mut usize,
+    failed: &mut Vec<String>,
+) -> Result<usize, WebError> {
+    if asked.is_empty() {
+        return Ok(0);
+    }
+    let session = act.person.session(state).await?;
+    let ids = asked.iter().map(|(_, id)| id.clone()).collect();
+    let mut found = answers(&state.store, &session, ids).await?;
+    let mut open = 0;
+    for (key, id) in asked {
+        match found.remove(id) {
+            Some((Outcome::Done, _)) => *done += 1,
+            Some((Outcome::Refused, why)) => failed.push(format!("{}: {}", key.resource_id, with_instants(&why))),
+            None => open += 1,
+        }
+    }
+    Ok(open)
 }
 
 /// The list as it was, with what was ticked and typed, and what is wrong with it.

@@ -7,7 +7,7 @@ use super::wishes::{Asked, put};
 use super::{State, WebError, lease, session};
 use crate::config::parse_duration;
 use crate::model::{LeaseKey, Time, UserId, Wish};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// What is to be done to each.
 #[derive(Debug)]
@@ -25,9 +25,11 @@ impl Order {
         match what {
             "renew" => parse_duration(act.fields.get("for")).map(|seconds| Order::Renew(now.plus(seconds))),
             "exempt" => {
-                let reason: String = act.fields.get("reason").chars().take(400).collect();
-                if reason.is_empty() {
-                    return Err("An exemption needs a reason: everybody who sees the lease reads it.".to_owned());
+                let reason = act.fields.get("reason").to_owned();
+                if !(1..=400).contains(&reason.chars().count()) {
+                    let text =
+                        "An exemption needs a reason of at most 400 characters: everybody who sees the lease reads it.";
+                    return Err(text.to_owned());
                 }
                 end(act.fields.get("until"), now).map(|until| Order::Exempt(reason, until))
             }
@@ -43,32 +45,40 @@ impl Order {
 
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Order::Renew(_) => "Asked to renew",
+            Order::Renew(_) => "Renewed",
             Order::Exempt(..) => "Exempted",
             Order::LiftExemption => "Lifted the exemption of",
             Order::Reassign(_) => "Reassigned",
         }
     }
 
-    pub(super) async fn carry_out(&self, state: &State, act: &Act, key: &LeaseKey) -> Result<(), WebError> {
+    /// Does it to one lease. What the service has yet to answer gives the id of the request.
+    pub(super) async fn carry_out(&self, state: &State, act: &Act, key: &LeaseKey) -> Result<Option<String>, WebError> {
         let (person, id) = (&act.person, key.lease_id());
         match self {
             Order::Renew(until) => {
-                lease::read(state, person, key).await?;
+                if !lease::read(state, person, key).await?.state.is_renewable() {
+                    return Err(WebError::Invalid("it does not run, so there is nothing to renew".to_owned()));
+                }
                 let (account, user, at) = (person.account.clone(), person.user.clone(), state.clock.now());
                 let (action, until) = (Wish::Renew, Some(*until));
                 let asked = Asked { account, user, lease: key.clone(), action, until, to: None, at };
                 let session = person.session(state).await?;
-                put(&state.store, &session, &asked, &session::random()).await.map(|_| ())
+                put(&state.store, &session, &asked, &session::random()).await.map(Some)
             }
             Order::Exempt(reason, until) => {
                 let exemption = json!({ "reason": reason, "until": until });
-                edit(state, person, &id, None, |body| drop(body.insert("exemption".to_owned(), exemption.clone())))
-                    .await
+                let change =
+                    |body: &mut Map<String, Value>| drop(body.insert("exemption".to_owned(), exemption.clone()));
+                edit(state, person, &id, None, change).await.map(|()| None)
             }
-            Order::LiftExemption => edit(state, person, &id, None, |body| drop(body.shift_remove("exemption"))).await,
+            Order::LiftExemption => {
+                let change = |body: &mut Map<String, Value>| drop(body.shift_remove("exemption"));
+                edit(state, person, &id, None, change).await.map(|()| None)
+            }
             Order::Reassign(to) => {
-                edit(state, person, &id, None, |body| drop(body.insert("owner".to_owned(), json!(to)))).await
+                let change = |body: &mut Map<String, Value>| drop(body.insert("owner".to_owned(), json!(to)));
+                edit(state, person, &id, None, change).await.map(|()| None)
             }
         }
     }

@@ -6,7 +6,9 @@ use super::{State, WebError};
 use crate::model::{AccountId, LeaseKey, Outcome, Request, Time, User, UserId, Wish};
 use crate::store::{Session, Store};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a page waits for the answer, in steps.
 const STEPS: u32 = 40;
@@ -71,6 +73,29 @@ pub async fn ask(store: &Store, session: &Session, asked: &Asked) -> Result<Told
         }
     }
     Ok(Told::Noted)
+}
+
+/// What became of several, by their ids: those that are not answered in a little while are left out.
+pub(super) async fn answers(
+    store: &Store,
+    session: &Session,
+    mut open: Vec<String>,
+) -> Result<HashMap<String, (Outcome, String)>, WebError> {
+    let (mut found, end) = (HashMap::new(), Instant::now() + STEP * STEPS);
+    while !open.is_empty() && Instant::now() < end {
+        tokio::time::sleep(STEP).await;
+        let mut still = Vec::new();
+        for id in open {
+            let doc = store.get_as(session, &id).await?;
+            let answer = doc.and_then(|doc| serde_json::from_value::<Request>(doc.body).ok()?.answer);
+            match answer {
+                Some(answer) => drop(found.insert(id, (answer.outcome, answer.reason))),
+                None => still.push(id),
+            }
+        }
+        open = still;
+    }
+    Ok(found)
 }
 
 /// Writes the request; gives its id. The same `name` twice is one wish: the second is a conflict.

@@ -132,9 +132,19 @@ async fn an_admin_finds_leases_and_acts_on_many_at_once() {
     assert_eq!(page.text.matches(" checked").count(), 1, "{}", page.text);
     assert!(page.text.contains("details class=\"bulk\" open"), "{}", page.text);
     let page = ada.act("/all", &[("key", &one), ("key", &two), ("act", "renew"), ("for", "6d")]).await;
-    assert!(page.words().contains("Asked to renew 2 of 2."), "{}", page.words());
+    assert!(page.words().contains("Renewed 2 of 2."), "{}", page.words());
     let until = app.clock.now().plus(6 * 86_400);
     app.lease_where(&mine, "renewed", |lease| lease.expires_at == until).await;
+    app.advance(2);
+    let max = app.sign_in("max").await;
+    max.act(&format!("/leases/{two}/end"), &[]).await;
+    app.state(&other, zerocloud::model::State::Stopped).await;
+    let page = ada.act("/all", &[("key", &one), ("key", &two), ("act", "renew"), ("for", "7d")]).await;
+    let told = format!("Renewed 1 of 2. Not: {other}: it does not run");
+    assert!(page.words().contains(&told), "{}", page.words());
+    let csv = ada.get("/all.csv?state=any").await.text;
+    assert!(csv.lines().next().unwrap().ends_with(",owner_email,dollars_a_day"), "{csv}");
+    assert!(csv.lines().any(|line| line.contains(&mine) && line.contains(",lin@bigdb.example,")), "{csv}");
     app.stop().await;
 }
 
@@ -170,7 +180,7 @@ async fn what_leases_cost_is_shown_and_sorted_by_and_unknown_is_never_nothing() 
         assert!(page.contains("Estimated cost") && page.contains(" a day, $") && page.contains(" a month"), "{page}");
     }
     assert!(lin.get("/leases").await.words().contains("Estimated cost: unknown"));
-    for (sort, first, second) in [("cost", &known, &unknown), ("-cost", &unknown, &known)] {
+    for (sort, first, second) in [("cost", &known, &unknown), ("-cost", &known, &unknown)] {
         let page = ada.get(&format!("/all?sort={sort}")).await.words();
         assert!(page.find(first.as_str()).unwrap() < page.find(second.as_str()).unwrap(), "{sort}: {page}");
         assert!(page.contains("z9.huge unknown") && !page.contains("$0.00 "), "{page}");
