@@ -130,18 +130,9 @@ impl Card {
         let exempt = exemption.as_ref().map(|(until, _)| *until);
         let asked_by = asked_by.as_deref();
         let paused = pause(directory, lease, now);
-        let ground = Ground {
-            lease,
-            action,
-            stage,
-            policy: &policy,
-            exempt,
-            covered,
-            asked_by,
-            paused: paused.is_some() && stage >= lease.needed_stage(action),
-            zone,
-            now,
-        };
+        let stands = paused.is_some() && stage >= lease.needed_stage(action);
+        let ground =
+            Ground { lease, action, stage, policy: &policy, exempt, covered, asked_by, paused: stands, zone, now };
         let (leads, at) = ground.clock();
         let left = at.map_or(0, |at| at.seconds_since(now));
         let whole = at.map_or(1, |at| at.seconds_since(since(lease)).max(1));
@@ -170,14 +161,7 @@ impl Card {
             ends_local: at.and_then(|at| zone.local(at)),
             next,
             then,
-            hold: lease.hold.as_ref().map(|hold| {
-                let word = hold_word(hold.kind);
-                format!(
-                    "Held ({word}): {}. Looked at again {}.",
-                    with_instants(&clean(&hold.reason)).trim_end_matches('.'),
-                    zone.both(hold.review_at)
-                )
-            }),
+            hold: held(lease, zone),
             exemption: exemption.map(|(until, why)| format!("Exempt until {}: {}", zone.both(until), clean(&why))),
             renew: choices(lease, &policy, rank, zone, now),
             kept_back,
@@ -194,6 +178,13 @@ impl Card {
             cost: Estimate::of(lease, rate, facts.and_then(|facts| facts.launch_time), now),
         }
     }
+}
+
+fn held(lease: &Lease, zone: &Zone) -> Option<String> {
+    let hold = lease.hold.as_ref()?;
+    let (word, reason) = (hold_word(hold.kind), with_instants(&clean(&hold.reason)));
+    let review = zone.both(hold.review_at);
+    Some(format!("Held ({word}): {}. Looked at again {review}.", reason.trim_end_matches('.')))
 }
 
 fn since(lease: &Lease) -> Time {
@@ -219,7 +210,12 @@ fn can(lease: &Lease, action: Action, stage: Stage, around: Around<'_>, asked: O
         renew: live && !covered,
         let_go: live && covered && stage >= needed && !paused,
         end: live && !managed && stage >= needed && asked.is_none() && free,
-        terminate: there && free && !managed && stage >= Stage::Terminate && !lease.is_group() && !under_way(Action::Terminate),
+        terminate: there
+            && free
+            && !managed
+            && stage >= Stage::Terminate
+            && !lease.is_group()
+            && !under_way(Action::Terminate),
         revive: lease.state == State::Stopped && !managed && stage >= Stage::Stop && wakes(lease),
         pass_on: there,
         exempt: live || (there && !lease.is_group() && lease.stopped_by == Some(StoppedBy::Zerocloud)),

@@ -1,10 +1,10 @@
 //! One lease: what it is, its whole story, and what its reader can ask for.
 
 use super::form::Act;
-use super::html::Desk;
+use super::html::{Desk, go};
 use super::leases::card;
 use super::orders::Order;
-use super::outlook::{PROTECTED, is_protected};
+use super::outlook::{is_protected, way_out};
 use super::wishes::{Asked, ask};
 use super::{Person, State, WebError, story};
 use crate::model::{Lease, LeaseKey, Time, UserId, Wish};
@@ -16,7 +16,11 @@ use minijinja::context;
 /// `GET /leases/{key}`.
 pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response, WebError> {
     let (state, person) = (&desk.state, &desk.person);
-    let lease = read(state, person, &parse(&key)?).await?;
+    let key = parse(&key)?;
+    let lease = match read(state, person, &key).await {
+        Err(unknown @ WebError::NotFound(_)) => return group_of(&desk, &key).await.map_or(Err(unknown), Ok),
+        found => found?,
+    };
     let now = state.clock.now();
     let card = card(&desk, &*state.prices().await?, &lease, now);
     let directory = state.index.directory();
@@ -64,6 +68,15 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
     desk.show(here, &clean(&lease.summary.name), "lease.html", values)
 }
 
+/// A member of a group has no lease of its own: who may see its group's is led to that.
+async fn group_of(desk: &Desk, key: &LeaseKey) -> Option<Response> {
+    let member = desk.state.index.resource(key).filter(|member| member.account == desk.person.account)?;
+    let group = desk.state.index.cover(&member)?.key;
+    read(&desk.state, &desk.person, &group).await.ok()?;
+    let text = format!("{} is a member of this group, whose lease stands for it.", key.resource_id);
+    Some(go(&desk.site, &format!("/leases/{group}"), true, &text))
+}
+
 /// `POST /leases/{key}/{act}`: the person's own request.
 pub(super) async fn act(
     axum::extract::State(state): axum::extract::State<State>,
@@ -87,7 +100,7 @@ pub(super) async fn act(
         _ => return Err(WebError::NotFound("there is no such thing to ask for".to_owned())),
     };
     if matches!(action, Wish::End | Wish::Terminate) && is_protected(&lease) {
-        return Ok(act.failed(&format!("/leases/{key}"), &format!("EC2 protects it. {PROTECTED}")));
+        return Ok(act.failed(&format!("/leases/{key}"), &format!("It is protected. {}", way_out(&lease))));
     }
     let until = until(&act, action, now)?;
     let to = match action {

@@ -6,7 +6,7 @@ use super::card::{Around, Card};
 use super::form::OpenForm;
 use super::html::{OpenDesk, go};
 use super::limits::Try;
-use super::outlook::{PROTECTED, is_protected};
+use super::outlook::{is_protected, way_out};
 use super::wishes::{Asked, ask};
 use super::{State, WebError};
 use crate::model::{Action, Facts, Lease, Time, User, Wish};
@@ -82,7 +82,12 @@ pub(super) async fn act(
         return Err(WebError::Forbidden(what.to_owned()));
     }
     if found.purpose.action == TokenAction::End && is_protected(&found.lease) {
-        return Ok(go(&desk.site, &format!("/l/{token}"), false, &format!("EC2 protects it. {PROTECTED}")));
+        return Ok(go(
+            &desk.site,
+            &format!("/l/{token}"),
+            false,
+            &format!("It is protected. {}", way_out(&found.lease)),
+        ));
     }
     let now = state.clock.now();
     let (action, until) = match found.purpose.action {

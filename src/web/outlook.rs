@@ -44,9 +44,15 @@ pub(super) fn is_protected(lease: &Lease) -> bool {
     lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Protection)
 }
 
-/// The way out of a protection.
-pub(super) const PROTECTED: &str = "Whoever may change the instance in EC2 can switch its protection off there, or end it there. Until then no \
-     button ends it, here or in a mail.";
+/// Who can lift a protection, and what that means for whoever wants its end.
+pub(super) fn way_out(lease: &Lease) -> &'static str {
+    if lease.is_group() {
+        "Whoever may change the group or its members in AWS can lift that there. Until then no button ends it, here or in a mail."
+    } else {
+        "Whoever may change the instance in EC2 can switch its protection off there, or end it there. Until then no button ends \
+         it, here or in a mail."
+    }
+}
 
 impl Ground<'_> {
     /// An exemption that keeps it past its end, until when; an end that somebody asked for is none of its business.
@@ -177,7 +183,10 @@ impl Ground<'_> {
         }
         if let Some(until) = self.exempt_past_end() {
             return (
-                format!("Whatever its lease says, it is not {verb} while it is exempt, until {}.", self.zone.both(until)),
+                format!(
+                    "Whatever its lease says, it is not {verb} while it is exempt, until {}.",
+                    self.zone.both(until)
+                ),
                 None,
             );
         }
@@ -195,7 +204,9 @@ impl Ground<'_> {
         } else {
             "after its owner had notice again".to_owned()
         };
-        format!("No end starts while zerocloud is paused. Once that is lifted, and if nobody {renews} it, it is {verb}: {when}.")
+        format!(
+            "No end starts while zerocloud is paused. Once that is lifted, and if nobody {renews} it, it is {verb}: {when}."
+        )
     }
 
     fn with_its_group(&self) -> String {
@@ -214,9 +225,12 @@ impl Ground<'_> {
     }
 
     fn held(&self, verb: &str) -> String {
-        let protected = is_protected(self.lease);
-        let stands = if protected { "EC2 protects it, so nothing ends it" } else { "nothing ends it as long as the hold stands" };
-        let way_out = if protected { format!(" {PROTECTED}") } else { String::new() };
+        let (stands, way_out) = if is_protected(self.lease) {
+            let who = if self.lease.is_group() { "AWS" } else { "EC2" };
+            (format!("{who} protects it, so nothing ends it"), format!(" {}", way_out(self.lease)))
+        } else {
+            ("nothing ends it as long as the hold stands".to_owned(), String::new())
+        };
         match self.passed() {
             Some(at) => format!("It was to be {verb} at {}. That passed: {stands}.{way_out}", self.zone.both(at)),
             None => format!("No end runs: {stands}.{way_out}"),
@@ -226,7 +240,7 @@ impl Ground<'_> {
     fn on_request(&self, who: &str, verb: &str) -> String {
         let held = self.lease.hold.is_some();
         let then = if held { "That waits as long as the hold stands." } else { "That takes a minute or so." };
-        let then = if is_protected(self.lease) { format!("{then} {PROTECTED}") } else { then.to_owned() };
+        let then = if is_protected(self.lease) { format!("{then} {}", way_out(self.lease)) } else { then.to_owned() };
         let live = self.lease.state.is_renewable();
         let way_out = if live { " A renewal that comes before keeps it." } else { "" };
         format!("{who} asked that it be {verb} now. {then}{way_out}")

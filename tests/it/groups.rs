@@ -380,6 +380,14 @@ async fn the_page_of_a_group_shows_sizes_and_members_and_those_of_a_stack_are_fo
     }
     let all = ada.get("/all?stack=shop").await.text;
     assert!(all.contains(&stacked) && !all.contains(&group), "{all}");
+    // The id that EC2's console shows leads to the lease that stands for it, and whoever may not see that to nothing.
+    let found = ada.get(&format!("/all?q={member}")).await.text;
+    assert!(found.contains(&group) && !found.contains(&stacked), "{found}");
+    let there = format!("/leases/{DEV}::{EAST}::{member}");
+    for who in [&ada, &lin] {
+        assert_eq!(who.get(&there).await.location(), path);
+    }
+    assert_eq!(app.sign_in("max").await.get(&there).await.status, reqwest::StatusCode::NOT_FOUND);
     let status = ada.get("/status").await.words();
     assert!(status.contains("3 running = 3 leased + 0 held"), "members count as not leased: {status}");
     app.advance(2);

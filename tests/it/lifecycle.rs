@@ -161,6 +161,15 @@ async fn protection_and_pause_and_stage_hold_an_end_visibly() {
         })
         .await;
     }
+    let fresh = app.aws.at(DEV, EAST).launch(&owned_by("lin"));
+    let settled = app.settled(&fresh, "lin").await;
+    let lin = app.sign_in("lin").await;
+    for path in ["/leases".to_owned(), format!("/leases/{}", settled.key())] {
+        let page = lin.get(&path).await;
+        let words = page.words();
+        assert!(words.contains("uarter end") && words.contains("No end starts while zerocloud is paused"), "{words}");
+        assert!(!page.text.contains("/end\""), "{words}");
+    }
     let resumed = app.clock.now();
     app.edit(&id, |doc| doc["resumed_at"] = json!(resumed)).await;
     app.lease_where(&paused, "not held any more", |lease| lease.hold.is_none()).await;
@@ -173,6 +182,14 @@ async fn protection_and_pause_and_stage_hold_an_end_visibly() {
     })
     .await;
     assert_eq!(ec2(&app, &protected), Ec2::Running);
+    let (lin, path) = (app.sign_in("lin").await, format!("/leases/{}", lease.key()));
+    let page = lin.get(&path).await;
+    assert!(page.words().contains("can switch its protection off there"), "{}", page.words());
+    assert!(!page.text.contains("/end\"") && !page.text.contains("/terminate\""), "it promises what EC2 refuses");
+    let refused = lin.act(&format!("{path}/end"), &[]).await.words();
+    assert!(refused.contains("It is protected.") && !refused.contains("will be stopped"), "{refused}");
+    let mine = lin.get("/leases").await.words();
+    assert!(mine.find("Held, until somebody changes that") > mine.find("My leases"), "{mine}");
     app.until("an admin is told", || async { (!app.mails("ada@bigdb.example", &protected).is_empty()).then_some(()) })
         .await;
     app.stop().await;

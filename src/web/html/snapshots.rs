@@ -107,7 +107,7 @@ fn my_leases() {
         "My leases",
         true,
         Some(said),
-        context! { live, held, stopped, over, offered, first_steps => false }
+        context! { live, held, stopped, over, offered, first_steps => false, paused => ["Paused since noon: the fair."] }
     ));
 }
 
@@ -115,7 +115,7 @@ fn my_leases() {
 fn nothing_of_mine() {
     let none: [Card; 0] = [];
     for (first_steps, name) in [(false, "nothing_of_mine"), (true, "nothing_connected_yet")] {
-        let values = context! { live => none, stopped => none, over => none, offered => none, first_steps };
+        let values = context! { live => none, held => none, stopped => none, over => none, offered => none, first_steps, paused => none };
         insta::assert_snapshot!(name, page("leases.html", "My leases", true, None, values));
     }
 }
@@ -134,7 +134,7 @@ fn a_mails_link() {
 fn names_of_others_are_escaped_everywhere() {
     let lease = card(&lease("i-0aaa", "<img src=x onerror=alert(1)>", &json!({ "owner": "max" })));
     let none: [Card; 0] = [];
-    let mine = context! { live => [&lease], stopped => none, over => none, offered => [&lease], first_steps => false };
+    let mine = context! { live => [&lease], held => [&lease], stopped => none, over => none, offered => [&lease], first_steps => false, paused => none };
     let link = context! { lease, token => "t", action => "end", able => true, terminates => false, bearer => "<i>x</i>", stands_in_for => "<b>y</b>" };
     for html in [page("leases.html", "<b>", true, None, mine), page("link.html", "<b>", false, None, link)] {
         for markup in ["<img src=x", "<b>", "<i>"] {
