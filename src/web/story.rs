@@ -2,9 +2,12 @@
 //! only after the lease itself was read as the person.
 
 use super::{State, WebError, card, error};
-use crate::model::{AccountId, Directory, Lease, Notice, NoticeKind, NoticeStatus, Time, UserId};
+use crate::model::{
+    AccountId, Directory, Lease, LogLine, Notice, NoticeKind, NoticeStatus, Outcome, Request, Time, UserId, Wish,
+};
 use crate::words::{clean, hold_words, span, utc};
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// One line of it.
 #[derive(Debug, Serialize)]
@@ -20,7 +23,10 @@ pub(super) async fn of(state: &State, lease: &Lease) -> Result<Vec<Line>, WebErr
     let directory = state.index.directory();
     let told = |what: &str| error::sentence(&named(&held(&clean(what)), &directory, &lease.account));
     let own = |at: Time, what: &str| Line { at, when: utc(at), what: told(what), mail: false };
-    let mut all: Vec<Line> = lease.events.iter().map(|line| own(line.at, &line.what)).collect();
+    let refused = refused(state, lease).await?;
+    let text = |line: &LogLine| refused.get(&(line.at, line.what.clone())).unwrap_or(&line.what).clone();
+    let once = lease.events.iter().filter(|line| !is_told_twice(line, &lease.events));
+    let mut all: Vec<Line> = once.map(|line| own(line.at, &text(line))).collect();
     for doc in state.store.prefix(&format!("notice::{}::", lease.key())).await? {
         let Ok(notice) = serde_json::from_value::<Notice>(doc.body) else { continue };
         let who = card::user_name(&directory, lease, &notice.user);
@@ -35,6 +41,37 @@ pub(super) async fn of(state: &State, lease: &Lease) -> Result<Vec<Line>, WebErr
         all.push(Line { at, when: utc(at), what, mail: true });
     }
     Ok(latest_first(all))
+}
+
+/// Lines that tell of a refusal, with what was asked in them.
+async fn refused(state: &State, lease: &Lease) -> Result<HashMap<(Time, String), String>, WebError> {
+    let mut found = HashMap::new();
+    for said in lease.answered.iter().filter(|said| said.outcome == Outcome::Refused) {
+        let Some(request) = state.store.get::<Request>(&said.request).await?.map(|doc| doc.body) else { continue };
+        let line = format!("{}: {}", request.user, said.reason);
+        let told = format!("{}: {}, which was refused: {}", request.user, wish_words(request.action), said.reason);
+        found.insert((said.at, line), told);
+    }
+    Ok(found)
+}
+
+fn wish_words(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Renew => "asked to renew it",
+        Wish::End => "asked to end it now",
+        Wish::Terminate => "asked to terminate it",
+        Wish::NotMine => "said that it is not theirs",
+        Wish::HandOver => "asked to hand it over",
+        Wish::Accept => "asked to take it over",
+        Wish::Revive => "asked to start it again",
+        Wish::ApplyPolicy => "asked to apply the policy",
+    }
+}
+
+/// A renewal that somebody asked for stands there as their line and as one of the lease's own: theirs says more.
+fn is_told_twice(line: &LogLine, all: &[LogLine]) -> bool {
+    let renewed = line.what.strip_prefix("renewed: until ").map(|until| format!(": renewed until {until}"));
+    renewed.is_some_and(|renewed| all.iter().any(|other| other.at == line.at && other.what.contains(&renewed)))
 }
 
 /// Lines of one second keep the order in which they were written, read backwards like the others.
@@ -111,8 +148,8 @@ pub(super) fn notice_word(kind: &NoticeKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, held, latest_first, named};
-    use crate::model::{AccountId, Directory, Time, User};
+    use super::{Line, held, is_told_twice, latest_first, named};
+    use crate::model::{AccountId, Directory, LogLine, Time, User};
     use serde_json::json;
 
     #[test]
@@ -128,6 +165,18 @@ mod tests {
             [line(0, "asked"), line(0, "will be stopped"), line(9, "stopped"), line(0, "claimed"), line(-5, "seen")];
         let told: Vec<String> = latest_first(all.into()).into_iter().map(|line| line.what).collect();
         assert_eq!(told, ["stopped", "claimed", "will be stopped", "asked", "seen"]);
+    }
+
+    #[test]
+    fn a_renewal_that_somebody_asked_for_is_told_once() {
+        let noon = Time::parse("2026-11-24T12:00:00Z").unwrap();
+        let line = |after: i64, what: &str| LogLine { at: noon.plus(after), what: what.to_owned() };
+        let all = [
+            line(0, "renewed: until 2026-11-25T12:00:00Z"),
+            line(0, "lin: renewed until 2026-11-25T12:00:00Z, as far as the policy allows"),
+            line(5, "renewed: until 2026-11-26T12:00:00Z"),
+        ];
+        assert_eq!([0, 1, 2].map(|at| is_told_twice(&all[at], &all)), [true, false, false]);
     }
 
     #[test]

@@ -116,6 +116,22 @@ step('what changes elsewhere shows without loading the page again', async (world
   await page.locator('.lease', { hasText: 'just-launched' }).waitFor({ timeout: 20_000 });
 });
 
+step('a length that was chosen stays chosen when something else changes', async (world) => {
+  const [instance] = await world.launch('lin', 'to-choose');
+  await world.lease(instance, (lease) => lease.notified);
+  const page = await world.visitor();
+  await world.signIn(page, 'Lin Wu');
+  const lengths = page.locator('.lease', { hasText: 'to-choose' }).getByRole('combobox');
+  const usual = await lengths.inputValue();
+  const values = await lengths.locator('option').evaluateAll((all) => all.map((option) => option.value));
+  const other = values.slice(0, -1).find((value) => value !== usual);
+  await lengths.selectOption(other);
+  await lengths.blur();
+  await world.launch('lin', 'comes-meanwhile');
+  await page.locator('.lease', { hasText: 'comes-meanwhile' }).waitFor({ timeout: 20_000 });
+  assert.equal(await lengths.inputValue(), other);
+});
+
 step('ending now stops it', async (world) => {
   const [instance] = await world.launch('lin', 'end-me');
   await world.lease(instance, (lease) => lease.notified);

@@ -57,7 +57,9 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("main");
       if (!fresh) return;
-      const said = main.querySelector(".said");
+      // What was said of it counts as long as it stands as it did.
+      const same = fresh.querySelector("h1")?.textContent === main.querySelector("h1")?.textContent;
+      const said = same && main.querySelector(".said");
       started = performance.now();
       const made = choices();
       main.replaceChildren(...(said ? [said] : []), ...fresh.childNodes);
