@@ -5,7 +5,7 @@ use super::form::Act;
 use super::html::Desk;
 use super::signin::admission;
 use super::{State, WebError, roster};
-use crate::model::{Role, User, UserId};
+use crate::model::{PolicyLayer, Role, User, UserId};
 use crate::words::clean;
 use axum::extract::Path;
 use axum::response::Response;
@@ -27,7 +27,10 @@ pub(super) async fn page(desk: Desk) -> Result<Response, WebError> {
     let held = |user: &User| {
         rows.iter().filter(|row| row.account == *account && row.owner == user.user && !row.state.is_over()).count()
     };
-    let limits = |user: &User| directory.policies.contains_key(&format!("policy::{account}::user::{}", user.user));
+    let limits = |user: &User| {
+        let layer = directory.policies.get(&format!("policy::{account}::user::{}", user.user));
+        layer.is_some_and(|layer| *layer != PolicyLayer::default())
+    };
     let people: Vec<_> = users
         .iter()
         .map(|user| {
@@ -82,8 +85,7 @@ pub(super) async fn ask_leave(desk: Desk, Path(user): Path<String>) -> Result<Re
         row.account == found.account && row.owner == found.user && !row.state.is_over()
     };
     let leases = rows.iter().filter(theirs).count();
-    let values =
-        context! { id => found.user.as_str(), name => clean(&found.name), email => clean(&found.email), leases };
+    let values = context! { id => found.user.as_str(), name => clean(&found.name), email => clean(&found.email), leases, own => found.user == desk.person.user };
     desk.show("people", "Remove somebody", "leave.html", values)
 }
 

@@ -25,6 +25,9 @@ async fn form(desk: &AdminDesk, name: &str, aws_id: &str, regions: &str, mistake
     desk.show("aws", "Connect an AWS account", "aws_new.html", values)
 }
 
+/// Characters of a name, as it is kept.
+const LONGEST_NAME: usize = 80;
+
 /// `POST /aws-accounts/new`: fields `name`, `aws_id`, `regions`.
 pub(super) async fn begin(act: AdminAct) -> Result<Response, WebError> {
     let (desk, fields) = (&act.desk, &act.fields);
@@ -38,6 +41,10 @@ pub(super) async fn begin(act: AdminAct) -> Result<Response, WebError> {
         Ok(regions) => regions,
         Err(bad) => return again(&format!("{} is no region; write us-east-1.", clean(&bad))).await,
     };
+    if name.chars().count() > LONGEST_NAME {
+        return again(&format!("A name has at most {LONGEST_NAME} characters; this one has {}.", name.chars().count()))
+            .await;
+    }
     let connect = desk.state.connections.get()?;
     match connect.begin(&desk.person.account, &aws_id, name, regions).await.map_err(WebError::from) {
         Ok(_) => Ok(axum::response::Redirect::to(&format!("/aws-accounts/{aws_id}/setup")).into_response()),

@@ -27,7 +27,10 @@ pub(super) async fn begin(act: AdminAct) -> Result<Response, WebError> {
     let (aws_id, back) = scope(&act).await?;
     let (desk, reason) = (&act.desk, act.fields.get("reason"));
     if !pauses::is_reason(reason) {
-        return Ok(desk.failed(&back, "Say why, in 1 to 500 characters: everybody whose lease is held reads it."));
+        return Ok(desk.failed(
+            &back,
+            "Say why, in 1 to 500 characters: everybody whose lease is held reads it. Nothing is paused yet.",
+        ));
     }
     pauses::begin(&desk.state, &desk.person, aws_id, reason).await?;
     Ok(desk.done(&back, "Paused: no end starts until you resume. Everything else goes on."))

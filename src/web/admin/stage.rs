@@ -58,11 +58,18 @@ pub(super) async fn page(
         meaning => meaning(to),
         up => to > account.stage,
         same => to == account.stage,
+        first => first_step(account.stage, to).map(word),
         stage_notice => crate::words::span(policy.stage_notice),
         default_lease => crate::words::span(policy.default_lease),
         preview,
     };
     desk.show("aws", &format!("Stage {}", word(to)), "aws_stage.html", values)
+}
+
+/// The stage that comes before `to`, when it is more than one step up.
+fn first_step(from: Stage, to: Stage) -> Option<Stage> {
+    let next = STAGES.into_iter().find(|stage| *stage > from)?;
+    (to > next).then_some(next)
 }
 
 /// `POST /aws-accounts/{aws_id}/stage`: field `to`.
