@@ -11,6 +11,7 @@ use crate::model::{AccountId, AwsAccount, AwsId, Doc};
 
 const ROLE: &str = "The role lets zerocloud in";
 const ALONE: &str = "It lets in nobody else";
+const OTHERS: &str = "Whether it lets in anybody else";
 const CLAIM: &str = "The AWS account is yours alone";
 const ROTATION: &str = "The external id";
 
@@ -201,7 +202,7 @@ fn checks(
                 Some(_) if check_external_id => {
                     Some(Check::good(ALONE, "Without the external id AWS refuses, as it should."))
                 }
-                Some(_) => Some(Check::note(ALONE, "Not checked: check_external_id is off in zerocloud's settings.")),
+                Some(_) => Some(Check::note(OTHERS, "Not checked: check_external_id is off in zerocloud's settings.")),
                 None => None,
             };
             std::iter::once(inside(&who.arn)).chain(alone).collect()
@@ -228,7 +229,7 @@ fn checks(
                         guesses its name. It is not used until its trust policy is this one:";
             vec![Check::good(ROLE, "AWS answers."), Check::bad(ALONE, said).paste(&wanted.trust())]
         }
-        Err(other) => vec![Check::bad(ALONE, sentence(&told(other)))],
+        Err(other) => vec![Check::bad(OTHERS, sentence(&told(other)))],
     }
 }
 

@@ -126,6 +126,11 @@ async fn admitted(desk: &OpenDesk, begun: &Begun, identity: &Identity) -> Result
             let page = desk.show("Which Account?", "which.html", context! { accounts, next => begun.next })?;
             return Ok(Err(page));
         }
+        Verdict::NoAddress | Verdict::Stranger if state.index.directory().accounts.is_empty() => {
+            let what = "Nothing is set up here yet: there is no Account to come in to. Whoever runs zerocloud finds the link \
+                        that makes the first one in the log of zerocloud serve.";
+            return Err(refused("Not set up yet", what));
+        }
         Verdict::NoAddress => {
             let what = "GitHub knows no verified address of yours that reaches you. Add one at GitHub (Settings, Emails), \
                         click the link in the mail that GitHub sends, and sign in again.";

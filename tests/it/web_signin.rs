@@ -194,6 +194,8 @@ async fn on_an_empty_installation_one_link_makes_the_account_and_its_first_admin
     let app = TestApp::start(empty).await;
     app.until("a link", || async { app.store.get::<Value>("setup").await.unwrap() }).await;
     let link = setup::offer(&app.store, app.clock.now()).await.unwrap().unwrap();
+    let early = app.browser().through_github("5", "/login", &[]).await.words();
+    assert!(early.contains("Not set up yet") && early.contains("in the log of zerocloud serve"), "{early}");
     let browser = app.browser();
     assert_eq!(browser.get("/setup/guess").await.status, StatusCode::NOT_FOUND);
     assert!(browser.get(&link).await.words().contains("You become its first admin"));

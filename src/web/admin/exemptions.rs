@@ -6,7 +6,7 @@ use super::super::exemptions::{Change, Wanted, document, holds, readable};
 use super::super::form::Fields;
 use super::desk::{AdminAct, AdminDesk};
 use super::preview::{Preview, name};
-use crate::model::Time;
+use crate::model::{Time, UserId};
 use crate::words::clean;
 use axum::extract::Path;
 use axum::response::Response;
@@ -41,7 +41,7 @@ async fn show(desk: &AdminDesk, shown: Shown<'_>) -> Result<Response, WebError> 
             reason => clean(&rule.reason),
             until => desk.when(rule.until),
             over => rule.until <= now,
-            by => clean(&rule.made_by),
+            by => maker(desk, &rule.made_by),
             holds => holds(desk, &rule),
         }
     };
@@ -61,6 +61,14 @@ async fn show(desk: &AdminDesk, shown: Shown<'_>) -> Result<Response, WebError> 
         rev => doc.rev,
     };
     desk.show("policy", "Exemptions", "exemptions.html", values)
+}
+
+/// How people call whom documents name as `bigdb.max`.
+fn maker(desk: &AdminDesk, gateway_name: &str) -> String {
+    let user = gateway_name.split_once('.').map_or(gateway_name, |(_, user)| user);
+    let directory = desk.state.index.directory();
+    let known = UserId::parse(user).ok().and_then(|id| directory.user(&desk.person.account, &id));
+    clean(known.map(|known| known.name.as_str()).filter(|name| !name.is_empty()).unwrap_or(user))
 }
 
 /// What a form describes; a day ends with its last second, UTC.

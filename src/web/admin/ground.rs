@@ -2,6 +2,7 @@
 //! views are made by the same function as the driver's.
 
 use super::super::WebError;
+use super::super::outlook::is_protected;
 use super::office::Admin;
 use super::preview::Preview;
 use crate::follower::Index;
@@ -95,7 +96,13 @@ impl Ground {
     }
 
     fn forecast(&self, view: &View) -> Forecast {
-        forecast(view, self.now, self.now.plus(HORIZON))
+        let mut found = forecast(view, self.now, self.now.plus(HORIZON));
+        // AWS refuses its end as long as somebody leaves its protection on, and a forecast knows only that it is tried again.
+        if let Some(lease) = view.lease.as_ref().filter(|lease| is_protected(lease)) {
+            found.ends.clear();
+            found.hold.clone_from(&lease.hold);
+        }
+        found
     }
 
     pub(in crate::web) fn now(&self) -> Time {
