@@ -18,7 +18,7 @@ pub(super) async fn page(desk: Desk, Path(key): Path<String>) -> Result<Response
     let (state, person) = (&desk.state, &desk.person);
     let key = parse(&key)?;
     let lease = match read(state, person, &key).await {
-        Err(unknown @ WebError::NotFound(_)) => return group_of(&desk, &key).await.map_or(Err(unknown), Ok),
+        Err(unknown @ WebError::NotFound(_)) => return group_of(&desk, &key).await.ok_or(unknown),
         found => found?,
     };
     let now = state.clock.now();

@@ -286,14 +286,25 @@ pub(super) struct LeaseEdit {
     /// Admins only, with the scope `admin`.
     owner: Option<String>,
     /// Admins only, with the scope `admin`; null ends one.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<LeaseExemption>)]
-    exemption: Option<Option<LeaseExemption>>,
+    exemption: ExemptionEdit,
 }
 
-/// What stands there, null too; what is left out is `None`.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<LeaseExemption>>, D::Error> {
-    Option::deserialize(from).map(Some)
+/// What becomes of the exemption: what is left out stays, null ends it.
+#[derive(Debug, Clone, Default)]
+enum ExemptionEdit {
+    #[default]
+    Stays,
+    Ends,
+    Is(LeaseExemption),
+}
+
+impl<'de> Deserialize<'de> for ExemptionEdit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ExemptionEdit, D::Error> {
+        let said = Option::<LeaseExemption>::deserialize(from)?;
+        Ok(said.map_or(ExemptionEdit::Ends, ExemptionEdit::Is))
+    }
 }
 
 impl LeaseEdit {
@@ -310,13 +321,13 @@ impl LeaseEdit {
         if let Some(owner) = self.owner.as_deref().filter(|owner| !known(owner)) {
             return Err(WebError::Invalid(format!("there is nobody here by the id {}", clean(owner))));
         }
-        let until = self.exemption.iter().flatten().map(|it| (&it.until, Time::parse(&it.until))).next();
-        match until {
-            Some((text, Err(_))) => Err(WebError::Invalid(format!("exemption.until is no time: {}", clean(text)))),
-            Some((_, Ok(at))) if at <= state.clock.now() => {
+        let ExemptionEdit::Is(LeaseExemption { until, .. }) = &self.exemption else { return Ok(()) };
+        match Time::parse(until) {
+            Err(_) => Err(WebError::Invalid(format!("exemption.until is no time: {}", clean(until)))),
+            Ok(at) if at <= state.clock.now() => {
                 Err(WebError::Invalid("exemption.until has passed already; null ends an exemption".to_owned()))
             }
-            _ => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 }
@@ -333,19 +344,17 @@ pub(super) async fn edit(
     Body(edit): Body<LeaseEdit>,
 ) -> Result<Response, WebError> {
     caller.may(Scope::Write)?;
-    if edit.owner.is_some() || edit.exemption.is_some() {
+    if edit.owner.is_some() || !matches!(edit.exemption, ExemptionEdit::Stays) {
         caller.may(Scope::Admin)?;
     }
     edit.check(&state, &caller)?;
     let mut doc = find(&state, &caller, &id).await?;
     let rev = based_on_either(&headers, doc.rev.as_deref())?;
-    let fields = [
-        ("expires_at", edit.expires_at.map(Value::from)),
-        ("owner", edit.owner.map(Value::from)),
-        ("exemption", edit.exemption.clone().flatten().map(|it| json!({ "reason": it.reason, "until": it.until }))),
-    ];
-    if let (Some(None), Value::Object(body)) = (&edit.exemption, &mut doc.body) {
-        body.shift_remove("exemption");
+    let fields = [("expires_at", edit.expires_at.map(Value::from)), ("owner", edit.owner.map(Value::from))];
+    match edit.exemption {
+        ExemptionEdit::Stays => {}
+        ExemptionEdit::Is(it) => doc.body["exemption"] = json!({ "reason": it.reason, "until": it.until }),
+        ExemptionEdit::Ends => drop(doc.body.as_object_mut().and_then(|body| body.shift_remove("exemption"))),
     }
     for (name, value) in fields {
         if let Some(value) = value {
