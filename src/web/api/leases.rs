@@ -1,7 +1,7 @@
 //! Leases and resources: lists with filters, one with its story, and edits of a lease.
 
 use super::story::{LeaseStory, notices};
-use super::wire::{Body, Page, Part, Query, based_on_either, etag, one as reply, page, stale};
+use super::wire::{Body, Page, Part, Query, based_on, etag, is_of_any, one as reply, page, stale, stale_edit};
 use crate::model::{Doc, Lease, LeaseKey, Time, UserId};
 use crate::web::prices::Prices;
 use crate::web::token::{Caller, Scope};
@@ -12,7 +12,7 @@ use axum::extract::{Path, State as At};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 /// A lease.
@@ -308,6 +308,21 @@ impl<'de> Deserialize<'de> for ExemptionEdit {
 }
 
 impl LeaseEdit {
+    /// Puts what it names into a lease's document.
+    fn apply(&self, body: &mut Map<String, Value>) {
+        let fields = [("expires_at", &self.expires_at), ("owner", &self.owner)];
+        for (name, value) in fields {
+            body.extend(value.as_ref().map(|value| (name.to_owned(), value.as_str().into())));
+        }
+        match &self.exemption {
+            ExemptionEdit::Stays => {}
+            ExemptionEdit::Is(it) => {
+                drop(body.insert("exemption".to_owned(), json!({ "reason": it.reason, "until": it.until })));
+            }
+            ExemptionEdit::Ends => drop(body.shift_remove("exemption")),
+        }
+    }
+
     /// What the access rules cannot know: who is here, and what time it is.
     fn check(&self, state: &State, caller: &Caller) -> Result<(), WebError> {
         if !caller.person.is_admin() {
@@ -349,21 +364,16 @@ pub(super) async fn edit(
     }
     edit.check(&state, &caller)?;
     let mut doc = find(&state, &caller, &id).await?;
-    let rev = based_on_either(&headers, doc.rev.as_deref())?;
-    let fields = [("expires_at", edit.expires_at.map(Value::from)), ("owner", edit.owner.map(Value::from))];
-    match edit.exemption {
-        ExemptionEdit::Stays => {}
-        ExemptionEdit::Is(it) => doc.body["exemption"] = json!({ "reason": it.reason, "until": it.until }),
-        ExemptionEdit::Ends => drop(doc.body.as_object_mut().and_then(|body| body.shift_remove("exemption"))),
+    if is_of_any(&headers) {
+        // Whatever the service writes meanwhile: a lost race is run again.
+        edit::edit(&state, &caller.person, &doc.id, None, |body| edit.apply(body)).await.map_err(stale_edit)?;
+    } else {
+        let rev = based_on(&headers)?;
+        doc.body.as_object_mut().into_iter().for_each(|body| edit.apply(body));
+        doc.body["updated_by"] = caller.person.gateway_name().into();
+        let session = caller.person.session(&state).await?;
+        state.store.put_as(&session, &doc.id, &doc.body, Some(&rev)).await.map_err(stale)?;
     }
-    for (name, value) in fields {
-        if let Some(value) = value {
-            doc.body[name] = value;
-        }
-    }
-    doc.body["updated_by"] = caller.person.gateway_name().into();
-    let session = caller.person.session(&state).await?;
-    state.store.put_as(&session, &doc.id, &doc.body, Some(&rev)).await.map_err(stale)?;
     let doc = find(&state, &caller, &id).await?;
     let prices = state.prices().await?;
     let rev = doc.rev.clone().unwrap_or_default();

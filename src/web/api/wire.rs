@@ -171,10 +171,9 @@ pub(super) fn based_on(headers: &HeaderMap) -> Result<String, WebError> {
     rev.filter(|rev| is_revision(rev)).map(str::to_owned).ok_or_else(changed)
 }
 
-/// The same of what is there, at revision `current`; `*` is whichever that is (RFC 9110, 13.1.1).
-pub(super) fn based_on_either(headers: &HeaderMap, current: Option<&str>) -> Result<String, WebError> {
-    let any = headers.get(header::IF_MATCH).is_some_and(|value| value.as_bytes().trim_ascii() == b"*");
-    current.filter(|_| any).map_or_else(|| based_on(headers), |current| Ok(current.to_owned()))
+/// Whether a change is of whatever stands there, as long as something does (RFC 9110, 13.1.1).
+pub(super) fn is_of_any(headers: &HeaderMap) -> bool {
+    headers.get(header::IF_MATCH).is_some_and(|value| value.as_bytes().trim_ascii() == b"*")
 }
 
 /// A generation and a digest.
