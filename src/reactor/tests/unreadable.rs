@@ -51,7 +51,7 @@ const OVERDUE: &[Row] = &[
         unreadable(s, "policy::bigdb");
         s.ask("ada", Wish::End, &json!({}));
     },
-     "hold unreadable | refused: the document policy::bigdb cannot be read, and what it says of this end is not known, \
+     "hold unreadable | refused: the document policy::bigdb cannot be read, and what it says of this end is not known until -2h, \
      ada admin-unreadable"),
 ];
 
