@@ -47,8 +47,13 @@ impl Teller {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut turns = Turns::default();
         while !stop.is_cancelled() {
+            // Before the documents are read: what a turn that ends meanwhile has told is not in them yet.
+            let busy = turns.busy();
             match self.due().await {
-                Ok(due) => turns.begin(due, |doc| self.clone().turn(doc, stop.clone())),
+                Ok(mut due) => {
+                    due.retain(|doc| !busy.contains(&doc.id));
+                    turns.begin(due, |doc| self.clone().turn(doc, stop.clone()));
+                }
                 Err(why) => tracing::warn!(%why, "hooks wait: the documents cannot be read"),
             }
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;

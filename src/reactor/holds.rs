@@ -41,6 +41,9 @@ impl Work<'_> {
     fn stage_obstacle(&self, action: Action) -> Option<Obstacle> {
         let say = |reason: &str| Some(Obstacle::Hold(HoldKind::Stage, reason.to_owned(), None));
         let Some(aws) = &self.view.aws_account else {
+            if let Some(reason) = self.not_known(true) {
+                return Some(Obstacle::Hold(HoldKind::Unreadable, reason, None));
+            }
             return say("the document of its AWS account is missing or cannot be read");
         };
         if aws.account != self.lease.account || aws.aws_id != self.lease.key.aws_id {

@@ -6,6 +6,17 @@ use crate::model::{
     Extra, HoldKind, Notice, NoticeKind, NoticeStatus, Notified, Stage, State, StoppedBy, Time, User, UserId,
 };
 
+/// How far in a lease's life a notice comes; of two warnings the one nearer to the end comes later.
+fn progress(kind: &NoticeKind) -> (u8, i64) {
+    match kind {
+        NoticeKind::First | NoticeKind::Offered(_) | NoticeKind::Admin(_) => (0, 0),
+        NoticeKind::Warning(lead) => (1, lead.saturating_neg()),
+        NoticeKind::Expired => (2, 0),
+        NoticeKind::Stopped => (3, 0),
+        NoticeKind::Ended => (4, 0),
+    }
+}
+
 impl Work<'_> {
     /// Notices of the lease's present term.
     fn of_term(&self) -> impl Iterator<Item = &Notice> {
@@ -39,12 +50,12 @@ impl Work<'_> {
             .filter(|notice| !matches!(notice.kind, NoticeKind::Admin(_) | NoticeKind::Offered(_)))
             .filter(|notice| notice.user == self.lease.owner || self.is_admin(&notice.user))
             .filter_map(|notice| Some((notice.accepted_at?, notice.kind.clone())))
-            .max();
+            .max_by_key(|(at, kind)| (*at, progress(kind)));
         let Some((at, kind)) = newest else { return };
         let term = self.lease.term;
         let known = self.lease.notified.as_ref();
-        // Two can be taken in one second; kinds stand in the order of a lease's life.
-        if known.is_none_or(|known| known.term != term || (known.at, &known.kind) < (at, &kind)) {
+        // Two can be taken in one second.
+        if known.is_none_or(|known| known.term != term || (known.at, progress(&known.kind)) < (at, progress(&kind))) {
             self.lease.notified = Some(Notified { term, kind, at });
         }
     }

@@ -5,7 +5,7 @@ use super::marks::{EndWish, Reviving};
 use super::renewal::{Renewal, renewal_limit};
 use super::requests::Verdict;
 use super::work::Work;
-use crate::model::{Action, EvidenceSource, Refusal, Request, Stage, State, Wish};
+use crate::model::{Action, EvidenceSource, HoldKind, Refusal, Request, Stage, State, Wish};
 
 /// What the story says of who asked, after their id.
 pub const ASKED_FOR_ITS_END: &str = " asked for its end";
@@ -110,7 +110,9 @@ impl Work<'_> {
         if let Some(why) = self.not_known(true) {
             return Err(why);
         }
-        if self.marks.wish.as_ref().is_some_and(|wish| wish.action == action) {
+        // Asked again, AWS is looked at again: its protection may be lifted by now.
+        let protected = self.lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Protection);
+        if !protected && self.marks.wish.as_ref().is_some_and(|wish| wish.action == action) {
             return Ok("it is being ended already".to_owned());
         }
         let now = self.now;
@@ -127,7 +129,14 @@ impl Work<'_> {
         self.marks.reviving = None;
         self.marks.wish = Some(EndWish { by: request.user.clone(), action, at: now });
         self.next_term(format!("{}{ASKED_FOR_ITS_END}", request.user));
-        Ok(format!("it will be {} now", self.lease.past(action)))
+        let done = self.lease.past(action);
+        Ok(if protected {
+            format!(
+                "AWS protected it when it was looked at last: it is looked at again now, and {done} if that was lifted"
+            )
+        } else {
+            format!("it will be {done} now")
+        })
     }
 
     /// A wish for the end that is older than what was asked for since is out of date: it may have waited in a phone.

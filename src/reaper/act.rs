@@ -158,6 +158,10 @@ impl Reaper {
             Found::Outcome(outcome) => return Ok(Some(outcome)),
             Found::Changed(why) => return Ok(Some(ReapOutcome::Changed(why))),
         };
+        let first = match ready.persistent_request() {
+            Some(_) => Some(self.aws.turn(&ready.account, &key.region).await?),
+            None => None,
+        };
         if let Some(why) = self.gate(lease, ready.action).await? {
             return Ok(Some(ReapOutcome::Changed(why)));
         }
@@ -175,7 +179,7 @@ impl Reaper {
         }
         // Dropped, the call is not tried again: a late one could meet what the next leader allowed since.
         let told = tokio::select! {
-            told = self.call(turn, &ready, &key) => told,
+            told = self.call(turn, first, &ready, &key) => told,
             () = self.lead_in_doubt() => return Ok(None),
         };
         if let Err(error) = told {
@@ -190,7 +194,8 @@ impl Reaper {
     }
 
     /// The one place that ends anything: one instance or group, named by the lease.
-    async fn call(&self, mut turn: Turn, ready: &Ready, key: &LeaseKey) -> Result<(), AwsError> {
+    /// The second turn is of the spot request that is cancelled first.
+    async fn call(&self, turn: Turn, first: Option<Turn>, ready: &Ready, key: &LeaseKey) -> Result<(), AwsError> {
         if key.is_group() {
             self.aws.set_sizes(turn, &ready.account, &key.region, &ready.facts.name, Sizes::ASLEEP).await?;
             tracing::info!(lease = %key, sizes = ?ready.sizes(), "Auto Scaling was told to put it to sleep");
@@ -201,9 +206,8 @@ impl Reaper {
             Action::Stop => self.aws.stop(turn, account, region, id, Mode::Real).await?,
             Action::Terminate => {
                 // A persistent request would launch the next one.
-                if let Some(request) = ready.persistent_request() {
-                    self.aws.cancel_spot_request(turn, account, region, request).await?;
-                    turn = self.aws.turn(account, region).await?;
+                if let Some((request, first)) = ready.persistent_request().zip(first) {
+                    self.aws.cancel_spot_request(first, account, region, request).await?;
                 }
                 self.aws.terminate(turn, account, region, id, Mode::Real).await?
             }

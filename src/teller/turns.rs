@@ -2,7 +2,7 @@
 //! never take all of them. Knows nothing of what is told.
 
 use crate::model::{AccountId, Doc, Hook};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use tokio::task::{Id, JoinSet};
 
@@ -46,6 +46,12 @@ impl Turns {
                 None => self.waiting.push_back(id),
             }
         }
+    }
+
+    /// The ids of those that are being told.
+    pub(super) fn busy(&mut self) -> BTreeSet<String> {
+        self.take_leave();
+        self.busy.values().map(|(id, _)| id.clone()).collect()
     }
 
     /// Waits for those that are being told.

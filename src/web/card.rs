@@ -202,13 +202,12 @@ fn can(lease: &Lease, action: Action, stage: Stage, around: Around<'_>, asked: O
     let managed = covered || around.facts.is_some_and(|facts| facts.managed_by.is_some());
     let needed = lease.needed_stage(action);
     let there = live || lease.state == State::Stopped;
-    // What would be refused at once, or again, is not offered.
-    let paused = pause(around.directory, lease, around.now).is_some();
-    let free = !paused && !is_protected(lease);
+    // What would be refused at once is not offered.
+    let free = pause(around.directory, lease, around.now).is_none();
     let under_way = |action: Action| asked.is_some_and(|asked| asked.action == action);
     Can {
         renew: live && !covered,
-        let_go: live && covered && stage >= needed && !paused,
+        let_go: live && covered && stage >= needed && free,
         end: live && !managed && stage >= needed && asked.is_none() && free,
         terminate: there
             && free

@@ -14,13 +14,16 @@ impl State {
         if self.is_closed(account).await? { Err(refusal()) } else { Ok(()) }
     }
 
-    /// By the index, and before it is complete by the document.
+    /// By the index, and where that does not know it by the document.
     pub(super) async fn is_closed(&self, account: &AccountId) -> Result<bool, StoreError> {
-        if self.index.is_caught_up() {
-            return Ok(self.index.directory().accounts.get(account).is_some_and(Account::is_closed));
+        if self.index.is_caught_up()
+            && let Some(known) = self.index.directory().accounts.get(account)
+        {
+            return Ok(known.is_closed());
         }
-        let doc = self.store.get::<Account>(&format!("account::{account}")).await?;
-        Ok(doc.is_some_and(|doc| doc.body.is_closed()))
+        // Whatever else of it cannot be read.
+        let doc = self.store.get::<serde_json::Value>(&format!("account::{account}")).await?;
+        Ok(doc.is_some_and(|doc| doc.body.pointer("/settings/closed").is_some_and(|closed| *closed == true)))
     }
 
     /// Whether any is.

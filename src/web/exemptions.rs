@@ -120,6 +120,10 @@ impl Change {
     pub(super) async fn make(&self, admin: &Admin, based_on: Option<&str>) -> Result<(), WebError> {
         let mut doc = document(admin).await?;
         // What cannot be is said before anything is written.
+        if doc.body.pointer("/settings/exemptions").is_some_and(|all| !(all.is_array() || all.is_null())) {
+            let text = "settings.exemptions of the Account's document is no list of rules, and holds every end: correct it there first";
+            return Err(WebError::Invalid(text.to_owned()));
+        }
         let changed = self.of(rules(&doc.body))?;
         if let Some(rev) = based_on {
             if let Value::Object(body) = &mut doc.body {

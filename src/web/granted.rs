@@ -15,6 +15,8 @@ const PREFIX: &str = "sync_session::";
 const LASTS: i64 = 86_400;
 /// How long its document waits to be seen after that, seconds: zerocloud may stand still meanwhile, while the gateway goes on.
 const KEPT: i64 = 30 * 86_400;
+/// How many one person has at a time.
+const MOST: usize = 32;
 /// How often it is looked which are over.
 const EVERY: Duration = Duration::from_secs(10);
 /// How often it is asked whether a feed may stay open.
@@ -62,7 +64,10 @@ impl Right {
 
     /// What gave it, while that is good.
     async fn giver(&self, state: &State) -> Result<Option<Giver>, StoreError> {
-        let Some(giver) = state.store.get::<Giver>(&self.by).await? else { return Ok(None) };
+        // One that cannot be read gives nothing.
+        let Some(giver) = state.store.get::<Giver>(&self.by).await.or_else(unreadable_is_none)? else {
+            return Ok(None);
+        };
         let here = !state.index.is_caught_up() || state.index.directory().user(&self.account, &self.user).is_some();
         let here = here && !state.is_closed(&self.account).await?;
         Ok(Some(giver.body).filter(|giver| here && state.clock.now() < giver.expires))
@@ -78,12 +83,29 @@ impl Right {
     }
 }
 
+fn unreadable_is_none<T>(why: StoreError) -> Result<Option<Doc<T>>, StoreError> {
+    if matches!(why, StoreError::Malformed { .. }) { Ok(None) } else { Err(why) }
+}
+
+/// Makes room for another session of one person: the oldest go.
+async fn make_room(state: &State, right: &Right) -> Result<(), StoreError> {
+    let theirs = |granted: &Granted| granted.right.account == right.account && granted.right.user == right.user;
+    let mut own: Vec<_> = all(state).await?.into_iter().filter(|(_, _, granted)| theirs(granted)).collect();
+    own.sort_by_key(|(_, _, granted)| granted.given);
+    let surplus = (own.len() + 1).saturating_sub(MOST);
+    for (id, rev, granted) in own.iter().take(surplus) {
+        end(state, id, rev, granted).await?;
+    }
+    Ok(())
+}
+
 /// A session for syncing, and when it ends.
 pub(super) async fn give(state: &State, caller: &Caller) -> Result<(Session, Time), WebError> {
     caller.syncs()?;
     let (right, now) = (Right::of(caller), state.clock.now());
     let over = || WebError::SignIn { next: "/leases".to_owned() };
     let giver = right.giver(state).await?.ok_or_else(over)?;
+    make_room(state, &right).await?;
     let expires = giver.expires.min(now.plus(LASTS));
     let ttl = u32::try_from(expires.seconds_since(now)).map_err(|why| WebError::Internal(why.into()))?;
     let session = state.store.session(&caller.person.gateway_name(), ttl).await?;
@@ -130,8 +152,13 @@ pub async fn keep(state: State) -> anyhow::Result<()> {
 
 async fn sweep(state: &State) -> Result<(), StoreError> {
     for (id, rev, granted) in all(state).await? {
-        if granted.stands(state).await? {
-            continue;
+        match granted.stands(state).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "whether a session for syncing is over is not known yet");
+                continue;
+            }
         }
         match end(state, &id, &rev, &granted).await {
             Ok(()) => {

@@ -4,7 +4,6 @@ use super::form::Act;
 use super::html::{Desk, go};
 use super::leases::card;
 use super::orders::Order;
-use super::outlook::{is_protected, way_out};
 use super::wishes::{Asked, ask};
 use super::{Person, State, WebError, story};
 use crate::model::{Lease, LeaseKey, Time, UserId, Wish};
@@ -87,7 +86,7 @@ pub(super) async fn act(
     if matches!(word.as_str(), "exempt" | "unexempt") {
         return exempt(&state, &act, &key, &word).await;
     }
-    let lease = read(&state, &act.person, &key).await?;
+    read(&state, &act.person, &key).await?;
     let now = state.clock.now();
     let action = match word.as_str() {
         "renew" => Wish::Renew,
@@ -99,9 +98,6 @@ pub(super) async fn act(
         "revive" => Wish::Revive,
         _ => return Err(WebError::NotFound("there is no such thing to ask for".to_owned())),
     };
-    if matches!(action, Wish::End | Wish::Terminate) && is_protected(&lease) {
-        return Ok(act.failed(&format!("/leases/{key}"), &format!("It is protected. {}", way_out(&lease))));
-    }
     let until = until(&act, action, now)?;
     let to = match action {
         Wish::HandOver => Some(UserId::parse(act.fields.get("to")).map_err(|_| invalid("choose who gets it"))?),

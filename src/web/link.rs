@@ -6,7 +6,6 @@ use super::card::{Around, Card};
 use super::form::OpenForm;
 use super::html::{OpenDesk, go};
 use super::limits::Try;
-use super::outlook::{is_protected, way_out};
 use super::wishes::{Asked, ask};
 use super::{State, WebError};
 use crate::model::{Action, Facts, Lease, Time, User, Wish};
@@ -80,14 +79,6 @@ pub(super) async fn act(
     if needs_sign_in(&found) {
         let what = "This instance cannot be stopped, so ending it means terminating it: sign in to do that";
         return Err(WebError::Forbidden(what.to_owned()));
-    }
-    if found.purpose.action == TokenAction::End && is_protected(&found.lease) {
-        return Ok(go(
-            &desk.site,
-            &format!("/l/{token}"),
-            false,
-            &format!("It is protected. {}", way_out(&found.lease)),
-        ));
     }
     let now = state.clock.now();
     let (action, until) = match found.purpose.action {

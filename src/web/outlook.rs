@@ -39,7 +39,7 @@ pub(super) fn asked(lease: &Lease) -> Option<Asked> {
     serde_json::from_value(wish.clone()).ok().filter(|_| !lease.state.is_over())
 }
 
-/// Whether EC2 refuses its end, so that asking for one is of no use until somebody lifts that there.
+/// Whether EC2 refused its end when it was asked last.
 pub(super) fn is_protected(lease: &Lease) -> bool {
     lease.hold.as_ref().is_some_and(|hold| hold.kind == HoldKind::Protection)
 }
@@ -47,10 +47,10 @@ pub(super) fn is_protected(lease: &Lease) -> bool {
 /// Who can lift a protection, and what that means for whoever wants its end.
 pub(super) fn way_out(lease: &Lease) -> &'static str {
     if lease.is_group() {
-        "Whoever may change the group or its members in AWS can lift that there. Until then no button ends it, here or in a mail."
+        "Whoever may change the group or its members in AWS can lift that there; asked to end it, zerocloud looks again."
     } else {
-        "Whoever may change the instance in EC2 can switch its protection off there, or end it there. Until then no button ends \
-         it, here or in a mail."
+        "Whoever may change the instance in EC2 can switch its protection off there, or end it there; asked to end it, zerocloud \
+         looks again."
     }
 }
 

@@ -32,13 +32,14 @@ pub(super) struct Limits {
     stuck: Duration,
     /// From a connection's beginning, or the first byte of a later request, to the end of the request's head.
     head: Duration,
-    /// Between two requests. Longer than the proxies that keep connections for their next request (60 s is usual).
+    /// Between two requests. Longer than proxies keep them: whoever closes first may meet a request on its way
+    /// (nginx 60 s, Caddy 2 minutes).
     idle: Duration,
 }
 
 /// For everybody.
 const LIMITS: Limits =
-    Limits { stuck: Duration::from_secs(30), head: Duration::from_secs(30), idle: Duration::from_secs(90) };
+    Limits { stuck: Duration::from_secs(30), head: Duration::from_secs(30), idle: Duration::from_secs(150) };
 
 /// A port whose connections have patience, but not for ever.
 pub(super) struct Listener {

@@ -108,6 +108,11 @@ async fn answer(desk: &OpenDesk, begun: &Begun, query: &Fields, before: Option<&
     welcome(state, site, begun, &user).await
 }
 
+/// Whether an Account stands there that cannot be read.
+fn unreadable(state: &State) -> bool {
+    state.index.directory().unreadable.iter().any(|id| id.starts_with("account::"))
+}
+
 /// The user, or the page that says what to do.
 async fn admitted(desk: &OpenDesk, begun: &Begun, identity: &Identity) -> Result<Result<User, Response>, WebError> {
     let state = &desk.state;
@@ -125,6 +130,11 @@ async fn admitted(desk: &OpenDesk, begun: &Begun, identity: &Identity) -> Result
                 .collect();
             let page = desk.show("Which Account?", "which.html", context! { accounts, next => begun.next })?;
             return Ok(Err(page));
+        }
+        Verdict::NoAddress | Verdict::Stranger if unreadable(state) => {
+            let what = "What zerocloud knows of your Account cannot be read, so nobody is let in by it now. Whoever runs zerocloud \
+                        sees with zerocloud doctor which document that is and why.";
+            return Err(refused("Not now", what));
         }
         Verdict::NoAddress | Verdict::Stranger if state.index.directory().accounts.is_empty() => {
             let what = "Nothing is set up here yet: there is no Account to come in to. Whoever runs zerocloud finds the link \

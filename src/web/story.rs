@@ -5,6 +5,7 @@ use super::{State, WebError, card, error};
 use crate::model::{
     AccountId, Directory, Lease, LogLine, Notice, NoticeKind, NoticeStatus, Outcome, Request, Time, UserId, Wish,
 };
+use crate::store::StoreError;
 use crate::words::{clean, hold_words, span, utc};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -47,7 +48,12 @@ pub(super) async fn of(state: &State, lease: &Lease) -> Result<Vec<Line>, WebErr
 async fn refused(state: &State, lease: &Lease) -> Result<HashMap<(Time, String), String>, WebError> {
     let mut found = HashMap::new();
     for said in lease.answered.iter().filter(|said| said.outcome == Outcome::Refused) {
-        let Some(request) = state.store.get::<Request>(&said.request).await?.map(|doc| doc.body) else { continue };
+        let request = match state.store.get::<Request>(&said.request).await {
+            Ok(Some(doc)) => doc.body,
+            // Without it the line stands as it was written.
+            Ok(None) | Err(StoreError::Malformed { .. }) => continue,
+            Err(why) => return Err(why.into()),
+        };
         let line = format!("{}: {}", request.user, said.reason);
         let told = format!("{}: {}, which was refused: {}", request.user, wish_words(request.action), said.reason);
         found.insert((said.at, line), told);

@@ -86,6 +86,10 @@ pub(super) async fn answers(
         tokio::time::sleep(STEP).await;
         let mut still = Vec::new();
         for id in open {
+            if Instant::now() >= end {
+                still.push(id);
+                continue;
+            }
             let doc = store.get_as(session, &id).await?;
             let answer = doc.and_then(|doc| serde_json::from_value::<Request>(doc.body).ok()?.answer);
             match answer {

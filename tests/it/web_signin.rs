@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zerocloud::clock::Clock;
 use zerocloud::config::Config;
-use zerocloud::follower::Index;
+use zerocloud::follower::{self, Index};
 use zerocloud::store::{Store, StoreConfig};
 use zerocloud::web::{self, State, setup};
 
@@ -245,12 +245,20 @@ async fn empty(
     let settings = Config::parse(&settings, |_| None).unwrap().web.unwrap();
     let polls = tokio::sync::watch::Sender::new(web::Polls::default()).subscribe();
     let store = Store::new(&config).unwrap();
-    let state = State::new(store, Index::default(), Clock::system(), settings, polls, stop.clone()).unwrap();
+    let (index, (wakes, mut unheard)) = (Index::default(), tokio::sync::mpsc::channel(64));
+    // The proxy passes whole answers on, and a feed has no end.
+    let fed = Store::new(&StoreConfig { admin_url: running.admin.clone(), ..config.clone() }).unwrap();
+    let follow = follower::run(fed, index.clone(), wakes, stop.clone());
+    let state = State::new(store, index, Clock::system(), settings, polls, stop.clone()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let stop = stop.clone();
     #[expect(clippy::disallowed_methods, reason = "the test stops it and waits for it")]
-    let task = tokio::spawn(async move { web::run(listener, state, stop).await.unwrap() });
+    let task = tokio::spawn(async move {
+        let listen = async { while unheard.recv().await.is_some() {} };
+        let (served, followed, ()) = tokio::join!(web::run(listener, state, stop), follow, listen);
+        served.and(followed).unwrap();
+    });
     (proxy, base, task)
 }
 

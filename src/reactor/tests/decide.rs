@@ -65,6 +65,11 @@ fn of_two_notices_taken_in_one_second_the_later_of_a_leases_life_is_noted() {
     s.lease().notified = Some(Notified { term: 2, kind: NoticeKind::First, at: noon().plus(-2 * HOUR) });
     s.apply(s.decide());
     assert_eq!(s.lease().notified.as_ref().unwrap().kind, NoticeKind::Expired);
+    let mut s = Scene::active();
+    s.told("warning-3600", "lin", 0);
+    s.told("warning-86400", "lin", 0);
+    s.apply(s.decide());
+    assert_eq!(s.lease().notified.as_ref().unwrap().kind, NoticeKind::Warning(3_600), "the nearer one comes later");
 }
 
 #[rustfmt::skip] // A row is a line where it can be.

@@ -34,6 +34,10 @@ const OVERDUE: &[Row] = &[
     ("its owner cannot be read", lin_is_broken, "hold unreadable | ada admin-unreadable"),
     ("its owner cannot be read any more and was before", |s| unreadable(s, "user::bigdb::lin"),
      "hold unreadable | ada admin-unreadable"),
+    ("its AWS account cannot be read, and this process never saw it otherwise", |s| {
+        unreadable(s, "aws_account::bigdb::111122223333");
+        s.view.aws_account = None;
+    }, "hold unreadable |"),
     ("its policy cannot be read", |s| unreadable(s, "policy::bigdb::aws::111122223333"),
      "hold unreadable | ada admin-unreadable"),
     ("held so and told so", |s| {

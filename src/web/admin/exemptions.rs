@@ -6,8 +6,8 @@ use super::super::exemptions::{Change, Wanted, document, holds, readable};
 use super::super::form::Fields;
 use super::desk::{AdminAct, AdminDesk};
 use super::preview::{Preview, name};
-use crate::model::{Time, UserId};
-use crate::words::clean;
+use crate::model::{Account, Time, UserId};
+use crate::words::{clean, cut};
 use axum::extract::Path;
 use axum::response::Response;
 use minijinja::context;
@@ -39,17 +39,22 @@ async fn show(desk: &AdminDesk, shown: Shown<'_>) -> Result<Response, WebError> 
             id => &rule.id,
             what => clean(&rule.to_string()),
             reason => clean(&rule.reason),
-            until => desk.when(rule.until),
+            until => Some(rule.until).filter(|until| *until < Time::MAX).map(|until| desk.when(until)),
             over => rule.until <= now,
             by => maker(desk, &rule.made_by),
             holds => holds(desk, &rule),
         }
     };
-    let rows: Vec<minijinja::Value> = readable(&doc).map(row).collect();
+    let account = serde_json::from_value::<Account>(doc.body.clone()).ok();
+    let rules = account.as_ref().map(Account::rules).unwrap_or_default();
+    let rows: Vec<minijinja::Value> = rules.into_iter().map(row).collect();
+    let faults: Vec<String> =
+        account.iter().flat_map(Account::rule_faults).map(|fault| cut(&clean(&fault), 400)).collect();
     let fields = shown.typed.cloned().unwrap_or_default();
     let typed = |name: &str| fields.get(name).to_owned();
     let values = context! {
         rows,
+        faults,
         by => typed("by"), key => typed("key"), value => typed("value"), reason => typed("reason"),
         until => typed("until"),
         tomorrow => day(now.plus(86_400)),

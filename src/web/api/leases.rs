@@ -362,8 +362,8 @@ pub(super) async fn edit(
     if edit.owner.is_some() || !matches!(edit.exemption, ExemptionEdit::Stays) {
         caller.may(Scope::Admin)?;
     }
-    edit.check(&state, &caller)?;
     let mut doc = find(&state, &caller, &id).await?;
+    edit.check(&state, &caller)?;
     if is_of_any(&headers) {
         // Whatever the service writes meanwhile: a lost race is run again.
         edit::edit(&state, &caller.person, &doc.id, None, |body| edit.apply(body)).await.map_err(stale_edit)?;
