@@ -63,7 +63,9 @@ pub enum WebError {
     #[error("zerocloud cannot reach its documents just now; try again in a moment")]
     Unavailable(#[source] anyhow::Error),
     /// What answers rest on is not known yet.
-    #[error("zerocloud has just started and is reading its documents; try again in a few seconds (if that lasts, it cannot reach them, and its log says why)")]
+    #[error(
+        "zerocloud has just started and is reading its documents; try again in a few seconds (if that lasts, it cannot reach them, and its log says why)"
+    )]
     Starting,
     /// A fault of ours.
     #[error("something went wrong here; it is in the log")]
