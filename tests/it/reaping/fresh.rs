@@ -1,6 +1,6 @@
 //! What the reaper reads afresh and goes by, whatever the index says; and what it does when it cannot read it.
 
-use super::{Bench, DEV, EAST, claimed, put, stopped};
+use super::{Bench, DEV, EAST, claimed, put, soon, stopped};
 use ec2_double::{Fault, Rule, State as Ec2};
 use serde_json::{Value, json};
 use zerocloud::model::{Action, Doc, HoldKind, State, Time};
@@ -138,12 +138,8 @@ async fn an_end_that_the_pace_holds_is_written_once() {
     bench.store.put("account_policy", &policy).await.unwrap();
     let account = zerocloud::model::AccountId::parse("bigdb").unwrap();
     let aws_id = zerocloud::model::AwsId::parse(DEV).unwrap();
-    let known = async {
-        while bench.reaper.index.directory().policy(&account, &aws_id, None).max_reaps_per_hour != 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), known).await.expect("the feed brought it");
+    let limit = || bench.reaper.index.directory().policy(&account, &aws_id, None).max_reaps_per_hour;
+    soon("the feed brings the policy", || limit() == 0).await;
     bench.end(Action::Stop, false).await;
     let held = bench.store.get::<Value>(&format!("lease::{DEV}::{EAST}::{}", bench.id)).await.unwrap().unwrap();
     assert_eq!(held.body["hold"]["kind"], "pace", "{}", held.body);
